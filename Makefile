@@ -1,0 +1,53 @@
+# `make` tells what there is. Everything runs on Debian 12 and newer as root, or as a user who may use sudo and Docker.
+
+CARGO    ?= cargo
+PROVISION = target/release/provision
+# To build it; to test, show and measure it.
+PACKAGES  = gcc pkg-config libssl-dev \
+            mmdebstrap skopeo podman curl jq openssl hyperfine mkcert time python3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint advisories bench
+
+help: ## Tell what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## Install what is missing from Debian's packages
+	@missing=; for package in $(PACKAGES); do \
+	    dpkg-query --show --showformat '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    echo "installing$$missing"; \
+	    $$sudo apt-get -qq update && \
+	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing; \
+	fi
+	@command -v $(CARGO) >/dev/null || \
+	    { echo "error: there is no cargo; hint: install Rust 1.95 or newer from https://rustup.rs" >&2; exit 1; }
+	@command -v docker >/dev/null || \
+	    { echo "error: there is no docker; hint: sudo apt-get install docker.io" >&2; exit 1; }
+	@docker version >/dev/null 2>&1 || \
+	    { echo "error: no Docker engine answers; hint: sudo systemctl start docker, and be in the group docker" >&2; exit 1; }
+
+build: ## Build target/release/provision
+	$(CARGO) build --release --locked
+
+demo: setup build ## Set up a registry on port 5000 and use it as a client (PORT=5001 for another port)
+	scripts/demo.sh
+
+# One profile, so that dependencies are built once.
+test: setup build ## Run every test, against the real engine
+	$(CARGO) test --release --locked -- --test-threads=2
+
+# cargo fmt skips modules that are declared inside a macro, such as those in src/resource/: the files are named.
+lint: ## Check the format, clippy's lints, licences and sources
+	rustfmt --check $$(find src tests -name '*.rs')
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked --log-level error check bans licenses sources
+
+advisories: ## Check dependencies for known vulnerabilities (fetches the database)
+	$(CARGO) deny --locked check advisories
+
+bench: setup build ## Measure it beside Docker Compose, the bare API and mkcert
+	bench/run.py

@@ -1,0 +1,161 @@
+#!/usr/bin/env -S python3 -B
+"""Measures provision beside what it is compared with, in turn, and prints one table.
+
+A goal that is missed is told, and is no failure. What was made on the engine is removed, whatever happens.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import compose
+import engine
+from measure import RUNS, Failed, Table, in_turn, median, megabytes, milliseconds, peak_memory, read, run
+from raw import Raw
+
+ROOT = Path(__file__).resolve().parent.parent
+PREFIX = f"bench-{os.getpid()}"
+NAMES = ["registry.example.com", "localhost", "127.0.0.1"]
+
+
+class Registry:
+    """`provision registry` under one name, with a folder of its own for all that it keeps."""
+
+    def __init__(self, program, name, folder):
+        self.program, self.name, self.home, self.port = program, name, Path(folder) / name, engine.free_port()
+
+    def command(self):
+        return [self.program, "registry", "--name", self.name, "--port", self.port, "--trust", "no", "--yes"]
+
+    def apply(self):
+        return run(*self.command(), PROVISION_HOME=self.home)
+
+    def memory(self):
+        return peak_memory(*self.command(), PROVISION_HOME=self.home)
+
+    def destroy(self):
+        run(self.program, "destroy", self.name, "--yes", PROVISION_HOME=self.home)
+
+    def tell(self, verb, key):
+        return read(self.program, verb, self.name, key, PROVISION_HOME=self.home)
+
+    def containers(self):
+        return [engine.describe(f"{self.name}-{part}") for part in ("registry", "proxy")]
+
+
+def then(take, undo):
+    """Measures `take`, then undoes it, which is not measured."""
+
+    def side():
+        cost = take()
+        undo()
+        return cost
+
+    return side
+
+
+def version(table, program):
+    costs = in_turn(lambda: run(program, "--version"))[0]
+    table.below("provision --version", median(costs, "wall"), 0.010, milliseconds)
+
+
+def certificates(table, program, folder):
+    work = Path(folder) / "certificates"
+
+    def side(*command, **variables):
+        work.mkdir()
+        cost = run(*command, **variables)
+        shutil.rmtree(work)
+        return cost
+
+    others = [word for name in NAMES[1:] for word in ("--san", name)]
+    ours = [program, "certs", "--cn", NAMES[0], *others, "--out", work]
+    peer = ["mkcert", "-ecdsa", "-cert-file", work / "server.crt", "-key-file", work / "server.key", *NAMES]
+    costs = in_turn(lambda: side(*ours, PROVISION_HOME=work / "home"), lambda: side(*peer, CAROOT=work))
+    table.compare("certificates from nothing, CPU, beside mkcert", *(median(found, "cpu") for found in costs), 0.5)
+    table.compare("  the same, wall", *(median(found, "wall") for found in costs))
+
+
+def second_run(table, registry, containers, folder):
+    name = f"{PREFIX}-compose"
+    port = engine.free_port()
+    renamed = [container.renamed(registry.name, name, registry.port, port) for container in containers]
+    work = Path(folder) / "compose"
+    work.mkdir(mode=0o700)
+    project = compose.Project(name, renamed, work, compose.obtain())
+    project.first()
+    check(port, registry, work)
+    costs = in_turn(registry.apply, project.up)
+    title = f"second run, beside Compose {project.version()}"
+    table.compare(title, *(median(found, "wall") for found in costs), 0.5)
+    table.compare("  the same, CPU of the client", *(median(found, "cpu") for found in costs))
+    project.down()
+
+
+def check(port, registry, folder):
+    """Fails unless the peer's registry answers as ours does."""
+    login = f"admin:{registry.tell('secrets', 'password')}"
+    authority = registry.tell("output", "ca")
+    options = ["--silent", "--show-error", "--fail", "--noproxy", "*", "--retry", "10", "--retry-delay", "1", "--retry-all-errors"]
+    run("curl", *options, "--cacert", authority, "--user", login, f"https://localhost:{port}/v2/_catalog", HOME=folder)
+
+
+def first_run(table, program, prepared, folder):
+    registry = Registry(program, f"{PREFIX}-first", folder)
+    costs = in_turn(then(registry.apply, registry.destroy), then(prepared.up, prepared.down))
+    table.compare("first run, beside the bare API", *(median(found, "wall") for found in costs), 1.3)
+    table.compare("  the same, CPU of the client", *(median(found, "cpu") for found in costs))
+    memory = [then(registry.memory, registry.destroy)() for _ in range(RUNS)]
+    table.below("first run, peak memory", statistics.median(memory), 40e6, megabytes)
+
+
+def prepare_raw(registry, containers, folder):
+    name, port = f"{PREFIX}-raw", engine.free_port()
+    work = Path(folder) / "raw"
+    work.mkdir(mode=0o700)
+    authority = work / "ca.crt"
+    shutil.copy(registry.tell("output", "ca"), authority)
+    renamed = [container.renamed(registry.name, name, registry.port, port) for container in containers]
+    return Raw(name, renamed, work, port, registry.tell("secrets", "password"), authority)
+
+
+def bench(program, folder):
+    registry = Registry(program, PREFIX, folder)
+    # Images are made or pulled now, so that no run that counts does it.
+    registry.apply()
+    containers = registry.containers()
+    prepared = prepare_raw(registry, containers, folder)
+    compose.obtain()
+    table = Table()
+    version(table, program)
+    certificates(table, program, folder)
+    second_run(table, registry, containers, folder)
+    table.below("second run, peak memory", statistics.median(registry.memory() for _ in range(RUNS)), 40e6, megabytes)
+    registry.destroy()
+    first_run(table, program, prepared, folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--program", default=ROOT / "target/release/provision", type=Path, help="the provision to measure")
+    program = parser.parse_args().program.resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-bench-"))
+        stack.callback(engine.sweep, PREFIX)
+        bench(program, folder)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as failure:
+        sys.exit(f"error: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,138 @@
+//! Carries out a plan: everything whose needs are met at once, and all of it or nothing: [`apply`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::change::{Action, Change};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::graph::{Graph, Id};
+use crate::plan::{Known, Plan, at, decode, located, visit};
+use crate::resource::{At, Outputs};
+use crate::run::Run;
+
+/// Carries out a plan and gives the outputs of every resource.
+///
+/// # Errors
+/// The first failure; by then every step of this run has been taken back, or told that it could not be.
+pub(crate) async fn apply(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Result<std::collections::BTreeMap<Id, Outputs>> {
+    let known = Known::default();
+    let step = |id: Id| {
+        let known = &known;
+        async move { work(graph, plan, run, &id, known).await }
+    };
+    let done = match visit(graph, step).await {
+        Ok(()) => delete(plan, run).await,
+        failed => failed,
+    };
+    match done {
+        Ok(()) => {
+            settle(run).await;
+            Ok(known.into_inner())
+        }
+        Err(error) => {
+            undo(run).await;
+            Err(error)
+        }
+    }
+}
+
+async fn work(graph: &Graph, plan: &Plan, run: &Arc<Run>, id: &Id, known: &Known) -> Result<()> {
+    run.check_cancelled()?;
+    let kind = graph.nodes[id].kind;
+    let at = at(graph, run, id);
+    let started = Instant::now();
+    let planned = &plan.changes[id];
+    let result = async {
+        let spec = decode(graph, id, known)?;
+        let mut examined = if kind.follows && planned.action == Action::Check {
+            crate::resource::Examined::to_check()
+        } else {
+            (kind.examine)(&spec, &at).await?
+        };
+        if planned.action == Action::Check {
+            examined.change = planned.clone();
+        }
+        covers(plan, graph, id, &examined.change)?;
+        if !examined.change.is_change() {
+            known.insert(id, examined.outputs);
+            return Ok(None);
+        }
+        let action = examined.change.action;
+        run.events.send(Event::Started { resource: id.clone(), kind: kind.name, action: action.word() });
+        let outputs = (kind.apply)(&spec, examined, &at).await?;
+        known.insert(id, outputs);
+        Ok(Some(action))
+    };
+    match result.await {
+        Ok(None) => Ok(()),
+        Ok(Some(action)) => {
+            let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            run.events.send(Event::Finished { resource: id.clone(), kind: kind.name, action: action.done(), milliseconds });
+            Ok(())
+        }
+        Err(error) => {
+            let error = located(graph, id, error);
+            run.events.send(failed(id, kind.name, &error));
+            Err(error)
+        }
+    }
+}
+
+fn failed(id: &str, kind: &'static str, error: &Error) -> Event {
+    Event::Failed {
+        resource: id.to_owned(),
+        kind,
+        error: error.to_string(),
+        hint: error.next_step().map(str::to_owned),
+        detail: error.lines().to_vec(),
+    }
+}
+
+/// Fails if what was found now goes beyond what the plan said, and nothing that the plan changes explains it.
+fn covers(plan: &Plan, graph: &Graph, id: &Id, found: &Change) -> Result<()> {
+    let planned = &plan.changes[id];
+    let explained = graph.nodes[id].needs.iter().any(|need| plan.touched.contains(need));
+    if found.action <= planned.action || explained {
+        return Ok(());
+    }
+    Err(Error::new(format!("it changed since the plan was made: the plan said {}, and now it is {}", planned.action.word(), found.action.word()))
+        .hint("run the command again: it makes a new plan"))
+}
+
+/// Removes what the playbook no longer names.
+async fn delete(plan: &Plan, run: &Arc<Run>) -> Result<()> {
+    for (kind, owned) in plan.deletions.iter().rev() {
+        let at = At { id: owned.id.clone(), kind: kind.name, run: run.clone() };
+        let started = Instant::now();
+        (kind.remove)(owned, &at).await?;
+        run.events.send(Event::Finished {
+            resource: owned.label.clone(),
+            kind: kind.name,
+            action: Action::Delete.done(),
+            milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        });
+    }
+    Ok(())
+}
+
+/// Takes every step of the run back, the latest first. One that fails is told, and the others go on.
+async fn undo(run: &Arc<Run>) {
+    for entry in run.journal.take() {
+        let Some(kind) = crate::resource::kind(&entry.kind) else { continue };
+        let at = At { id: entry.id.clone(), kind: kind.name, run: run.clone() };
+        let error = (kind.undo)(entry.undo, &at).await.err().map(|error| error.to_string());
+        run.events.send(Event::Undone { resource: entry.id, kind: kind.name, error });
+    }
+}
+
+/// Lets go of what was kept for the way back.
+async fn settle(run: &Arc<Run>) {
+    for entry in run.journal.take() {
+        let Some(kind) = crate::resource::kind(&entry.kind) else { continue };
+        let at = At { id: entry.id.clone(), kind: kind.name, run: run.clone() };
+        if let Err(error) = (kind.settle)(entry.undo, &at).await {
+            run.events.note(Some(&entry.id), format!("{error}; the next run tries again"));
+        }
+    }
+}

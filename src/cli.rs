@@ -1,0 +1,306 @@
+//! The command line: verbs, and a subcommand for each playbook, whose inputs are its flags.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::sync::{Arc, OnceLock};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap_complete::Shell;
+use serde_json::Value as Json;
+
+use crate::command::{self, Session, Target};
+use crate::deployment::Store;
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::input::{Input, InputType};
+use crate::playbook::{Playbook, builtin_names};
+use crate::report::Style;
+use crate::run::{Images, Options, Run};
+use crate::world::files;
+
+/// What the process ends with.
+const DONE: u8 = 0;
+const CHANGES: u8 = 3;
+
+/// A command line that was understood.
+pub struct Invocation {
+    verb: String,
+    matches: ArgMatches,
+    target: Option<Target>,
+    /// How the run is told.
+    pub style: Style,
+}
+
+/// Why a command line was not understood.
+pub enum Refusal {
+    /// The parser's own text: a mistake, or the help that was asked for.
+    Parser(Box<clap::Error>),
+    Error(Error),
+}
+
+impl From<clap::Error> for Refusal {
+    fn from(error: clap::Error) -> Self {
+        Self::Parser(Box::new(error))
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Stops a run that is under way.
+#[derive(Clone, Default)]
+pub struct Stopper(Arc<OnceLock<Arc<Run>>>);
+
+impl Stopper {
+    /// Asks the run to stop and to take back what it did. False if there is none yet.
+    pub fn stop(&self) -> bool {
+        self.0.get().map(|run| run.cancel()).is_some()
+    }
+}
+
+/// Understands a command line.
+///
+/// # Errors
+/// What is wrong with it, or with the playbook that it names.
+pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Invocation, Refusal> {
+    let matches = command()?.try_get_matches_from(arguments)?;
+    let (verb, inner) = matches.subcommand().expect("a subcommand is required");
+    let (matches, target) = match verb {
+        "apply" => chosen(inner, apply_flags)?,
+        "plan" => chosen(inner, plan_flags)?,
+        "graph" => chosen(inner, |command| command.arg(name_flag()))?,
+        name if builtin_names().contains(&name) => (inner.clone(), Some(target(builtin(name)?, None, inner)?)),
+        _ => (inner.clone(), None),
+    };
+    let style = if matches.get_one::<String>("output").is_some_and(|style| style == "json") { Style::Json } else { Style::Text };
+    Ok(Invocation { verb: verb.to_owned(), matches, target, style })
+}
+
+/// The target of a verb: a built-in playbook, a playbook file, or a deployment with the playbook that made it.
+fn chosen(matches: &ArgMatches, flags: impl Fn(Command) -> Command) -> std::result::Result<(ArgMatches, Option<Target>), Refusal> {
+    let (word, inner) = matches.subcommand().expect("a subcommand is required");
+    if builtin_names().contains(&word) {
+        return Ok((inner.clone(), Some(target(builtin(word)?, None, inner)?)));
+    }
+    let (playbook, path, name) = named(word)?;
+    let rest = inner.get_many::<OsString>("").into_iter().flatten().cloned();
+    let command = shared_flags(flags(playbook_command(word.to_owned(), &playbook)));
+    let inner = command.try_get_matches_from(std::iter::once(OsString::from(format!("provision {word}"))).chain(rest))?;
+    let mut target = target(playbook, path, &inner)?;
+    target.name = target.name.or(name);
+    Ok((inner, Some(target)))
+}
+
+/// The playbook that a word stands for which is no built-in one: with its file, and the deployment that was meant.
+fn named(word: &str) -> Result<(Playbook, Option<String>, Option<String>)> {
+    if word.contains('/') || has_ending(word, &["yml", "yaml"]) {
+        return Ok((Playbook::file(word)?, Some(files::absolute(word)?), None));
+    }
+    let (_, record) = Store::existing(word).map_err(|error| {
+        let hint = error.next_step().unwrap_or_default().to_owned();
+        Error::new(format!("`{word}` is no playbook, no deployment, and no file that ends in `.yml`")).hint(hint)
+    })?;
+    let playbook = match &record.playbook.path {
+        Some(path) => Playbook::file(path)?,
+        None => builtin(&record.playbook.name)?,
+    };
+    Ok((playbook, record.playbook.path, Some(word.to_owned())))
+}
+
+fn has_ending(word: &str, endings: &[&str]) -> bool {
+    std::path::Path::new(word).extension().is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
+}
+
+/// The inputs that were given, and the deployment's name.
+fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Result<Target> {
+    let mut given = BTreeMap::new();
+    for input in &playbook.inputs {
+        let Some(mut values) = matches.get_many::<String>(&input.name).map(|values| values.map(String::as_str)) else { continue };
+        let value = match (input.kind, values.next()) {
+            (InputType::List, Some(first)) => input.parse_list(std::iter::once(first).chain(values))?,
+            (_, Some(value)) => input.parse(value)?,
+            (_, None) => continue,
+        };
+        given.insert(input.name.clone(), value);
+    }
+    Ok(Target { playbook, path, given, name: matches.get_one::<String>("name").cloned() })
+}
+
+fn command() -> Result<Command> {
+    let mut command = Command::new("provision")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A private registry, certificates and the rest of the Docker book's chapter, in one command")
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    command = shared_flags(command);
+    for name in builtin_names() {
+        command = command.subcommand(apply_flags(playbook_command(name.to_owned(), &builtin(name)?)));
+    }
+    let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
+    let deployment = || Arg::new("deployment").value_name("NAME").required(true).help("The deployment, as `provision list` shows it");
+    let named = || Arg::new("name").long("name").value_name("NAME").help("The deployment's name, if it is not the playbook's");
+    let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
+    Ok(command
+        .subcommand(targets(verb("apply", "Set up what a playbook file says"), apply_flags)?)
+        .subcommand(targets(verb("plan", "Show what a run would do, without doing it"), plan_flags)?)
+        .subcommand(
+            verb("destroy", "Remove what a deployment owns, and nothing else")
+                .arg(deployment())
+                .arg(named())
+                .arg(Arg::new("keep-data").long("keep-data").action(ArgAction::SetTrue).help("Leave volumes, and the secrets that open them, for the next run"))
+                .arg(yes()),
+        )
+        .subcommand(verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be").arg(deployment()).arg(named()))
+        .subcommand(verb("output", "Print the outputs of a deployment, or one of them").arg(deployment()).arg(key("Which output")).arg(named()))
+        .subcommand(verb("secrets", "Print the secrets of a deployment, or one of them").arg(deployment()).arg(key("Which secret")).arg(named()))
+        .subcommand(targets(verb("graph", "Print the graph of a playbook, for Graphviz"), |command| command.arg(name_flag()))?)
+        .subcommand(verb("list", "List playbooks and deployments"))
+        .subcommand(verb("schema", "Print the JSON Schema of a playbook"))
+        .subcommand(verb("completions", "Print a completion script").arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("For which shell"))))
+}
+
+/// The flags that every verb has.
+fn shared_flags(command: Command) -> Command {
+    let output = Arg::new("output").long("output").global(true).value_name("FORM").value_parser(["text", "json"]).default_value("text");
+    let verbose = Arg::new("verbose").short('v').long("verbose").global(true).action(ArgAction::SetTrue);
+    command
+        .arg(output.help("How to tell what happens: for people, or as JSON lines"))
+        .arg(verbose.help("Show each request made to the engine"))
+}
+
+fn builtin(name: &str) -> Result<Playbook> {
+    Playbook::builtin(name).unwrap_or_else(|| Err(Error::new(format!("there is no playbook `{name}`")).hint("`provision list` shows all")))
+}
+
+/// A verb whose next word is a playbook, a file, or a deployment.
+fn targets(verb: Command, flags: impl Fn(Command) -> Command) -> Result<Command> {
+    let mut verb = verb.subcommand_required(true).arg_required_else_help(true).allow_external_subcommands(true).subcommand_value_name("PLAYBOOK|FILE|DEPLOYMENT").subcommand_help_heading("Playbooks");
+    for name in builtin_names() {
+        verb = verb.subcommand(flags(playbook_command(name.to_owned(), &builtin(name)?)));
+    }
+    Ok(verb.disable_help_subcommand(true))
+}
+
+/// A command with the inputs of a playbook as flags.
+fn playbook_command(name: String, playbook: &Playbook) -> Command {
+    let mut command = Command::new(name).about(playbook.about.clone());
+    for input in &playbook.inputs {
+        command = command.arg(flag(input));
+    }
+    command
+}
+
+fn flag(input: &Input) -> Arg {
+    let mut help = input.about.clone();
+    if !input.choices.is_empty() {
+        help = format!("{help} [one of: {}]", input.choices.join(", "));
+    }
+    match &input.default {
+        Some(Json::String(text)) if text.is_empty() => {}
+        Some(Json::Array(items)) if items.is_empty() => {}
+        Some(Json::String(text)) => help = format!("{help} [default: {text}]"),
+        Some(value) => help = format!("{help} [default: {value}]"),
+        None => help = format!("{help} [needed]"),
+    }
+    let flag = Arg::new(input.name.clone()).long(input.name.clone()).help(help);
+    match input.kind {
+        InputType::Bool => flag.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL"),
+        InputType::List => flag.action(ArgAction::Append).value_name(value_name(input.of)),
+        InputType::Path => flag.value_hint(ValueHint::AnyPath).value_name("PATH"),
+        kind => flag.value_name(value_name(kind)),
+    }
+}
+
+fn value_name(kind: InputType) -> &'static str {
+    match kind {
+        InputType::Port => "PORT",
+        InputType::Domain => "DOMAIN",
+        InputType::Choice => "CHOICE",
+        InputType::Path => "PATH",
+        InputType::Size => "SIZE",
+        InputType::Secret => "SECRET|@FILE|-",
+        InputType::String | InputType::Bool | InputType::List => "TEXT",
+    }
+}
+
+fn yes() -> Arg {
+    Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).help("Do not ask before data is destroyed")
+}
+
+fn name_flag() -> Arg {
+    Arg::new("name").long("name").value_name("NAME").help("A name for this deployment, to tell two of one playbook apart [default: the playbook's]")
+}
+
+fn images() -> Arg {
+    Arg::new("images").long("images").value_name("HOW").value_parser(["auto", "pull", "build"]).default_value("auto").help("Where images come from: auto pulls, and builds from Debian's packages where no registry can be reached")
+}
+
+fn renew() -> Arg {
+    Arg::new("renew").long("renew").action(ArgAction::SetTrue).help("Issue every certificate anew")
+}
+
+fn apply_flags(command: Command) -> Command {
+    command.arg(name_flag()).arg(images()).arg(renew()).arg(yes())
+}
+
+fn plan_flags(command: Command) -> Command {
+    let exit_code = Arg::new("exit-code").long("exit-code").action(ArgAction::SetTrue).help("End with 3 if there is something to change");
+    command.arg(name_flag()).arg(images()).arg(renew()).arg(exit_code)
+}
+
+impl Invocation {
+    /// Carries the command out and gives the exit code.
+    ///
+    /// # Errors
+    /// Whatever went wrong, as a user should read it.
+    pub async fn run(self, events: Events, stopper: Stopper) -> Result<u8> {
+        let matches = &self.matches;
+        let session = Session { events, options: options(matches), yes: flag_is_set(matches, "yes"), running: stopper.0 };
+        let (deployment, key) = (word(matches, "name").or(word(matches, "deployment")).unwrap_or_default(), word(matches, "key"));
+        let differs = |differs: bool| if differs { CHANGES } else { DONE };
+        match (self.verb.as_str(), self.target) {
+            ("plan", Some(target)) => {
+                let changes = command::plan::run(&session, target).await?;
+                return Ok(differs(changes && flag_is_set(matches, "exit-code")));
+            }
+            ("graph", Some(target)) => command::graph::run(&session, target)?,
+            (_, Some(target)) => command::apply::run(&session, target).await?,
+            ("destroy", _) => command::destroy::run(&session, deployment, flag_is_set(matches, "keep-data")).await?,
+            ("status", _) => return command::status::run(&session, deployment).await.map(differs),
+            ("output", _) => command::output::run(deployment, key, self.style)?,
+            ("secrets", _) => command::secrets::run(deployment, key, self.style)?,
+            ("list", _) => command::list::run(self.style)?,
+            ("schema", _) => command::schema::run(),
+            _ => completions(matches)?,
+        }
+        Ok(DONE)
+    }
+}
+
+fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
+}
+
+fn flag_is_set(matches: &ArgMatches, name: &str) -> bool {
+    matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or_default()
+}
+
+fn options(matches: &ArgMatches) -> Options {
+    let images = match word(matches, "images") {
+        Some("pull") => Images::Pull,
+        Some("build") => Images::Build,
+        _ => Images::Auto,
+    };
+    Options { images, renew: flag_is_set(matches, "renew"), verbose: flag_is_set(matches, "verbose") }
+}
+
+fn completions(matches: &ArgMatches) -> Result<()> {
+    let Some(shell) = matches.get_one::<Shell>("shell") else { return Ok(()) };
+    let mut script = Vec::new();
+    clap_complete::generate(*shell, &mut command()?, "provision", &mut script);
+    crate::report::text(&String::from_utf8_lossy(&script));
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! The verbs, one file each, and what they share: [`Session`] and [`Target`].
+
+pub(crate) mod apply;
+pub(crate) mod destroy;
+pub(crate) mod graph;
+pub(crate) mod list;
+pub(crate) mod output;
+pub(crate) mod plan;
+pub(crate) mod schema;
+pub(crate) mod secrets;
+pub(crate) mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::deployment::{Record, Store};
+use crate::error::{Error, Result};
+use crate::event::Events;
+use crate::graph::Graph;
+use crate::playbook::Playbook;
+use crate::run::{Options, Run};
+
+/// What every verb is given: where to tell what happens, and how to go about it.
+#[derive(Clone)]
+pub struct Session {
+    pub events: Events,
+    pub(crate) options: Options,
+    /// Whether a question is answered with yes.
+    pub(crate) yes: bool,
+    /// Lets the caller stop the run that is under way.
+    pub(crate) running: Arc<std::sync::OnceLock<Arc<Run>>>,
+}
+
+/// A playbook with the inputs that were given, and the deployment that it is about.
+pub(crate) struct Target {
+    pub playbook: Playbook,
+    pub path: Option<String>,
+    pub given: BTreeMap<String, Json>,
+    /// The deployment's name; by default the playbook's.
+    pub name: Option<String>,
+}
+
+/// A target made ready: its graph, its run, and its record as it was and as it shall be.
+pub(crate) struct Prepared {
+    pub graph: Graph,
+    pub run: Arc<Run>,
+    pub earlier: Option<Record>,
+    pub record: Record,
+}
+
+impl Session {
+    pub(crate) fn run(&self, store: Store) -> Arc<Run> {
+        let run = Arc::new(Run::new(store, self.events.clone(), self.options));
+        drop(self.running.set(run.clone()));
+        run
+    }
+
+    /// Reads the deployment and builds the graph. Inputs that were not given are as they were at the last run.
+    pub(crate) fn prepare(&self, target: Target) -> Result<Prepared> {
+        let name = target.name.clone().unwrap_or_else(|| target.playbook.name.clone());
+        let (store, earlier) = Store::open(&name)?;
+        if let Some(record) = earlier.as_ref().filter(|record| record.playbook.name != target.playbook.name) {
+            return Err(Error::new(format!("the deployment `{name}` was made by the playbook `{}`", record.playbook.name))
+                .hint(format!("give this one another name: `--name {name}-2`")));
+        }
+        let mut given = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
+        given.retain(|input, _| target.playbook.input(input).is_some());
+        given.extend(target.given);
+        let values = target.playbook.settle(&given)?;
+        let record = match &earlier {
+            Some(record) => {
+                let fresh = Record::new(store.id(), &target.playbook, target.path.clone(), given);
+                Record { kinds: record.kinds.clone(), outputs: record.outputs.clone(), ..fresh }
+            }
+            None => Record::new(store.id(), &target.playbook, target.path.clone(), given),
+        };
+        let graph = Graph::build(target.playbook, values, &name)?;
+        Ok(Prepared { graph, run: self.run(store), earlier, record })
+    }
+
+    /// The deployment of that name with its playbook and inputs as they were at its last run.
+    pub(crate) fn reopen(&self, name: &str) -> Result<Prepared> {
+        let (store, record) = Store::existing(name)?;
+        let playbook = record.playbook()?;
+        let values = playbook.settle(&record.inputs)?;
+        let graph = Graph::build(playbook, values, name)?;
+        Ok(Prepared { graph, run: self.run(store), earlier: Some(record.clone()), record })
+    }
+
+    /// Asks before data is destroyed.
+    pub(crate) fn confirm(&self, data: &[String], hint: &str) -> Result<()> {
+        if data.is_empty() || self.yes {
+            return Ok(());
+        }
+        let what = format!("this deletes data that cannot be made again: {}.", data.join(", "));
+        match crate::report::ask(&what) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::new("nothing was done: the answer was not `yes`")),
+            None => Err(Error::new(what.trim_end_matches('.').to_owned()).hint(hint)),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `provision NAME` and `provision apply FILE`: makes the world as the playbook says.
+
+use std::time::Instant;
+
+use super::{Prepared, Session, Target};
+use crate::error::Result;
+use crate::event::Event;
+use crate::plan::Plan;
+use crate::run::Run;
+
+pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
+    let started = Instant::now();
+    let Prepared { graph, run, earlier, mut record } = session.prepare(target)?;
+    let plan = Plan::make(&graph, &run, &record.kinds).await?;
+    record.kinds.extend(graph.nodes.values().map(|vertex| vertex.kind.name.to_owned()));
+    let changed = plan.changes.values().filter(|change| change.is_change()).count() + plan.deletions.len();
+    if changed == 0 {
+        record.outputs = graph.outputs(&plan.known)?;
+        if earlier.as_ref() != Some(&record) {
+            let _lock = run.store.lock("apply")?;
+            run.store.save(&record)?;
+        }
+        finish(&run, record.outputs, 0, started, "done");
+        return Ok(());
+    }
+    session.confirm(&plan.data(), "`--yes` says yes; `--name` sets up another deployment beside this one")?;
+    tell_changes(&plan, &graph, &run);
+    let _lock = run.store.lock("apply")?;
+    run.store.save(&record)?;
+    match crate::apply::apply(&graph, &plan, &run).await {
+        Ok(known) => {
+            record.outputs = graph.outputs(&known)?;
+            run.store.save(&record)?;
+            finish(&run, record.outputs, changed, started, "done");
+            Ok(())
+        }
+        Err(error) => {
+            restore(&run, earlier.as_ref());
+            let outcome = if run.is_cancelled() { "stopped, and everything as before" } else { "failed, and everything as before" };
+            finish(&run, std::collections::BTreeMap::new(), 0, started, outcome);
+            Err(error)
+        }
+    }
+}
+
+/// Tells what is going to happen to things that exist; new ones are told as they are made.
+fn tell_changes(plan: &Plan, graph: &crate::graph::Graph, run: &Run) {
+    use crate::change::Action::{Replace, Update};
+    for (id, change) in plan.changes.iter().filter(|(_, change)| matches!(change.action, Update | Replace)) {
+        run.events.send(Event::Planned {
+            resource: id.clone(),
+            kind: graph.nodes[id].kind.name,
+            action: change.action.word(),
+            fields: change.fields.iter().map(Into::into).collect(),
+            reason: change.reason.clone(),
+        });
+    }
+}
+
+/// Puts the record back as it was; a deployment that never came to be leaves no folder.
+fn restore(run: &Run, earlier: Option<&crate::deployment::Record>) {
+    let restored = match earlier {
+        Some(record) => run.store.save(record),
+        None => run.store.forget(),
+    };
+    if let Err(error) = restored {
+        run.events.note(None, error.to_string());
+    }
+}
+
+fn finish(run: &Run, outputs: std::collections::BTreeMap<String, String>, changed: usize, started: Instant, outcome: &'static str) {
+    let deployment = run.store.name().to_owned();
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    run.events.send(Event::Summary { deployment: deployment.clone(), changed, milliseconds, outcome });
+    if !outputs.is_empty() {
+        run.events.send(Event::Outputs { deployment, outputs });
+    }
+}

@@ -1,0 +1,13 @@
+//! `provision plan`: what a run would do, without doing it.
+
+use super::{Session, Target};
+use crate::error::Result;
+use crate::plan::Plan;
+
+/// Tells the plan; true if there is something to change.
+pub(crate) async fn run(session: &Session, target: Target) -> Result<bool> {
+    let prepared = session.prepare(target)?;
+    let plan = Plan::make(&prepared.graph, &prepared.run, &prepared.record.kinds).await?;
+    plan.tell(&prepared.graph, &prepared.run);
+    Ok(!plan.is_empty())
+}

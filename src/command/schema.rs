@@ -1,0 +1,97 @@
+//! `provision schema`: the JSON Schema of a playbook, for editors.
+
+use serde_json::{Value as Json, json};
+
+use crate::report::line;
+use crate::resource::{Entry, KINDS};
+
+pub(crate) fn run() {
+    let text = serde_json::to_string_pretty(&schema()).expect("a schema has text keys only");
+    line(&text);
+}
+
+fn schema() -> Json {
+    let types = ["string", "port", "domain", "bool", "choice", "path", "size", "list", "secret"];
+    let mut kinds: Vec<Json> = KINDS.iter().map(resource).collect();
+    kinds.push(include());
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A playbook of provision",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "about": { "type": "string", "description": "One sentence for `--help`." },
+            "inputs": {
+                "type": "object",
+                "propertyNames": { "pattern": "^[a-z][a-z0-9-]*$" },
+                "additionalProperties": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["type"],
+                    "properties": {
+                        "type": { "enum": types },
+                        "of": { "enum": types, "description": "The type of the items of a list." },
+                        "default": { "description": "Without one, the input must be given." },
+                        "about": { "type": "string" },
+                        "choices": { "type": "array", "items": { "type": "string" } },
+                    },
+                },
+            },
+            "resources": { "type": "array", "items": { "oneOf": kinds } },
+            "outputs": { "type": "object", "additionalProperties": { "type": "string" } },
+        },
+    })
+}
+
+/// One kind as an item of `resources`: its fields, its own key, and the keys that every resource has.
+fn resource(kind: &Entry) -> Json {
+    let mut schema = loosened(kind.schema().clone());
+    let Some(object) = schema.as_object_mut() else { return schema };
+    object.insert("description".to_owned(), json!(kind.about));
+    object.remove("title");
+    object.insert("additionalProperties".to_owned(), json!(false));
+    let properties = object.entry("properties").or_insert_with(|| json!({}));
+    if let Some(properties) = properties.as_object_mut() {
+        properties.insert(kind.name.to_owned(), json!({ "type": "string", "pattern": "^[a-z][a-z0-9-]*$" }));
+        properties.insert("when".to_owned(), json!({ "type": "string", "description": "An expression of inputs." }));
+        properties.insert("after".to_owned(), json!({ "type": "array", "items": { "type": "string" } }));
+    }
+    if let Some(required) = object.entry("required").or_insert_with(|| json!([])).as_array_mut() {
+        required.push(json!(kind.name));
+    }
+    schema
+}
+
+fn include() -> Json {
+    json!({
+        "type": "object",
+        "description": "Another playbook as a part of this one.",
+        "additionalProperties": false,
+        "required": ["playbook"],
+        "properties": {
+            "playbook": { "type": "string" },
+            "as": { "type": "string", "description": "The name of its outputs in expressions." },
+            "inputs": { "type": "object" },
+            "when": { "type": "string" },
+            "after": { "type": "array", "items": { "type": "string" } },
+        },
+    })
+}
+
+/// A field that wants a number or a list can also hold an expression, which is a text.
+fn loosened(schema: Json) -> Json {
+    match schema {
+        Json::Object(mut object) => {
+            object.retain(|key, _| !key.starts_with("x-"));
+            let object: serde_json::Map<String, Json> = object.into_iter().map(|(key, value)| (key, loosened(value))).collect();
+            let open = matches!(object.get("type").and_then(Json::as_str), Some("integer" | "number" | "boolean" | "array"));
+            if open {
+                json!({ "anyOf": [object, { "type": "string", "pattern": "\\{\\{" }] })
+            } else {
+                Json::Object(object)
+            }
+        }
+        Json::Array(items) => Json::Array(items.into_iter().map(loosened).collect()),
+        other => other,
+    }
+}

@@ -1,0 +1,34 @@
+//! `provision status`: each resource of a deployment as it is now.
+
+use super::Session;
+use crate::change::Action;
+use crate::error::{Error, Result};
+use crate::event::{Event, FieldEvent};
+use crate::plan::Plan;
+
+/// Tells the state of each resource; true if something is not as it should be.
+pub(crate) async fn run(session: &Session, name: &str) -> Result<bool> {
+    let prepared = session.reopen(name)?;
+    if prepared.record.kept {
+        return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
+            .hint(format!("`provision {}` takes the data up again", prepared.record.playbook.name)));
+    }
+    let plan = Plan::make(&prepared.graph, &prepared.run, &prepared.record.kinds).await?;
+    for id in &prepared.graph.order {
+        let change = &plan.changes[id];
+        let state = match change.action {
+            Action::Unchanged => "ok",
+            Action::Create => "missing",
+            Action::Check if change.fields.is_empty() => "unknown",
+            _ => "differs",
+        };
+        prepared.run.events.send(Event::Status {
+            resource: id.clone(),
+            kind: prepared.graph.nodes[id].kind.name,
+            state: state.to_owned(),
+            fields: change.fields.iter().map(FieldEvent::from).collect(),
+            reason: change.reason.clone(),
+        });
+    }
+    Ok(!plan.is_empty())
+}

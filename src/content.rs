@@ -1,0 +1,106 @@
+//! What a file holds and who may read it: [`Content`], [`Mode`], and the digest that stands for a content in a diff.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+
+use crate::change::is_unknown;
+use crate::deployment::hex;
+
+/// A rendered template. In a playbook it is the template's name; it may hold secrets.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Content(String);
+
+impl Content {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(rendered template)")
+    }
+}
+
+impl JsonSchema for Content {
+    fn schema_name() -> Cow<'static, str> {
+        "Template".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "x-secret": true, "x-template": true })
+    }
+}
+
+/// Permission bits, written in octal: `"0640"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mode(u32);
+
+impl Mode {
+    pub const fn new(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Whether only the owner may read it.
+    pub const fn is_private(self) -> bool {
+        self.0 & 0o077 == 0
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bits = u32::from_str_radix(&text, 8).ok().filter(|bits| *bits <= 0o7777 && text.len() >= 3);
+        bits.map(Self).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no mode: write it in octal, as in \"0640\"")))
+    }
+}
+
+impl JsonSchema for Mode {
+    fn schema_name() -> Cow<'static, str> {
+        "Mode".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-7]{3,4}$" })
+    }
+}
+
+/// A content's SHA-256 in lower hex.
+pub(crate) fn sha256(content: &[u8]) -> String {
+    hex(&openssl::sha::sha256(content))
+}
+
+/// A content as a diff shows it: the first 12 digits of its SHA-256, which give no secret away; what is not known yet stays so.
+pub(crate) fn digest(content: &[u8]) -> String {
+    match std::str::from_utf8(content) {
+        Ok(text) if is_unknown(text) => {
+            let mark = text.find('\u{e000}').unwrap_or_default();
+            let rest = &text[mark..];
+            let end = rest.char_indices().filter(|(_, c)| *c == '\u{e000}').nth(1).map_or(rest.len(), |(at, c)| at + c.len_utf8());
+            rest[..end].to_owned()
+        }
+        _ => format!("sha256:{}", &sha256(content)[..12]),
+    }
+}

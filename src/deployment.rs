@@ -1,0 +1,215 @@
+//! The folder of one deployment: what cannot be read back from the world: [`Store`].
+//!
+//! It holds generated secrets, keys of authorities, a record of the files written on this host, and the playbook with its
+//! inputs. Folders are 0700 and files 0600.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result, did_you_mean};
+use crate::playbook::Playbook;
+use crate::world::{files, host};
+use crate::yaml::Source;
+
+/// What a run records, so that `status` and `destroy` need no flags.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    /// The form of this file; 1 so far.
+    pub version: u32,
+    /// A random name that labels everything of this deployment, so that no other's things are taken for ours.
+    pub id: String,
+    pub playbook: PlaybookRecord,
+    pub inputs: BTreeMap<String, Json>,
+    /// Every kind of resource that it ever had, so that what the playbook no longer names is found.
+    #[serde(default)]
+    pub kinds: BTreeSet<String>,
+    /// The outputs of the last run.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, String>,
+    /// True after `destroy --keep-data`: only volumes and secrets are left.
+    #[serde(default)]
+    pub kept: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlaybookRecord {
+    pub name: String,
+    /// The file it was read from; none for a built-in one.
+    pub path: Option<String>,
+    /// Its text at the last run.
+    pub text: String,
+}
+
+/// A deployment's folder, whether or not it exists yet.
+#[derive(Debug)]
+pub(crate) struct Store {
+    name: String,
+    id: String,
+    folder: PathBuf,
+}
+
+const RECORD: &str = "deployment.json";
+
+fn root() -> Result<PathBuf> {
+    Ok(host::state_home()?.join("deployments"))
+}
+
+/// The names of all deployments.
+pub(crate) fn names() -> Result<Vec<String>> {
+    let root = root()?;
+    let names = files::names(&root)?;
+    Ok(names.into_iter().filter(|name| files::exists(&root.join(name).join(RECORD))).collect())
+}
+
+/// Reads a name for a deployment. It becomes part of the names of containers, so Docker's rule holds
+/// (`[a-zA-Z0-9][a-zA-Z0-9_.-]`), with 40 characters at most.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if fits && name.len() <= 40 {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{name}` cannot be the name of a deployment"))
+        .hint("use up to 40 letters, digits, hyphens, dots and underscores, a letter or digit first"))
+}
+
+impl Store {
+    /// The folder of a deployment; its record, if there is one.
+    ///
+    /// # Errors
+    /// A damaged record: it says where.
+    pub fn open(name: &str) -> Result<(Self, Option<Record>)> {
+        check_name(name)?;
+        let folder = root()?.join(name);
+        let record = Self::record(&folder)?;
+        let id = match &record {
+            Some(record) => record.id.clone(),
+            None => hex(&host::random::<8>()?),
+        };
+        Ok((Self { name: name.to_owned(), id, folder }, record))
+    }
+
+    /// The folder of a deployment that must exist.
+    pub fn existing(name: &str) -> Result<(Self, Record)> {
+        let (store, record) = Self::open(name)?;
+        let Some(record) = record else {
+            let known = names()?;
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            return Err(Error::new(format!("there is no deployment `{name}`")).hint(match known.is_empty() {
+                true => "there are none yet; `provision list` shows what can be set up".to_owned(),
+                false => did_you_mean(name, &known),
+            }));
+        };
+        Ok((store, record))
+    }
+
+    fn record(folder: &Path) -> Result<Option<Record>> {
+        let path = folder.join(RECORD);
+        let damaged = |error: Error| {
+            error.hint(format!(
+                "put the file back from a backup; or, to start anew, remove `{}` and what `docker ps -a --filter label=provision.deployment` lists",
+                folder.display()
+            ))
+        };
+        let Some(found) = files::read(&path)? else { return Ok(None) };
+        let text = String::from_utf8(found.content)
+            .map_err(|_| damaged(Error::new(format!("the deployment's folder is damaged: `{}` is not text", path.display()))))?;
+        serde_json::from_str(&text).map(Some).map_err(|error| {
+            let source = Source::new(path.display().to_string(), text.clone());
+            let span = crate::yaml::Span { line: error.line().max(1), column: error.column().max(1), width: 1 };
+            damaged(Error::new(format!("the deployment's folder is damaged: {error}")).at(source.place(span)))
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the file of a key stands.
+    pub fn path(&self, key: &str) -> PathBuf {
+        self.folder.join(key)
+    }
+
+    /// Makes the folder and takes its lock.
+    pub fn lock(&self, verb: &str) -> Result<files::Lock> {
+        files::make_folder(&self.folder, 0o700)?;
+        let owner = format!("`provision {verb}` of {}", host::whoami());
+        files::lock(&self.folder.join("lock"), &owner).unwrap_or_else(|holder| {
+            Err(Error::new(format!("deployment `{}` is being worked on by {holder}", self.name)).hint("wait until that run has ended"))
+        })
+    }
+
+    pub fn save(&self, record: &Record) -> Result<()> {
+        let text = serde_json::to_string_pretty(record).map_err(|error| Error::new(format!("cannot write the deployment down: {error}")))?;
+        self.put(RECORD, &text)
+    }
+
+    /// The text kept under a key such as `secret/password`.
+    pub fn get(&self, key: &str) -> Result<Option<String>> {
+        let path = self.path(key);
+        let Some(found) = files::read(&path)? else { return Ok(None) };
+        let text = String::from_utf8(found.content).ok().filter(|text| !text.is_empty());
+        text.map(Some).ok_or_else(|| {
+            Error::new(format!("the deployment's folder is damaged: `{}` is empty or no text", path.display()))
+                .hint("put the file back from a backup; or remove it, and the next run makes a new one")
+        })
+    }
+
+    pub fn put(&self, key: &str, text: &str) -> Result<()> {
+        let path = self.path(key);
+        if let Some(folder) = path.parent() {
+            files::make_folder(folder, 0o700)?;
+        }
+        files::write(&path, text.as_bytes(), 0o600)
+    }
+
+    pub fn delete(&self, key: &str) -> Result<()> {
+        let path = self.path(key);
+        files::remove(&path)?;
+        for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.folder) {
+            files::remove_empty_folder(folder);
+        }
+        Ok(())
+    }
+
+    /// The names kept below a key.
+    pub fn names(&self, key: &str) -> Result<Vec<String>> {
+        files::names(&self.path(key))
+    }
+
+    /// Removes the folder, or if it shall not be needed any more, what is left of it.
+    pub fn forget(&self) -> Result<()> {
+        files::remove_folder(&self.folder)
+    }
+}
+
+impl Record {
+    pub fn new(id: &str, playbook: &Playbook, path: Option<String>, inputs: BTreeMap<String, Json>) -> Self {
+        let playbook = PlaybookRecord { name: playbook.name.clone(), path, text: playbook.source.text.clone() };
+        Self { version: 1, id: id.to_owned(), playbook, inputs, kinds: BTreeSet::new(), outputs: BTreeMap::new(), kept: false }
+    }
+
+    /// The playbook of the last run, as it was then.
+    pub fn playbook(&self) -> Result<Playbook> {
+        let file = self.playbook.path.as_deref();
+        let name = file.map_or_else(|| format!("playbooks/{}.yml", self.playbook.name), str::to_owned);
+        let folder = file.and_then(|path| Path::new(path).parent()).map(Path::to_path_buf);
+        Playbook::parse(&self.playbook.name, Source::new(name, self.playbook.text.clone()), folder)
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,142 @@
+//! The one error of the crate: what failed, where, and the next command to type.
+
+use std::fmt;
+
+/// A result whose error can be shown to a user as it is.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What failed, where, and what to do about it.
+///
+/// `what` is a lowercase sentence without a full stop that names things in backticks. [`Error::render`] is the whole
+/// text that a user reads; it needs no colour to be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct Error {
+    what: String,
+    place: Option<Box<Place>>,
+    hint: Option<String>,
+    detail: Vec<String>,
+    usage: bool,
+}
+
+/// Where in a file something stands: line and column count from 1, in characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+    /// How many characters the caret underlines; at least 1.
+    pub width: usize,
+    /// The whole line as it stands in the file.
+    pub text: String,
+}
+
+impl Error {
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), place: None, hint: None, detail: Vec::new(), usage: false }
+    }
+
+    /// An error in how the command was called: the exit code is 2.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self { usage: true, ..Self::new(what) }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place.get_or_insert_with(|| Box::new(place));
+        self
+    }
+
+    /// Adds lines that show the failing thing's own words, such as a container's last log lines.
+    #[must_use]
+    pub fn detail(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        self.detail.extend(lines);
+        self
+    }
+
+    /// Says of which larger thing this was a part: `{context}: {what}`.
+    #[must_use]
+    pub fn within(mut self, context: impl fmt::Display) -> Self {
+        self.what = format!("{context}: {}", self.what);
+        self
+    }
+
+    /// The same error, as one in how the command was called.
+    #[must_use]
+    pub fn into_usage(mut self) -> Self {
+        self.usage = true;
+        self
+    }
+
+    /// The failing thing's own words.
+    pub fn lines(&self) -> &[String] {
+        &self.detail
+    }
+
+    pub fn is_usage(&self) -> bool {
+        self.usage
+    }
+
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_deref()
+    }
+
+    pub fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The whole text for a user, without a final newline.
+    pub fn render(&self) -> String {
+        let mut text = format!("error: {}", self.what);
+        if let Some(place) = &self.place {
+            text.push_str(&place.render());
+        }
+        for line in &self.detail {
+            text.push_str("\n  | ");
+            text.push_str(line);
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str("\nhint: ");
+            text.push_str(hint);
+        }
+        text
+    }
+}
+
+impl Place {
+    fn render(&self) -> String {
+        let number = self.line.to_string();
+        let gutter = " ".repeat(number.len());
+        let indent = " ".repeat(self.column.saturating_sub(1));
+        let caret = "^".repeat(self.width.max(1));
+        format!(
+            "\n{gutter}--> {}:{}:{}\n{gutter} |\n{number} | {}\n{gutter} | {indent}{caret}",
+            self.file, self.line, self.column, self.text
+        )
+    }
+}
+
+/// The known name nearest to a mistyped one, if any is near enough to be meant.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(score, _)| *score > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// A hint for an unknown name: the nearest one, else all of them.
+pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> String {
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "there are none to choose from".to_owned(),
+        None => format!("known: {}", known.join(", ")),
+    }
+}

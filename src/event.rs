@@ -1,0 +1,65 @@
+//! What happens during a run, told as it happens: [`Event`]. The progress display, the JSON lines and the summary read
+//! the same events.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// One thing that happened. No event carries a secret.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// What a plan says of one resource.
+    Planned { resource: String, kind: &'static str, action: &'static str, fields: Vec<FieldEvent>, reason: Option<String> },
+    /// The end of a plan.
+    Plan { deployment: String, create: usize, update: usize, replace: usize, delete: usize, check: usize, unchanged: usize },
+    /// Work on a resource began.
+    Started { resource: String, kind: &'static str, action: &'static str },
+    /// How far a long step is. `total` is 0 where the end is not known.
+    Progress { resource: String, text: String, done: u64, total: u64 },
+    /// Something a user should know that is no error.
+    Note { resource: Option<String>, text: String },
+    Finished { resource: String, kind: &'static str, action: &'static str, milliseconds: u64 },
+    Failed { resource: String, kind: &'static str, error: String, hint: Option<String>, detail: Vec<String> },
+    /// A step that was taken back after a failure.
+    Undone { resource: String, kind: &'static str, error: Option<String> },
+    /// The state of one resource, for `status`.
+    Status { resource: String, kind: &'static str, state: String, fields: Vec<FieldEvent>, reason: Option<String> },
+    /// A request to the engine; bodies are never shown.
+    Request { method: String, path: String },
+    Outputs { deployment: String, outputs: BTreeMap<String, String> },
+    /// The last event of a run.
+    Summary { deployment: String, changed: usize, milliseconds: u64, outcome: &'static str },
+}
+
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct FieldEvent {
+    pub field: String,
+    pub old: String,
+    pub new: String,
+}
+
+impl From<&crate::change::Field> for FieldEvent {
+    fn from(field: &crate::change::Field) -> Self {
+        Self { field: field.name.clone(), old: field.old.clone(), new: field.new.clone() }
+    }
+}
+
+/// Where events are sent. A closed channel means that nobody listens any more, which is no error.
+#[derive(Debug, Clone)]
+pub struct Events(UnboundedSender<Event>);
+
+impl Events {
+    pub fn new(sender: UnboundedSender<Event>) -> Self {
+        Self(sender)
+    }
+
+    pub fn send(&self, event: Event) {
+        drop(self.0.send(event));
+    }
+
+    pub fn note(&self, resource: Option<&str>, text: impl Into<String>) {
+        self.send(Event::Note { resource: resource.map(str::to_owned), text: text.into() });
+    }
+}

@@ -1,0 +1,348 @@
+//! The fields of one resource, checked against the schema of their kind and ready to be evaluated: [`Form`].
+//!
+//! The schema is the one that `provision schema` prints; it is derived from the kind's own type, so that the check, the
+//! editor and the program cannot disagree.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use crate::error::{Error, Place, Result, did_you_mean};
+use crate::template::{Expression, Fault, embedded, embedded_paths, is_expression};
+use crate::yaml::{Content, Node, Source, Span};
+
+#[derive(Debug)]
+pub(crate) enum Form {
+    Literal(Json, Span),
+    Expression(Box<Slot>),
+    List(Vec<Form>, Span),
+    Map(Vec<(FormKey, Form)>, Span),
+}
+
+#[derive(Debug)]
+pub(crate) enum FormKey {
+    Literal(String),
+    Expression(Box<Slot>),
+}
+
+/// One expression in its place.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub expression: Expression,
+    want: Want,
+    /// Whether a secret may stand here.
+    pub secret: bool,
+    pub span: Span,
+    /// The template file that the text came from, when it did not stand in the playbook itself.
+    template: Option<Arc<Source>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Want {
+    Text,
+    Integer,
+    Number,
+    Boolean,
+    Any,
+}
+
+/// Checks nodes against schemas, for one playbook.
+pub(crate) struct Checker<'a> {
+    pub source: &'a Arc<Source>,
+    /// Finds the text of a template by its name.
+    pub template: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Checker<'_> {
+    /// Checks `node` against `schema`; `name` is what an error calls it.
+    pub fn check(&self, node: &Node, schema: &Json, name: &str) -> Result<Form> {
+        let schema = required_schema(schema);
+        match &node.value {
+            Content::Scalar { text, plain } => self.scalar(node, text, *plain, schema, name),
+            Content::List(items) => {
+                let inner = schema.get("items").ok_or_else(|| self.wrong(node, schema, name))?;
+                let items = items.iter().map(|item| self.check(item, inner, name)).collect::<Result<_>>()?;
+                Ok(Form::List(items, node.span))
+            }
+            Content::Map(entries) => {
+                if !has_type(schema, "object") {
+                    return Err(self.wrong(node, schema, name));
+                }
+                self.fields(entries, node.span, schema, name)
+            }
+        }
+    }
+
+    /// Checks the entries of a mapping against an object schema.
+    pub fn fields(&self, entries: &[(crate::yaml::Key, Node)], span: Span, schema: &Json, name: &str) -> Result<Form> {
+        let properties = schema.get("properties").and_then(Json::as_object);
+        let others = schema.get("additionalProperties").filter(|schema| schema.is_object());
+        let mut fields = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let known = properties.and_then(|properties| properties.get(&key.text));
+            let Some(inner) = known.or(others) else {
+                let names: Vec<&str> = properties.map(|p| p.keys().map(String::as_str).collect()).unwrap_or_default();
+                return Err(Error::new(format!("unknown field `{}` of {name}", key.text))
+                    .at(self.source.place(key.span))
+                    .hint(did_you_mean(&key.text, &names)));
+            };
+            let form_key = if known.is_none() && is_expression(&key.text) {
+                FormKey::Expression(Box::new(self.slot(&key.text, key.span, Want::Text, false)?))
+            } else {
+                FormKey::Literal(key.text.clone())
+            };
+            fields.push((form_key, self.check(value, inner, &format!("`{}`", key.text))?));
+        }
+        let given = |wanted: &str| entries.iter().any(|(key, _)| key.text == wanted);
+        let required = schema.get("required").and_then(Json::as_array).into_iter().flatten();
+        if let Some(missing) = required.filter_map(Json::as_str).find(|wanted| !given(wanted)) {
+            return Err(Error::new(format!("{name} needs the field `{missing}`"))
+                .at(self.source.place(span))
+                .hint(format!("add `{missing}:` below this line")));
+        }
+        Ok(Form::Map(fields, span))
+    }
+
+    fn scalar(&self, node: &Node, text: &str, plain: bool, schema: &Json, name: &str) -> Result<Form> {
+        let secret = schema.get("x-secret").is_some();
+        if schema.get("x-template").is_some() {
+            return self.template(node, text);
+        }
+        if is_expression(text) {
+            return Ok(Form::Expression(Box::new(self.slot(text, node.span, want(schema), secret)?)));
+        }
+        let empty = plain && matches!(text, "" | "~" | "null");
+        if empty || schema.get("items").is_some() || has_type(schema, "object") {
+            return Err(if empty {
+                Error::new(format!("{name} has no value"))
+                    .at(self.source.place(node.span))
+                    .hint("write `\"\"` for an empty text, or leave the field out")
+            } else {
+                self.wrong(node, schema, name)
+            });
+        }
+        let value = literal(text, want(schema)).ok_or_else(|| self.wrong(node, schema, name))?;
+        self.range(&value, schema, node, name)?;
+        Ok(Form::Literal(value, node.span))
+    }
+
+    fn range(&self, value: &Json, schema: &Json, node: &Node, name: &str) -> Result<()> {
+        let allowed = allowed(schema);
+        if let (Some(text), false) = (value.as_str(), allowed.is_empty())
+            && !allowed.contains(&text)
+        {
+            return Err(Error::new(format!("{name} cannot be `{text}`"))
+                .at(self.source.place(node.span))
+                .hint(did_you_mean(text, &allowed)));
+        }
+        let bound = |key: &str| schema.get(key).and_then(Json::as_f64);
+        let Some(number) = value.as_f64() else { return Ok(()) };
+        if bound("minimum").is_some_and(|min| number < min) || bound("maximum").is_some_and(|max| number > max) {
+            return Err(Error::new(format!("{name} is out of range: {value}")).at(self.source.place(node.span)));
+        }
+        Ok(())
+    }
+
+    /// Compiles one expression of the playbook's own text.
+    fn slot(&self, text: &str, span: Span, want: Want, secret: bool) -> Result<Slot> {
+        let expression = Expression::text(text).map_err(|fault| {
+            let line = span.line + fault.line.saturating_sub(1);
+            let span = if fault.line > 1 { Span { line, column: 1, width: 1 } } else { span };
+            Error::new(format!("not a valid expression: {}", fault.message))
+                .at(self.source.place(span))
+                .hint("an expression is written `{{ name }}` or `{{ resource.output }}`")
+        })?;
+        Ok(Slot { expression, want, secret, span, template: None })
+    }
+
+    fn template(&self, node: &Node, path: &str) -> Result<Form> {
+        if is_expression(path) {
+            return Err(Error::new("the name of a template cannot be an expression")
+                .at(self.source.place(node.span))
+                .hint("use `content:` with the expression, or an `{% if %}` inside the template"));
+        }
+        let text = (self.template)(path).or_else(|| embedded(path).map(str::to_owned)).ok_or_else(|| {
+            Error::new(format!("no template `{path}`"))
+                .at(self.source.place(node.span))
+                .hint(did_you_mean(path, &embedded_paths()))
+        })?;
+        let source = Source::new(format!("templates/{path}"), text.clone());
+        let expression = Expression::text(&text).map_err(|fault| fault.in_template(&source))?;
+        let slot = Slot { expression, want: Want::Text, secret: true, span: node.span, template: Some(source) };
+        Ok(Form::Expression(Box::new(slot)))
+    }
+
+    fn wrong(&self, node: &Node, schema: &Json, name: &str) -> Error {
+        let wanted = match schema {
+            _ if schema.get("items").is_some() => "a list",
+            _ if has_type(schema, "object") => "a mapping",
+            _ => match want(schema) {
+                Want::Integer => "a whole number",
+                Want::Number => "a number",
+                Want::Boolean => "`true` or `false`",
+                Want::Text | Want::Any => "a text",
+            },
+        };
+        let got = match &node.value {
+            Content::Scalar { text, .. } => format!("`{text}`"),
+            _ => node.describe().to_owned(),
+        };
+        Error::new(format!("{name} wants {wanted}, not {got}")).at(self.source.place(node.span))
+    }
+}
+
+impl Fault {
+    fn in_template(&self, source: &Source) -> Error {
+        Error::new(format!("not a valid template: {}", self.message)).at(source.place(Span {
+            line: self.line,
+            column: 1,
+            width: 1,
+        }))
+    }
+}
+
+impl Slot {
+    /// A slot that stands by itself, such as `when:`; a secret has no place in it.
+    pub fn bare(expression: Expression, span: Span) -> Self {
+        Self { expression, want: Want::Any, secret: false, span, template: None }
+    }
+
+    /// Where in the playbook or its template a name of this expression stands.
+    pub fn place(&self, source: &Source, name: &str) -> Place {
+        match &self.template {
+            Some(template) => template.find(Span { line: 1, column: 1, width: 1 }, name),
+            None => source.find(self.span, name),
+        }
+    }
+
+    pub fn evaluate(&self, source: &Source, scope: minijinja::Value) -> Result<Json> {
+        let value = self.expression.evaluate(scope).map_err(|fault| match &self.template {
+            Some(template) => fault.in_template(template),
+            None => Error::new(format!("this expression has no value: {}", fault.message)).at(source.place(self.span)),
+        })?;
+        let json = serde_json::to_value(&value).unwrap_or(Json::Null);
+        coerce(json, self.want).ok_or_else(|| {
+            Error::new(format!("this expression yields {}, which does not fit here", value.kind()))
+                .at(source.place(self.span))
+        })
+    }
+}
+
+impl Form {
+    /// Every expression in it, keys before values.
+    pub fn slots<'a>(&'a self, found: &mut Vec<&'a Slot>) {
+        match self {
+            Self::Literal(..) => {}
+            Self::Expression(slot) => found.push(slot),
+            Self::List(items, _) => items.iter().for_each(|item| item.slots(found)),
+            Self::Map(entries, _) => {
+                for (key, value) in entries {
+                    if let FormKey::Expression(slot) = key {
+                        found.push(slot);
+                    }
+                    value.slots(found);
+                }
+            }
+        }
+    }
+
+    /// The value, with every expression evaluated by `evaluate`.
+    pub fn fill(&self, evaluate: &mut dyn FnMut(&Slot) -> Result<Json>) -> Result<Json> {
+        match self {
+            Self::Literal(value, _) => Ok(value.clone()),
+            Self::Expression(slot) => evaluate(slot),
+            Self::List(items, _) => items.iter().map(|item| item.fill(evaluate)).collect::<Result<Vec<_>>>().map(Json::from),
+            Self::Map(entries, _) => {
+                let mut map = Map::new();
+                for (key, value) in entries {
+                    let key = match key {
+                        FormKey::Literal(key) => key.clone(),
+                        FormKey::Expression(slot) => evaluate(slot)?.as_str().unwrap_or_default().to_owned(),
+                    };
+                    map.insert(key, value.fill(evaluate)?);
+                }
+                Ok(Json::Object(map))
+            }
+        }
+    }
+
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Literal(_, span) | Self::List(_, span) | Self::Map(_, span) => *span,
+            Self::Expression(slot) => slot.span,
+        }
+    }
+
+    /// Where the part named by a dotted path stands, as far as the path can be followed.
+    pub fn locate(&self, path: &serde_path_to_error::Path) -> Span {
+        use serde_path_to_error::Segment;
+        let mut here = self;
+        for segment in path {
+            let inner = match (here, segment) {
+                (Self::List(items, _), Segment::Seq { index }) => items.get(*index),
+                (Self::Map(entries, _), Segment::Map { key }) => entries
+                    .iter()
+                    .find(|(name, _)| matches!(name, FormKey::Literal(name) if name == key))
+                    .map(|(_, value)| value),
+                _ => None,
+            };
+            match inner {
+                Some(inner) => here = inner,
+                None => break,
+            }
+        }
+        here.span()
+    }
+}
+
+/// The schema of the value itself, where a field may also be left out (`anyOf` with null).
+fn required_schema(schema: &Json) -> &Json {
+    let choices = schema.get("anyOf").and_then(Json::as_array);
+    choices.into_iter().flatten().find(|choice| !has_type(choice, "null")).unwrap_or(schema)
+}
+
+fn has_type(schema: &Json, name: &str) -> bool {
+    match schema.get("type") {
+        Some(Json::String(only)) => only == name,
+        Some(Json::Array(several)) => several.iter().any(|one| one == name),
+        _ => false,
+    }
+}
+
+fn want(schema: &Json) -> Want {
+    match schema {
+        _ if has_type(schema, "string") || !allowed(schema).is_empty() => Want::Text,
+        _ if has_type(schema, "integer") => Want::Integer,
+        _ if has_type(schema, "number") => Want::Number,
+        _ if has_type(schema, "boolean") => Want::Boolean,
+        _ => Want::Any,
+    }
+}
+
+/// The texts that a schema allows, if it lists them.
+fn allowed(schema: &Json) -> Vec<&str> {
+    let listed = schema.get("enum").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+    let one_of = schema.get("oneOf").and_then(Json::as_array).into_iter().flatten();
+    listed.chain(one_of.filter_map(|choice| choice.get("const")?.as_str())).collect()
+}
+
+fn literal(text: &str, want: Want) -> Option<Json> {
+    match want {
+        Want::Text | Want::Any => Some(Json::from(text)),
+        Want::Integer => text.parse::<i64>().ok().map(Json::from),
+        Want::Number => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Json::from),
+        Want::Boolean => text.parse::<bool>().ok().map(Json::from),
+    }
+}
+
+fn coerce(value: Json, want: Want) -> Option<Json> {
+    match (want, &value) {
+        (_, Json::Null) => None,
+        (Want::Any, _) | (Want::Text, Json::String(_)) => Some(value),
+        (Want::Text, Json::Number(_) | Json::Bool(_)) => Some(Json::from(value.to_string())),
+        (Want::Integer, Json::Number(number)) => number.is_i64().then_some(value),
+        (Want::Number, Json::Number(_)) | (Want::Boolean, Json::Bool(_)) => Some(value),
+        (_, Json::String(text)) => literal(text, want),
+        _ => None,
+    }
+}

@@ -1,0 +1,132 @@
+//! Files that a deployment wrote on this host: which they are is recorded, so that no other file is ever touched: [`HostFile`].
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::resource::{At, Owned};
+use crate::world::files::{self, Found};
+
+/// What the deployment records of a file that it wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub path: PathBuf,
+    /// Folders that were made for it, the outermost first.
+    pub folders: Vec<PathBuf>,
+}
+
+/// A file with its record, as found.
+#[derive(Debug, Clone)]
+pub(crate) struct HostFile {
+    pub record: Option<Record>,
+    pub found: Option<Found>,
+}
+
+/// How to put a file and its record back.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Undo {
+    key: String,
+    record: Option<Record>,
+    path: PathBuf,
+    before: Option<(Vec<u8>, u32)>,
+    folders: Vec<PathBuf>,
+}
+
+fn record(key: &str, at: &At) -> Result<Option<Record>> {
+    let Some(text) = at.store().get(key)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|error| {
+        Error::new(format!("the deployment's folder is damaged: `{}`: {error}", at.store().path(key).display()))
+            .hint("put the file back from a backup; or remove it together with the file that it names")
+    })
+}
+
+impl HostFile {
+    /// Reads the file at `path` and the record under `key`; none if there is neither.
+    pub fn read(key: &str, path: &Path, at: &At) -> Result<Option<Self>> {
+        let record = record(key, at)?;
+        let found = files::read(path)?;
+        Ok((record.is_some() || found.is_some()).then_some(Self { record, found }))
+    }
+
+    /// Fails if the file exists but somebody else wrote it, or if it could not be written.
+    pub fn check(path: &Path, file: Option<&Self>) -> Result<()> {
+        let ours = file.and_then(|file| file.record.as_ref()).is_some_and(|record| record.path == path);
+        if file.is_some_and(|file| file.found.is_some()) && !ours {
+            return Err(Error::new(format!("`{}` is there already and was not written by this deployment", path.display()))
+                .hint("move it away, or choose another path; nothing was changed"));
+        }
+        files::check_writable(path)
+    }
+
+    /// Writes the file and its record. A file that the record named elsewhere is removed.
+    pub fn write(key: &str, path: &Path, content: &[u8], mode: u32, at: &At) -> Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let earlier = record(key, at)?;
+        let folders = files::missing_folders(folder);
+        at.will(&Undo { key: key.to_owned(), record: earlier.clone(), path: path.to_path_buf(), before: kept(path)?, folders: folders.clone() })?;
+        files::make_folder(folder, 0o755)?;
+        files::write(path, content, mode)?;
+        let moved = earlier.as_ref().filter(|earlier| earlier.path != path).cloned();
+        let mut known = earlier.filter(|earlier| earlier.path == path).map(|earlier| earlier.folders).unwrap_or_default();
+        known.extend(folders);
+        let written = Record { path: path.to_path_buf(), folders: known };
+        if let Some(moved) = moved {
+            at.will(&Undo { key: key.to_owned(), record: Some(moved.clone()), path: moved.path.clone(), before: kept(&moved.path)?, folders: Vec::new() })?;
+            erase(&moved)?;
+        }
+        let text = serde_json::to_string(&written).map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
+        at.store().put(key, &text)
+    }
+
+    /// Every file that resources of this kind recorded.
+    pub fn owned(at: &At) -> Result<Vec<Owned>> {
+        let mut owned = at.owned_keys(false)?;
+        for one in &mut owned {
+            let record = record(&one.handle, at)?;
+            one.id = one.id.split('@').next().unwrap_or_default().to_owned();
+            one.label = record.map(|record| record.path.display().to_string()).unwrap_or_default();
+        }
+        Ok(owned)
+    }
+
+    /// Removes a recorded file, the folders made for it if they are empty, and the record.
+    pub fn remove(owned: &Owned, at: &At) -> Result<()> {
+        if let Some(record) = record(&owned.handle, at)? {
+            erase(&record)?;
+        }
+        at.store().delete(&owned.handle)
+    }
+}
+
+fn kept(path: &Path) -> Result<Option<(Vec<u8>, u32)>> {
+    Ok(files::read(path)?.map(|found| (found.content, found.mode)))
+}
+
+fn erase(record: &Record) -> Result<()> {
+    files::remove(&record.path)?;
+    record.folders.iter().rev().for_each(|folder| files::remove_empty_folder(folder));
+    Ok(())
+}
+
+impl Undo {
+    pub fn restore(self, at: &At) -> Result<()> {
+        match &self.before {
+            Some((content, mode)) => {
+                if let Some(folder) = self.path.parent() {
+                    files::make_folder(folder, 0o755)?;
+                }
+                files::write(&self.path, content, *mode)?;
+            }
+            None => files::remove(&self.path)?,
+        }
+        self.folders.iter().rev().for_each(|folder| files::remove_empty_folder(folder));
+        match &self.record {
+            Some(record) => {
+                let text = serde_json::to_string(record).map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
+                at.store().put(&self.key, &text)
+            }
+            None => at.store().delete(&self.key),
+        }
+    }
+}

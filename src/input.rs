@@ -1,0 +1,112 @@
+//! A typed input of a playbook, which is also a flag of the command: [`Input`].
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result, did_you_mean};
+use crate::world::files;
+use crate::x509::Name;
+
+/// What a user may give for an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum InputType {
+    /// Any text.
+    String,
+    /// A TCP port, 1 to 65535.
+    Port,
+    /// A host name or an IP address.
+    Domain,
+    /// `true` or `false`; as a flag it needs no value.
+    Bool,
+    /// One of `choices`.
+    Choice,
+    /// A path on this host; a relative one counts from the folder where the command was typed.
+    Path,
+    /// A number of bytes: `64k`, `512m`, `2g`.
+    Size,
+    /// Any number of values of the type `of`; the flag is repeated.
+    List,
+    /// A text that must not be shown. As a flag: `@FILE` reads a file, `-` reads standard input.
+    Secret,
+}
+
+impl InputType {
+    pub const NAMES: [&str; 9] = ["string", "port", "domain", "bool", "choice", "path", "size", "list", "secret"];
+
+    pub fn parse(text: &str) -> Result<Self> {
+        serde_json::from_value(Json::from(text)).map_err(|_| {
+            Error::new(format!("unknown input type `{text}`")).hint(did_you_mean(text, &Self::NAMES))
+        })
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    pub name: String,
+    pub kind: InputType,
+    /// What it takes when it is not given; without one it must be given.
+    pub default: Option<Json>,
+    pub about: String,
+    pub choices: Vec<String>,
+    /// The type of the items of a list.
+    pub of: InputType,
+}
+
+impl Input {
+    /// Reads a value as the user gave it.
+    ///
+    /// # Errors
+    /// A text that is not of the input's type; the error names the input and says what it takes.
+    pub fn parse(&self, text: &str) -> Result<Json> {
+        self.parse_as(self.kind, text).map_err(|error| error.within(format!("`--{}`", self.name)).into_usage())
+    }
+
+    pub fn parse_list<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<Json> {
+        let items: Result<Vec<_>> = texts.map(|text| self.parse_as(self.of, text)).collect();
+        items.map(Json::from).map_err(|error| error.within(format!("`--{}`", self.name)).into_usage())
+    }
+
+    fn parse_as(&self, kind: InputType, text: &str) -> Result<Json> {
+        match kind {
+            InputType::String => Ok(Json::from(text)),
+            InputType::Port => port(text),
+            InputType::Domain => Name::parse(text).map(|name| Json::from(name.to_string())),
+            InputType::Bool => text.parse::<bool>().map(Json::from).map_err(|_| {
+                Error::usage(format!("`{text}` is neither `true` nor `false`"))
+            }),
+            InputType::Choice if self.choices.iter().any(|choice| choice == text) => Ok(Json::from(text)),
+            InputType::Choice => {
+                let choices: Vec<&str> = self.choices.iter().map(String::as_str).collect();
+                Err(Error::usage(format!("there is no choice `{text}`")).hint(did_you_mean(text, &choices)))
+            }
+            InputType::Path if text.is_empty() => Err(Error::usage("an empty path")),
+            InputType::Path => files::absolute(text).map(Json::from),
+            InputType::Size => size(text).map(Json::from),
+            InputType::Secret => files::secret_argument(text).map(Json::from),
+            InputType::List => Err(Error::usage("a list of lists")),
+        }
+    }
+}
+
+fn port(text: &str) -> Result<Json> {
+    match text.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(Json::from(port)),
+        _ => Err(Error::usage(format!("`{text}` is no port")).hint("a port is a number from 1 to 65535")),
+    }
+}
+
+/// A size in bytes: digits and an optional `k`, `m` or `g` (powers of 1024, as Docker reads them), with or without a `b`.
+pub(crate) fn size(text: &str) -> Result<u64> {
+    let lower = text.trim().to_ascii_lowercase();
+    let bare = lower.strip_suffix('b').unwrap_or(&lower);
+    let (digits, shift) = match bare.char_indices().next_back() {
+        Some((at, 'k')) => (&bare[..at], 10),
+        Some((at, 'm')) => (&bare[..at], 20),
+        Some((at, 'g')) => (&bare[..at], 30),
+        _ => (bare, 0),
+    };
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    number.ok_or_else(|| Error::usage(format!("`{text}` is no size")).hint("write `512m` or `2g`"))
+}

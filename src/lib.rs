@@ -1,0 +1,45 @@
+//! `provision`: a private registry, certificates and the rest of the Docker book's chapter, in one command.
+//!
+//! ```text
+//! argv ─► cli ─► playbook ─► graph ─► plan ─► apply ─► event ─► report ─► exit code
+//!              (input)     (form)   (change) (journal)
+//!                                     ▲         │
+//!                                     └─ world ◄┘
+//! ```
+//!
+//! | where | what |
+//! |---|---|
+//! | [`cli`], `command/` | the command line; one file a verb |
+//! | `playbook`, `yaml`, `input`, `template`, `form` | a playbook as written, checked, every part with its place |
+//! | `graph` | the resources and which needs which |
+//! | `resource/` | one file a kind: what should be, what is, how they differ, how to get there and back |
+//! | `plan`, `change`, `apply`, `journal`, `run` | compare all, carry out all, or take it back |
+//! | [`event`], `report/` | what happens, and who tells it |
+//! | `deployment`, `hostfile`, `secret`, `content`, `x509` | what is kept of a deployment, and what it is made of |
+//! | `world/` | the only place with I/O |
+
+mod apply;
+mod change;
+pub mod cli;
+mod command;
+mod content;
+mod deployment;
+mod error;
+pub mod event;
+mod form;
+mod graph;
+mod hostfile;
+mod input;
+mod journal;
+mod plan;
+mod playbook;
+pub mod report;
+mod resource;
+mod run;
+mod secret;
+mod template;
+mod world;
+mod x509;
+mod yaml;
+
+pub use error::{Error, Place, Result};

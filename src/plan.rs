@@ -1,0 +1,205 @@
+//! What a run would do, found out by reading alone: [`Plan`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use crate::change::{Action, Change};
+use crate::error::{Error, Result};
+use crate::event::{Event, FieldEvent};
+use crate::graph::{Graph, Id};
+use crate::resource::{self, At, Entry, KINDS, Outputs, Owned};
+use crate::run::Run;
+
+pub(crate) struct Plan {
+    pub changes: BTreeMap<Id, Change>,
+    /// Things of this deployment that the playbook no longer names.
+    pub deletions: Vec<(&'static Entry, Owned)>,
+    /// Resources that change, or that need one that does.
+    pub touched: BTreeSet<Id>,
+    /// The outputs as they are now, as far as they are known.
+    pub known: BTreeMap<Id, Outputs>,
+}
+
+/// The outputs found so far, for all resources that run at the same time.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<BTreeMap<Id, Outputs>>);
+
+impl Known {
+    pub fn insert(&self, id: &Id, outputs: Outputs) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), outputs);
+    }
+
+    pub fn fields(&self, graph: &Graph, id: &Id) -> Result<serde_json::Value> {
+        graph.fields(id, &self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn into_inner(self) -> BTreeMap<Id, Outputs> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Visits every resource as soon as all that it needs has been visited; what can go on at the same time does. After a
+/// failure nothing new is begun, and the failure is told once all that was begun has ended.
+pub(crate) async fn visit<F: Future<Output = Result<()>>>(graph: &Graph, mut begin: impl FnMut(Id) -> F) -> Result<()> {
+    let mut waiting: Vec<&Id> = graph.order.iter().collect();
+    let mut done: BTreeSet<Id> = BTreeSet::new();
+    let mut running = FuturesUnordered::new();
+    let mut failure: Option<Error> = None;
+    loop {
+        if failure.is_none() {
+            waiting.retain(|id| {
+                let ready = graph.nodes[*id].needs.is_subset(&done);
+                if ready {
+                    let work = begin((*id).clone());
+                    let id = (*id).clone();
+                    running.push(async move { (id, work.await) });
+                }
+                !ready
+            });
+        }
+        match running.next().await {
+            Some((id, Ok(()))) => drop(done.insert(id)),
+            Some((_, Err(error))) => drop(failure.get_or_insert(error)),
+            None => return failure.map_or(Ok(()), Err),
+        }
+    }
+}
+
+/// Where a resource of the graph stands in a run.
+pub(crate) fn at(graph: &Graph, run: &Arc<Run>, id: &Id) -> At {
+    At { id: id.clone(), kind: graph.nodes[id].kind.name, run: run.clone() }
+}
+
+/// Reads the fields of a resource, with errors at their places.
+pub(crate) fn decode(graph: &Graph, id: &Id, known: &Known) -> Result<Box<dyn std::any::Any + Send + Sync>> {
+    let fields = known.fields(graph, id)?;
+    (graph.nodes[id].kind.decode)(fields).map_err(|error| {
+        let text = error.inner().to_string();
+        graph.locate(id, error.path(), Error::new(format!("{} `{id}`: {text}", graph.nodes[id].kind.name)))
+    })
+}
+
+impl Plan {
+    /// Compares every resource with what there is. Sends nothing but reading requests.
+    ///
+    /// # Errors
+    /// Whatever would make the run fail and can be known now, such as a name or a port that somebody else holds.
+    pub async fn make(graph: &Graph, run: &Arc<Run>, kinds: &BTreeSet<String>) -> Result<Self> {
+        let known = Known::default();
+        let state: Mutex<(BTreeMap<Id, Change>, BTreeSet<Id>)> = Mutex::default();
+        let examine = |id: Id| {
+            let (known, state) = (&known, &state);
+            async move {
+                let change = Self::examine(graph, run, &id, known, state).await?;
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                if change.is_change() || graph.nodes[&id].needs.iter().any(|need| state.1.contains(need)) {
+                    state.1.insert(id.clone());
+                }
+                state.0.insert(id, change);
+                Ok(())
+            }
+        };
+        let (visited, deletions) = futures_util::future::join(visit(graph, examine), Self::deletions(graph, run, kinds)).await;
+        visited?;
+        let (changes, touched) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self { changes, deletions: deletions?, touched, known: known.into_inner() })
+    }
+
+    async fn examine(graph: &Graph, run: &Arc<Run>, id: &Id, known: &Known, state: &Mutex<(BTreeMap<Id, Change>, BTreeSet<Id>)>) -> Result<Change> {
+        let vertex = &graph.nodes[id];
+        let spec = decode(graph, id, known)?;
+        let touched = {
+            let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            vertex.needs.iter().any(|need| state.1.contains(need))
+        };
+        if vertex.kind.follows && touched {
+            known.insert(id, Outputs::default());
+            return Ok(Change::new(Action::Check));
+        }
+        let at = at(graph, run, id);
+        let examined = (vertex.kind.examine)(&spec, &at).await.map_err(|error| located(graph, id, error))?;
+        known.insert(id, examined.outputs);
+        Ok(examined.change)
+    }
+
+    /// What exists of this deployment and has no resource any more.
+    async fn deletions(graph: &Graph, run: &Arc<Run>, kinds: &BTreeSet<String>) -> Result<Vec<(&'static Entry, Owned)>> {
+        let mut used: BTreeSet<&str> = kinds.iter().map(String::as_str).collect();
+        used.extend(graph.nodes.values().map(|vertex| vertex.kind.name));
+        let owned = owned(run, &used).await?;
+        let gone = owned.into_iter().filter(|(kind, owned)| graph.nodes.get(&owned.id).is_none_or(|vertex| vertex.kind.name != kind.name));
+        Ok(gone.collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.deletions.is_empty() && self.changes.values().all(|change| !change.is_change())
+    }
+
+    /// What would be deleted and cannot be made again.
+    pub fn data(&self) -> Vec<String> {
+        let replaced = self.changes.iter().filter(|(_, change)| change.data).map(|(id, change)| {
+            let path = change.fields.iter().find(|field| field.name == "path").map(|field| field.old.clone());
+            path.unwrap_or_else(|| id.clone())
+        });
+        let deleted = self.deletions.iter().filter(|(_, owned)| owned.data).map(|(kind, owned)| format!("{} {}", kind.name, owned.label));
+        replaced.chain(deleted).collect()
+    }
+
+    fn count(&self, action: Action) -> usize {
+        self.changes.values().filter(|change| change.action == action).count()
+    }
+
+    /// Tells the plan, resource by resource in the order of the graph.
+    pub fn tell(&self, graph: &Graph, run: &Run) {
+        for id in graph.order.iter().filter(|id| self.changes[*id].is_change()) {
+            let change = &self.changes[id];
+            run.events.send(Event::Planned {
+                resource: id.clone(),
+                kind: graph.nodes[id].kind.name,
+                action: change.action.word(),
+                fields: change.fields.iter().map(FieldEvent::from).collect(),
+                reason: change.reason.clone(),
+            });
+        }
+        for (kind, owned) in &self.deletions {
+            run.events.send(Event::Planned {
+                resource: owned.label.clone(),
+                kind: kind.name,
+                action: Action::Delete.word(),
+                fields: Vec::new(),
+                reason: Some("the playbook no longer names it".to_owned()),
+            });
+        }
+        run.events.send(Event::Plan {
+            deployment: run.store.name().to_owned(),
+            create: self.count(Action::Create),
+            update: self.count(Action::Update),
+            replace: self.count(Action::Replace),
+            delete: self.deletions.len(),
+            check: self.count(Action::Check),
+            unchanged: self.count(Action::Unchanged),
+        });
+    }
+}
+
+/// Everything of the given kinds that the deployment owns, in the order of the table of kinds.
+pub(crate) async fn owned(run: &Arc<Run>, kinds: &BTreeSet<&str>) -> Result<Vec<(&'static Entry, Owned)>> {
+    let used = KINDS.iter().filter(|kind| kinds.contains(kind.name));
+    let found = futures_util::future::join_all(used.map(|kind| async move {
+        let at = At { id: String::new(), kind: kind.name, run: run.clone() };
+        let owned = (kind.owned)(&at).await?;
+        Ok::<_, Error>(owned.into_iter().map(move |owned| (kind, owned)).collect::<Vec<_>>())
+    }));
+    let found: Result<Vec<_>> = found.await.into_iter().collect();
+    Ok(found?.into_iter().flatten().collect())
+}
+
+/// Says of which resource an error is, unless it has a place already.
+pub(crate) fn located(graph: &Graph, id: &Id, error: Error) -> Error {
+    let _ = graph;
+    error.within(format!("{} `{id}`", resource::kind(graph.nodes[id].kind.name).map_or("resource", |kind| kind.name)))
+}

@@ -1,0 +1,290 @@
+//! A playbook as it is written: inputs, declarations, outputs, each with its place: [`Playbook`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use include_dir::{Dir, include_dir};
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result, did_you_mean};
+use crate::input::{Input, InputType};
+use crate::world::files;
+use crate::yaml::{Content, Key, Node, Source, Span};
+
+/// Every file of `playbooks/`, compiled into the binary.
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
+
+/// Names that an input cannot have, because every playbook has them already.
+pub(crate) const RESERVED: [&str; 9] =
+    ["name", "output", "yes", "images", "renew", "verbose", "help", "version", "exit-code"];
+
+#[derive(Debug)]
+pub(crate) struct Playbook {
+    pub name: String,
+    pub source: Arc<Source>,
+    /// Where templates and included playbooks are looked for first; none for one that is part of the binary.
+    pub folder: Option<PathBuf>,
+    pub about: String,
+    pub inputs: Vec<Input>,
+    pub declarations: Vec<Declaration>,
+    pub outputs: Vec<(Key, Node)>,
+}
+
+/// One item of `resources:`.
+#[derive(Debug)]
+pub(crate) struct Declaration {
+    pub kind: Key,
+    pub name: Key,
+    pub fields: Vec<(Key, Node)>,
+    pub when: Option<Node>,
+    pub after: Vec<Key>,
+    pub span: Span,
+}
+
+/// The names of the playbooks that are commands, in order.
+pub(crate) fn builtin_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = EMBEDDED.files().filter_map(|file| file.path().to_str()?.strip_suffix(".yml")).collect();
+    names.sort_unstable();
+    names
+}
+
+fn builtin(name: &str) -> Option<&'static str> {
+    EMBEDDED.get_file(format!("{name}.yml"))?.contents_utf8()
+}
+
+impl Playbook {
+    /// Loads the built-in playbook of that name.
+    pub fn builtin(name: &str) -> Option<Result<Self>> {
+        let text = builtin(name)?;
+        Some(Self::parse(name, Source::new(format!("playbooks/{name}.yml"), text), None))
+    }
+
+    /// Loads a playbook file of the user.
+    pub fn file(path: &str) -> Result<Self> {
+        let text = files::read_text(Path::new(path))
+            .map_err(|error| error.within("cannot read the playbook").hint("`provision list` shows the built-in playbooks"))?;
+        let absolute = PathBuf::from(files::absolute(path)?);
+        let stem = absolute.file_stem().and_then(|stem| stem.to_str()).unwrap_or("playbook");
+        let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let folder = absolute.parent().map(Path::to_path_buf);
+        Self::parse(name.trim_matches('-'), Source::new(path, text), folder)
+    }
+
+    /// Loads the playbook that this one includes under that name.
+    pub fn included(&self, name: &str) -> Result<Self> {
+        let own = self.folder.as_ref().map(|folder| folder.join(name)).filter(|_| name.ends_with(".yml"));
+        if let Some(path) = own {
+            return Self::file(&path.to_string_lossy());
+        }
+        Self::builtin(&format!("parts/{name}")).or_else(|| Self::builtin(name)).unwrap_or_else(|| {
+            let parts = EMBEDDED.get_dir("parts").into_iter().flat_map(Dir::files);
+            let mut known: Vec<&str> = parts.filter_map(|file| file.path().file_stem()?.to_str()).collect();
+            known.extend(builtin_names());
+            Err(Error::new(format!("no playbook `{name}` to include")).hint(did_you_mean(name, &known)))
+        })
+    }
+
+    /// The text of a template that stands beside a user's playbook.
+    pub fn own_template(&self, path: &str) -> Option<String> {
+        files::read_text(&self.folder.as_ref()?.join(path)).ok()
+    }
+
+    pub fn parse(name: &str, source: Arc<Source>, folder: Option<PathBuf>) -> Result<Self> {
+        let node = Node::parse(&source)?;
+        let reader = Reader { source: &source };
+        let mut playbook = Self {
+            name: name.to_owned(),
+            source: source.clone(),
+            folder,
+            about: String::new(),
+            inputs: Vec::new(),
+            declarations: Vec::new(),
+            outputs: Vec::new(),
+        };
+        for (key, node) in reader.map(node, "a playbook")? {
+            match key.text.as_str() {
+                "about" => playbook.about = reader.text(&node, "`about`")?,
+                "inputs" => playbook.inputs = reader.inputs(node)?,
+                "resources" => playbook.declarations = reader.declarations(node)?,
+                "outputs" => playbook.outputs = reader.map(node, "`outputs`")?,
+                other => {
+                    return Err(Error::new(format!("unknown field `{other}` of a playbook"))
+                        .at(source.place(key.span))
+                        .hint(did_you_mean(other, &["about", "inputs", "resources", "outputs"])));
+                }
+            }
+        }
+        Ok(playbook)
+    }
+
+    pub fn input(&self, name: &str) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.name == name)
+    }
+
+    /// The defaults, overlaid with what was given.
+    ///
+    /// # Errors
+    /// An input without a default that was not given.
+    pub fn settle(&self, given: &BTreeMap<String, Json>) -> Result<BTreeMap<String, Json>> {
+        let mut values = BTreeMap::new();
+        for input in &self.inputs {
+            let value = given.get(&input.name).or(input.default.as_ref()).ok_or_else(|| {
+                Error::usage(format!("`--{}` is needed: {}", input.name, input.about))
+                    .hint(format!("`provision {} --help` shows every input", self.name))
+            })?;
+            values.insert(input.name.clone(), value.clone());
+        }
+        Ok(values)
+    }
+}
+
+struct Reader<'a> {
+    source: &'a Source,
+}
+
+impl Reader<'_> {
+    fn wrong(&self, span: Span, what: impl Into<String>) -> Error {
+        Error::new(what).at(self.source.place(span))
+    }
+
+    fn map(&self, node: Node, name: &str) -> Result<Vec<(Key, Node)>> {
+        match node.value {
+            Content::Map(entries) => Ok(entries),
+            _ => Err(self.wrong(node.span, format!("{name} wants a mapping, not {}", node.describe()))),
+        }
+    }
+
+    fn list(&self, node: Node, name: &str) -> Result<Vec<Node>> {
+        match node.value {
+            Content::List(items) => Ok(items),
+            _ => Err(self.wrong(node.span, format!("{name} wants a list, not {}", node.describe()))),
+        }
+    }
+
+    fn text(&self, node: &Node, name: &str) -> Result<String> {
+        match &node.value {
+            Content::Scalar { text, .. } => Ok(text.clone()),
+            _ => Err(self.wrong(node.span, format!("{name} wants a text, not {}", node.describe()))),
+        }
+    }
+
+    /// A name of an input or resource: lower-case words joined by hyphens, so that it is also a flag and an expression.
+    fn name(&self, key: &Key) -> Result<()> {
+        let first = key.text.chars().next().is_some_and(|c| c.is_ascii_lowercase());
+        let rest = key.text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if first && rest && !key.text.ends_with('-') {
+            return Ok(());
+        }
+        Err(self.wrong(key.span, format!("`{}` is no name", key.text)).hint(
+            "a name starts with a lower-case letter and has lower-case letters, digits and single hyphens",
+        ))
+    }
+
+    fn inputs(&self, node: Node) -> Result<Vec<Input>> {
+        let mut inputs = Vec::new();
+        for (key, node) in self.map(node, "`inputs`")? {
+            self.name(&key)?;
+            if RESERVED.contains(&key.text.as_str()) {
+                return Err(self.wrong(key.span, format!("an input cannot be called `{}`", key.text))
+                    .hint("every playbook has a flag of that name already"));
+            }
+            inputs.push(self.input(key, node)?);
+        }
+        Ok(inputs)
+    }
+
+    fn input(&self, key: Key, node: Node) -> Result<Input> {
+        let title = format!("input `{}`", key.text);
+        let mut fields: BTreeMap<String, (Key, Node)> =
+            self.map(node, &title)?.into_iter().map(|(key, node)| (key.text.clone(), (key, node))).collect();
+        let mut text = |field: &str| fields.remove(field).map(|(_, node)| Ok::<_, Error>((self.text(&node, field)?, node.span))).transpose();
+        let typed = |given: Option<(String, Span)>| {
+            given.map(|(text, span)| InputType::parse(&text).map_err(|error| error.at(self.source.place(span)))).transpose()
+        };
+        let about = text("about")?.map(|(about, _)| about).unwrap_or_default();
+        let kind = typed(text("type")?)?.ok_or_else(|| {
+            self.wrong(key.span, format!("{title} needs a `type`")).hint(format!("one of: {}", InputType::NAMES.join(", ")))
+        })?;
+        let of = typed(text("of")?)?.unwrap_or(InputType::String);
+        let choices = match fields.remove("choices") {
+            Some((_, node)) => self.list(node, "`choices`")?.iter().map(|item| self.text(item, "a choice")).collect::<Result<_>>()?,
+            None => Vec::new(),
+        };
+        let default = fields.remove("default").map(|(_, node)| node);
+        if let Some((unknown, _)) = fields.into_values().next() {
+            return Err(self.wrong(unknown.span, format!("unknown field `{}` of {title}", unknown.text))
+                .hint(did_you_mean(&unknown.text, &["type", "default", "about", "choices", "of"])));
+        }
+        let mut input = Input { name: key.text, kind, default: None, about, choices, of };
+        input.default = default.map(|node| self.default(&input, node)).transpose()?;
+        Ok(input)
+    }
+
+    /// The default of an input. An empty text stands for "not given" whatever the type, as with an absent flag.
+    fn default(&self, input: &Input, node: Node) -> Result<Json> {
+        let span = node.span;
+        let located = |error: Error| error.at(self.source.place(span));
+        if input.kind == InputType::List {
+            let items = self.list(node, "the default of a list")?;
+            let texts = items.iter().map(|item| self.text(item, "a default")).collect::<Result<Vec<_>>>()?;
+            return input.parse_list(texts.iter().map(String::as_str)).map_err(located);
+        }
+        match self.text(&node, "`default`")?.as_str() {
+            "" => Ok(Json::from("")),
+            text => input.parse(text).map_err(located),
+        }
+    }
+
+    fn declarations(&self, node: Node) -> Result<Vec<Declaration>> {
+        let items = self.list(node, "`resources`")?;
+        let declarations = items.into_iter().map(|item| self.declaration(item)).collect::<Result<Vec<_>>>()?;
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for declaration in &declarations {
+            let name = declaration.alias().text.replace('-', "_");
+            if let Some(line) = seen.insert(name, declaration.span.line) {
+                let name = declaration.alias();
+                return Err(self.wrong(name.span, format!("a resource `{}` stands on line {line} already", name.text))
+                    .hint("every resource of a playbook has a name of its own, whatever its kind"));
+            }
+        }
+        Ok(declarations)
+    }
+
+    fn declaration(&self, node: Node) -> Result<Declaration> {
+        let span = node.span;
+        let mut fields = self.map(node, "a resource")?;
+        if fields.is_empty() {
+            return Err(self.wrong(span, "an empty resource"));
+        }
+        let (kind, first) = fields.remove(0);
+        let name = Key { text: self.text(&first, &format!("the name of a `{}`", kind.text))?, span: first.span };
+        let mut declaration = Declaration { kind, name, fields: Vec::new(), when: None, after: Vec::new(), span };
+        for (key, node) in fields {
+            match key.text.as_str() {
+                "when" => declaration.when = Some(node),
+                "after" => {
+                    for item in self.list(node, "`after`")? {
+                        declaration.after.push(Key { text: self.text(&item, "`after`")?, span: item.span });
+                    }
+                }
+                _ => declaration.fields.push((key, node)),
+            }
+        }
+        if declaration.kind.text != "playbook" {
+            self.name(&declaration.name)?;
+        }
+        Ok(declaration)
+    }
+}
+
+impl Declaration {
+    /// The name by which expressions know it: its own, or for an included playbook what `as` says.
+    pub fn alias(&self) -> Key {
+        let given = self.fields.iter().find(|(key, _)| self.kind.text == "playbook" && key.text == "as");
+        match given {
+            Some((_, Node { value: Content::Scalar { text, .. }, span })) => Key { text: text.clone(), span: *span },
+            _ => self.name.clone(),
+        }
+    }
+}

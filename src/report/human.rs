@@ -1,0 +1,140 @@
+//! Events for people: what is being done on a terminal's last lines, what is done above them.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::line;
+use crate::event::{Event, FieldEvent};
+
+/// How wide the column of actions is.
+const WIDTH: usize = 9;
+
+pub(super) struct Human {
+    display: MultiProgress,
+    bars: BTreeMap<String, ProgressBar>,
+    live: bool,
+    colour: bool,
+}
+
+impl Human {
+    pub fn new() -> Self {
+        let live = std::io::stderr().is_terminal();
+        let colour = live && std::io::stdout().is_terminal() && crate::world::host::variable("NO_COLOR").is_none();
+        Self { display: MultiProgress::new(), bars: BTreeMap::new(), live, colour }
+    }
+
+    pub fn tell(&mut self, event: &Event) {
+        match event {
+            Event::Planned { resource, kind, action, fields, reason } => self.planned(resource, kind, action, fields, reason.as_deref()),
+            Event::Plan { deployment, create, update, replace, delete, check, .. } => {
+                self.plan(deployment, [(*create, "to create"), (*update, "to update"), (*replace, "to replace"), (*delete, "to delete"), (*check, "to check")]);
+            }
+            Event::Started { resource, kind, action } => self.started(resource, kind, action),
+            Event::Progress { resource, text, done, total } => self.progress(resource, text, *done, *total),
+            Event::Note { text, .. } => self.aside(&format!("note: {text}")),
+            Event::Finished { resource, kind, action, milliseconds } => {
+                self.finish(resource);
+                self.aside(&format!("{} {kind} {resource} ({})", self.action(action), seconds(*milliseconds)));
+            }
+            Event::Failed { resource, kind, .. } => {
+                self.finish(resource);
+                self.aside(&format!("{} {kind} {resource}", self.action("failed")));
+            }
+            Event::Undone { resource, kind, error } => match error {
+                None => self.aside(&format!("{} {kind} {resource}", self.action("undone"))),
+                Some(error) => self.aside(&format!("{} {kind} {resource}: {error}", self.action("not undone"))),
+            },
+            Event::Status { resource, kind, state, fields, reason } => {
+                line(&format!("{} {kind} {resource}{}", self.action(state), reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"))));
+                fields.iter().for_each(Self::field);
+            }
+            Event::Request { method, path } => self.aside(&format!("engine: {method} {path}")),
+            Event::Outputs { outputs, .. } => Self::outputs(outputs),
+            Event::Summary { deployment, changed, milliseconds, outcome } => Self::summary(deployment, *changed, *milliseconds, outcome),
+        }
+    }
+
+    fn planned(&self, resource: &str, kind: &str, action: &str, fields: &[FieldEvent], reason: Option<&str>) {
+        let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+        line(&format!("{} {kind} {resource}{reason}", self.action(action)));
+        fields.iter().for_each(Self::field);
+    }
+
+    fn field(field: &FieldEvent) {
+        line(&format!("{:WIDTH$}   {}: {} → {}", "", field.field, field.old, field.new));
+    }
+
+    fn plan(&self, deployment: &str, counts: [(usize, &str); 5]) {
+        let parts: Vec<String> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        if parts.is_empty() {
+            line(&format!("{deployment}: nothing to change"));
+        } else {
+            line(&format!("{deployment}: {}", parts.join(", ")));
+        }
+        let _ = self;
+    }
+
+    fn started(&mut self, resource: &str, kind: &str, action: &str) {
+        if self.live {
+            let style = ProgressStyle::with_template("{spinner} {prefix} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let bar = self.display.add(ProgressBar::new_spinner()).with_style(style);
+            bar.set_prefix(format!("{action} {kind} {resource}"));
+            bar.enable_steady_tick(Duration::from_millis(100));
+            self.bars.insert(resource.to_owned(), bar);
+        }
+    }
+
+    fn progress(&mut self, resource: &str, text: &str, done: u64, total: u64) {
+        let share = if total > 0 { format!(" {}%", done.saturating_mul(100) / total) } else { String::new() };
+        match self.bars.get(resource) {
+            Some(bar) => bar.set_message(format!("{text}{share}")),
+            // Without a terminal the parts of a long step are told, but not each per cent of them.
+            None if total == 0 && !text.is_empty() => self.aside(&format!("{:WIDTH$} {resource}: {text}", "")),
+            None => {}
+        }
+    }
+
+    fn finish(&mut self, resource: &str) {
+        if let Some(bar) = self.bars.remove(resource) {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// A line that is not what was asked for: it goes to standard error, above the running steps.
+    #[expect(clippy::print_stderr, reason = "this is the one place that prints")]
+    fn aside(&self, text: &str) {
+        self.display.suspend(|| eprintln!("{text}"));
+    }
+
+    fn action(&self, word: &str) -> String {
+        let code = match word {
+            "create" | "created" | "ok" => 32,
+            "update" | "updated" | "replace" | "replaced" | "differs" | "check" | "checked" => 33,
+            "delete" | "deleted" | "failed" | "missing" | "not undone" => 31,
+            _ => 36,
+        };
+        if self.colour { format!("\u{1b}[{code}m{word:WIDTH$}\u{1b}[0m") } else { format!("{word:WIDTH$}") }
+    }
+
+    fn outputs(outputs: &BTreeMap<String, String>) {
+        let width = outputs.keys().map(String::len).max().unwrap_or_default();
+        for (name, value) in outputs {
+            line(&format!("{name:width$}  {value}"));
+        }
+    }
+
+    fn summary(deployment: &str, changed: usize, milliseconds: u64, outcome: &str) {
+        match (outcome, changed) {
+            ("done", 0) => line(&format!("{deployment}: nothing to change ({})", seconds(milliseconds))),
+            ("done", _) => line(&format!("{deployment}: done in {}", seconds(milliseconds))),
+            (outcome, _) => line(&format!("{deployment}: {outcome} ({})", seconds(milliseconds))),
+        }
+    }
+}
+
+fn seconds(milliseconds: u64) -> String {
+    if milliseconds < 1000 { format!("{milliseconds} ms") } else { format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100) }
+}

@@ -1,0 +1,295 @@
+//! A container: created, or replaced when a field differs, and given up only for a successor that is ready: [`ContainerKind`].
+
+mod body;
+mod diff;
+mod files;
+mod ready;
+mod spec;
+
+use std::collections::BTreeMap;
+
+use bollard::models::{ContainerInspectResponse, ImageInspect};
+use futures_util::future::{join_all, try_join};
+use serde::{Deserialize, Serialize};
+
+use super::{At, Kind, Output, Outputs, Owned, public};
+use crate::change::{Action, Change, is_unknown};
+use crate::error::{Error, Result};
+use crate::world::engine::{Engine, ID};
+use crate::world::host;
+use files::FileState;
+pub(crate) use spec::Spec;
+
+/// The label of an anonymous volume that holds uploaded files.
+pub(crate) const FILES: &str = "provision.files";
+
+pub(crate) struct ContainerKind;
+
+/// A container as it is, with the image that it should have.
+pub(crate) struct Actual {
+    container: ContainerInspectResponse,
+    image: Option<ImageInspect>,
+    files: BTreeMap<String, FileState>,
+}
+
+/// How a step is taken back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Undo {
+    /// It was made, and nothing stood in its place.
+    Created { name: String },
+    /// The old one was stopped and stands aside under another name.
+    Replaced { name: String, running: bool },
+    /// It was started.
+    Started { name: String },
+    /// Files in it were overwritten; a tar archive holds each as it was.
+    Uploaded { name: String, before: Vec<(String, Vec<u8>)>, signal: Option<String> },
+}
+
+/// The name of a container that waits to take the place of `name`.
+fn successor(name: &str) -> String {
+    format!("{name}.new")
+}
+
+/// The name under which the container that was called `name` stands aside.
+fn predecessor(name: &str) -> String {
+    format!("{name}.old")
+}
+
+impl Actual {
+    fn is_ours(&self, at: &At) -> bool {
+        let labels = self.container.config.as_ref().and_then(|config| config.labels.as_ref());
+        labels.and_then(|labels| labels.get(ID)).is_some_and(|id| id == at.store().id())
+    }
+
+    fn is_running(&self) -> bool {
+        self.container.state.as_ref().and_then(|state| state.running).unwrap_or_default()
+    }
+
+    /// The host's ports that it holds as it is.
+    fn ports(&self) -> Vec<u16> {
+        let bindings = self.container.host_config.as_ref().and_then(|config| config.port_bindings.clone()).unwrap_or_default();
+        let ports = bindings.into_values().flatten().flatten().filter_map(|binding| binding.host_port?.parse().ok());
+        if self.is_running() { ports.collect() } else { Vec::new() }
+    }
+}
+
+impl ContainerKind {
+    /// Fails if somebody else holds a port that is to be published.
+    async fn check_ports(spec: &Spec, actual: Option<&Actual>, at: &At) -> Result<()> {
+        let held = actual.map(Actual::ports).unwrap_or_default();
+        let wanted: Vec<_> = spec.published()?.into_iter().filter(|publish| !held.contains(&publish.host)).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let engine = at.engine().await?;
+        let running = engine.running_containers().await?;
+        for publish in wanted {
+            let port = publish.host;
+            let holder = running.iter().find(|container| {
+                let labels = container.labels.as_ref();
+                let ours = labels.and_then(|labels| labels.get(ID)).is_some_and(|id| id == at.store().id());
+                let mut ports = container.ports.iter().flatten();
+                !ours && ports.any(|held| held.public_port == Some(port))
+            });
+            let holder = match holder {
+                Some(container) => {
+                    let name = container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
+                    Some(format!("the container `{}`", name.unwrap_or_default()))
+                }
+                None if engine.is_local() && !running.iter().any(|c| c.ports.iter().flatten().any(|p| p.public_port == Some(port))) && !host::port_is_free(port) => {
+                    Some(host::port_holder(port).map_or_else(|| "another process".to_owned(), |holder| format!("`{holder}`")))
+                }
+                None => None,
+            };
+            if let Some(holder) = holder {
+                return Err(Error::new(format!("port {port} is taken by {holder}")).hint("stop that one, or choose another port with `--port`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates a container with its files, and with it on all its networks.
+    async fn create(spec: &Spec, name: &str, at: &At) -> Result<()> {
+        let engine = at.engine().await?;
+        engine.create_container(name, body::desired(spec, at)?).await?;
+        for (network, request) in body::more_networks(spec, name) {
+            engine.connect_network(&network, request).await?;
+        }
+        files::upload(spec, name, engine).await
+    }
+
+    async fn start(spec: &Spec, name: &str, at: &At) -> Result<()> {
+        let engine = at.engine().await?;
+        let since = at.run.now_seconds();
+        engine.start_container(name).await?;
+        ready::wait(spec, name, since, at).await
+    }
+
+    async fn replace(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
+        let engine = at.engine().await?;
+        let name = spec.name(at);
+        let next = successor(&name);
+        // Left over from a run that was killed, if it is there.
+        engine.remove_container(&next).await?;
+        engine.remove_container(&predecessor(&name)).await?;
+        at.will(&Undo::Replaced { name: name.clone(), running: actual.is_running() })?;
+        Self::create(spec, &next, at).await?;
+        at.run.check_cancelled()?;
+        if spec.may_overlap() {
+            Self::start(spec, &next, at).await?;
+            engine.rename_container(&name, &predecessor(&name)).await?;
+            engine.rename_container(&next, &name).await?;
+            return engine.stop_container(&predecessor(&name)).await;
+        }
+        engine.stop_container(&name).await?;
+        engine.rename_container(&name, &predecessor(&name)).await?;
+        engine.rename_container(&next, &name).await?;
+        Self::start(spec, &name, at).await
+    }
+
+    /// Puts changed files into a running container and has it read them.
+    async fn reload(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
+        let engine = at.engine().await?;
+        let name = spec.name(at);
+        let Some(reload) = &spec.reload else { return Ok(()) };
+        let mut before = Vec::new();
+        for path in actual.files.keys() {
+            if let Some(archive) = engine.download(&name, path).await? {
+                before.push((path.clone(), archive));
+            }
+        }
+        at.will(&Undo::Uploaded { name: name.clone(), before, signal: Some(reload.signal.clone()) })?;
+        files::upload(spec, &name, engine).await?;
+        if !reload.check.is_empty() {
+            let checked = engine.execute(&name, &reload.check).await?;
+            if checked.code != 0 {
+                return Err(Error::new(format!("`{}` does not accept its new files", reload.check.join(" ")))
+                    .detail(checked.output.lines().map(str::to_owned)));
+            }
+        }
+        engine.signal_container(&name, &reload.signal).await
+    }
+
+    async fn take_back(name: &str, running: bool, at: &At) -> Result<()> {
+        let engine = at.engine().await?;
+        engine.remove_container(&successor(name)).await?;
+        let aside = predecessor(name);
+        if engine.container(&aside).await?.is_some() {
+            engine.remove_container(name).await?;
+            engine.rename_container(&aside, name).await?;
+        }
+        match engine.container(name).await? {
+            Some(_) if running => engine.start_container(name).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn read(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>> {
+    let image = async {
+        if is_unknown(&spec.image) { Ok(None) } else { engine.image(&spec.image).await }
+    };
+    let states = join_all(spec.files()?.into_iter().map(|file| async move {
+        let state = files::look(&file, name, engine).await;
+        state.map(|state| (file.path.clone(), state))
+    }));
+    let (found, states) = futures_util::future::join(try_join(engine.container(name), image), states).await;
+    let (Some(container), image) = found? else { return Ok(None) };
+    let files = states.into_iter().collect::<Result<BTreeMap<_, _>>>()?;
+    Ok(Some(Actual { container, image, files }))
+}
+
+impl Kind for ContainerKind {
+    const NAME: &'static str = "container";
+    const ABOUT: &'static str = "a container, with its files uploaded and its readiness waited for";
+    const OUTPUTS: &'static [Output] = &[public("name")];
+
+    type Spec = Spec;
+    type Actual = Actual;
+    type Undo = Undo;
+
+    async fn actual(spec: &Spec, at: &At) -> Result<Option<Actual>> {
+        read(spec, &spec.name(at), at.engine().await?).await
+    }
+
+    async fn check(spec: &Spec, actual: Option<&Actual>, change: &Change, at: &At) -> Result<()> {
+        spec.check()?;
+        if let Some(actual) = actual.filter(|actual| !actual.is_ours(at)) {
+            let labels = actual.container.config.as_ref().and_then(|config| config.labels.as_ref());
+            return Err(at.taken("container", &spec.name(at), labels));
+        }
+        if change.is_change() { Self::check_ports(spec, actual, at).await } else { Ok(()) }
+    }
+
+    fn diff(spec: &Spec, actual: &Actual, at: &At) -> Change {
+        diff::compare(spec, actual, at)
+    }
+
+    fn outputs(spec: &Spec, _: Option<&Actual>, at: &At) -> Outputs {
+        Outputs::default().with("name", spec.name(at))
+    }
+
+    async fn apply(spec: &Spec, actual: Option<Actual>, change: &Change, at: &At) -> Result<()> {
+        let name = spec.name(at);
+        let Some(actual) = actual else {
+            at.will(&Undo::Created { name: name.clone() })?;
+            Self::create(spec, &name, at).await?;
+            at.run.check_cancelled()?;
+            return Self::start(spec, &name, at).await;
+        };
+        match change.action {
+            Action::Update if change.fields.iter().any(|field| field.name == diff::STATE) => {
+                at.will(&Undo::Started { name: name.clone() })?;
+                at.engine().await?.resume_container(&name).await?;
+                ready::wait(spec, &name, at.run.now_seconds(), at).await
+            }
+            Action::Update => Self::reload(spec, &actual, at).await,
+            _ => Self::replace(spec, &actual, at).await,
+        }
+    }
+
+    async fn undo(undo: Undo, at: &At) -> Result<()> {
+        let engine = at.engine().await?;
+        match undo {
+            Undo::Created { name } => engine.remove_container(&name).await,
+            Undo::Replaced { name, running } => Self::take_back(&name, running, at).await,
+            Undo::Started { name } => engine.stop_container(&name).await,
+            Undo::Uploaded { name, before, signal } => {
+                for (path, archive) in before {
+                    let folder = path.rsplit_once('/').map_or("/", |(folder, _)| if folder.is_empty() { "/" } else { folder });
+                    engine.upload(&name, folder, archive).await?;
+                }
+                match signal {
+                    Some(signal) => engine.signal_container(&name, &signal).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    async fn settle(undo: Undo, at: &At) -> Result<()> {
+        match undo {
+            Undo::Replaced { name, .. } => at.engine().await?.remove_container(&predecessor(&name)).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn owned(at: &At) -> Result<Vec<Owned>> {
+        let found = at.engine().await?.containers_of(at.store().id()).await?;
+        let owned = found.into_iter().map(|container| {
+            let name = container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
+            let mut owned = at.owned(container.labels.as_ref(), container.id, name, false);
+            if owned.label.ends_with(".new") || owned.label.ends_with(".old") {
+                // Left over from a run that was killed: no resource of the playbook stands for it.
+                owned.id.push_str(" (left over)");
+            }
+            owned
+        });
+        Ok(owned.collect())
+    }
+
+    async fn remove(owned: &Owned, at: &At) -> Result<()> {
+        at.engine().await?.remove_container(&owned.handle).await
+    }
+}

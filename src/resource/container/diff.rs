@@ -1,0 +1,201 @@
+//! A container as it is against a container as it should be, field by field.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bollard::models::{HostConfig, ImageConfig};
+
+use super::files::FileState;
+use super::spec::{Publish, Spec};
+use super::{Actual, body};
+use crate::change::{Action, Change, Field, is_unknown};
+use crate::resource::At;
+
+/// The field that says whether it runs.
+pub(super) const STATE: &str = "state";
+
+pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
+    let mut fixed = Fields::default();
+    identity(&mut fixed, spec, actual, at);
+    environment(&mut fixed, spec, actual);
+    let default = HostConfig::default();
+    limits(&mut fixed, spec, actual.container.host_config.as_ref().unwrap_or(&default));
+    places(&mut fixed, spec, actual);
+    let mut files = Fields::default();
+    file_fields(&mut files, spec, actual);
+    let state = state(actual);
+    let action = match (fixed.0.is_empty(), files.0.is_empty(), &state) {
+        (true, true, _) => Action::Update,
+        (true, false, None) if spec.reload.is_some() => Action::Update,
+        _ => Action::Replace,
+    };
+    Change::of(action, fixed.0.into_iter().chain(files.0).chain(state).collect())
+}
+
+#[derive(Default)]
+struct Fields(Vec<Field>);
+
+impl Fields {
+    fn add(&mut self, name: impl Into<String>, old: impl AsRef<str>, new: impl AsRef<str>) {
+        self.0.extend(Field::compare(name, old.as_ref(), new.as_ref()));
+    }
+
+    fn add_list(&mut self, name: &str, old: Option<&Vec<String>>, new: &[String]) {
+        let sorted = |items: &[String]| items.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
+        self.add(name, sorted(old.map(Vec::as_slice).unwrap_or_default()), sorted(new));
+    }
+}
+
+fn state(actual: &Actual) -> Option<Field> {
+    let state = actual.container.state.clone().unwrap_or_default();
+    let old = match super::ready::ended(&actual.container) {
+        Some(reason) if !actual.is_running() => reason,
+        _ if state.paused.unwrap_or_default() => "paused".to_owned(),
+        _ => return None,
+    };
+    Some(Field { name: STATE.to_owned(), old, new: "running".to_owned() })
+}
+
+/// The image, its command and user, and the labels.
+fn identity(fields: &mut Fields, spec: &Spec, actual: &Actual, at: &At) {
+    let config = actual.container.config.clone().unwrap_or_default();
+    let wanted = actual.image.as_ref().and_then(|image| image.id.clone());
+    let image_old = actual.container.image.clone().unwrap_or_default();
+    match wanted {
+        Some(id) if id == image_old => {}
+        _ if is_unknown(&spec.image) => fields.add("image", config.image.clone().unwrap_or_default(), &spec.image),
+        Some(id) => fields.add("image", short(&image_old), short(&id)),
+        None => fields.add("image", config.image.clone().unwrap_or_default(), format!("{} (not there)", spec.image)),
+    }
+    let default = image_config(actual);
+    let entrypoint = spec.entrypoint.clone().or(default.entrypoint).unwrap_or_default();
+    // The engine drops the image's own command where the entry point is another one.
+    let default_command = if spec.entrypoint.is_some() { None } else { default.cmd };
+    let command = spec.command.clone().or(default_command).unwrap_or_default();
+    fields.add("entrypoint", config.entrypoint.unwrap_or_default().join(" "), entrypoint.join(" "));
+    fields.add("command", config.cmd.unwrap_or_default().join(" "), command.join(" "));
+    fields.add("user", config.user.unwrap_or_default(), spec.user.clone().or(default.user).unwrap_or_default());
+    let found = config.labels.unwrap_or_default();
+    let image_labels = default.labels.unwrap_or_default();
+    let wanted: BTreeMap<String, String> = body::labels(spec, at).into_iter().collect();
+    for (name, value) in &wanted {
+        fields.add(format!("labels.{name}"), found.get(name).map(String::as_str).unwrap_or_default(), value);
+    }
+    let extra: BTreeMap<_, _> = found.iter().filter(|(name, value)| !wanted.contains_key(*name) && image_labels.get(*name) != Some(value)).collect();
+    for (name, value) in extra {
+        fields.add(format!("labels.{name}"), value, "");
+    }
+}
+
+fn image_config(actual: &Actual) -> ImageConfig {
+    actual.image.as_ref().and_then(|image| image.config.clone()).unwrap_or_default()
+}
+
+fn environment(fields: &mut Fields, spec: &Spec, actual: &Actual) {
+    let split = |list: &[String]| -> BTreeMap<String, String> {
+        list.iter().filter_map(|item| item.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    let mut wanted = split(&image_config(actual).env.unwrap_or_default());
+    wanted.extend(split(&body::environment(spec)));
+    let found = split(&actual.container.config.as_ref().and_then(|config| config.env.clone()).unwrap_or_default());
+    let names: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    for name in names {
+        let (old, new) = (found.get(name), wanted.get(name));
+        let shown = |value: Option<&String>| match value {
+            Some(_) if spec.secret_env.contains_key(name) => "(secret)".to_owned(),
+            Some(value) => value.clone(),
+            None => String::new(),
+        };
+        if old != new {
+            let new = if spec.secret_env.contains_key(name) { "(another secret)".to_owned() } else { shown(new) };
+            fields.add(format!("env.{name}"), shown(old), new);
+        }
+    }
+}
+
+fn limits(fields: &mut Fields, spec: &Spec, found: &HostConfig) {
+    let restart = found.restart_policy.as_ref().and_then(|policy| policy.name).map(|name| name.to_string()).unwrap_or_default();
+    fields.add("restart", if restart.is_empty() { "no" } else { &restart }, spec.restart.word());
+    let number = |value: Option<i64>| value.unwrap_or_default().to_string();
+    fields.add("memory", number(found.memory), number(spec.memory().unwrap_or_default()));
+    fields.add("cpus", number(found.nano_cpus), number(spec.cpus.map(body::nano_cpus)));
+    fields.add("pids", number(found.pids_limit), number(spec.pids));
+    fields.add("read_only", found.readonly_rootfs.unwrap_or_default().to_string(), spec.read_only.to_string());
+    fields.add("privileged", found.privileged.unwrap_or_default().to_string(), "false");
+    fields.add_list("cap_drop", found.cap_drop.as_ref(), &spec.cap_drop);
+    fields.add_list("cap_add", found.cap_add.as_ref(), &spec.cap_add);
+    fields.add_list("security", found.security_opt.as_ref(), &body::security(spec));
+    let tmpfs: BTreeMap<String, String> = found.tmpfs.clone().unwrap_or_default().into_iter().collect();
+    let show = |map: &BTreeMap<String, String>| map.iter().map(|(path, options)| format!("{path}:{options}")).collect::<Vec<_>>().join(" ");
+    fields.add("tmpfs", show(&tmpfs), show(&spec.tmpfs));
+}
+
+/// Ports, volumes and networks.
+fn places(fields: &mut Fields, spec: &Spec, actual: &Actual) {
+    let found = actual.container.host_config.clone().unwrap_or_default();
+    let mut ports = Vec::new();
+    for (container, bindings) in found.port_bindings.clone().unwrap_or_default() {
+        for binding in bindings.into_iter().flatten() {
+            let host = binding.host_port.and_then(|port| port.parse().ok()).unwrap_or_default();
+            ports.push(Publish { address: binding.host_ip.unwrap_or_default(), host, container: container.clone() });
+        }
+    }
+    let show = |ports: &mut Vec<Publish>| {
+        ports.sort();
+        ports.iter().map(|port| format!("{}{}{}:{}", port.address, if port.address.is_empty() { "" } else { ":" }, port.host, port.container)).collect::<Vec<_>>().join(", ")
+    };
+    fields.add("publish", show(&mut ports), show(&mut spec.published().unwrap_or_default()));
+    let own = body::file_folders(spec).unwrap_or_default();
+    let mut volumes: BTreeMap<String, String> = BTreeMap::new();
+    for mount in found.mounts.clone().unwrap_or_default() {
+        let target = mount.target.unwrap_or_default();
+        if !own.contains(&target) {
+            volumes.insert(target, mount.source.unwrap_or_default());
+        }
+    }
+    for bind in found.binds.clone().unwrap_or_default() {
+        let (source, target) = bind.split_once(':').unwrap_or((&bind, ""));
+        volumes.insert(target.split(':').next().unwrap_or_default().to_owned(), source.to_owned());
+    }
+    let targets: BTreeSet<&String> = volumes.keys().chain(spec.volumes.keys()).collect();
+    for target in targets {
+        let get = |map: &BTreeMap<String, String>| map.get(target).cloned().unwrap_or_default();
+        fields.add(format!("volumes.{target}"), get(&volumes), get(&spec.volumes));
+    }
+    networks(fields, spec, actual);
+}
+
+fn networks(fields: &mut Fields, spec: &Spec, actual: &Actual) {
+    let networks = actual.container.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
+    let mut names: Vec<String> = networks.keys().cloned().collect();
+    if spec.networks.is_empty() {
+        names.retain(|name| name != "bridge");
+    }
+    fields.add_list("networks", Some(&names), &spec.networks);
+    let linked: BTreeSet<String> = networks.values().flat_map(|network| network.links.clone().unwrap_or_default()).collect();
+    fields.add_list("links", Some(&linked.into_iter().collect()), &body::links(spec));
+    let aliases: BTreeSet<String> = networks.values().flat_map(|network| network.aliases.clone().unwrap_or_default()).collect();
+    let id = actual.container.id.clone().unwrap_or_default();
+    // The engine adds the start of the container's id.
+    let aliases: Vec<String> = aliases.into_iter().filter(|alias| !id.starts_with(alias.as_str())).collect();
+    fields.add_list("aliases", Some(&aliases), &spec.aliases);
+}
+
+fn file_fields(fields: &mut Fields, spec: &Spec, actual: &Actual) {
+    for file in spec.files().unwrap_or_default() {
+        let name = format!("files.{}", file.path);
+        match actual.files.get(&file.path) {
+            None | Some(FileState::AsWanted) => {}
+            Some(FileState::Missing) => fields.add(name, "", "a file"),
+            Some(FileState::Differs { content, mode, owner }) => {
+                fields.add(format!("{name}.content"), content, file.digest());
+                fields.add(format!("{name}.mode"), mode.to_string(), file.mode.to_string());
+                fields.add(format!("{name}.owner"), owner, file.owner());
+            }
+        }
+    }
+}
+
+/// The start of an image's id, as `docker images` shows it.
+fn short(id: &str) -> String {
+    id.trim_start_matches("sha256:").chars().take(12).collect()
+}

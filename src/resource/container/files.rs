@@ -1,0 +1,139 @@
+//! Files of a container: uploaded as tar archives, and compared with what is there.
+//!
+//! An uploaded file's time of change carries 30 bits of a digest of what it should be in its nanoseconds, so that one look
+//! (size, mode, time) tells whether anybody has written to it since, as rsync's quick check does. Only where that differs
+//! is the file itself read.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use super::body;
+use super::spec::Spec;
+use crate::change::is_unknown;
+use crate::content::{Mode, digest};
+use crate::error::{Error, Result};
+use crate::world::engine::Engine;
+use crate::world::host;
+
+/// A file or, without content, a folder as it should be.
+pub(super) struct File<'a> {
+    pub path: String,
+    pub content: Option<&'a str>,
+    pub mode: Mode,
+    pub user: u64,
+    pub group: u64,
+}
+
+/// A file as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FileState {
+    AsWanted,
+    Missing,
+    Differs { content: String, mode: Mode, owner: String },
+}
+
+impl File<'_> {
+    pub fn folder(&self) -> &str {
+        match self.path.trim_end_matches('/').rsplit_once('/') {
+            Some(("", _)) | None => "/",
+            Some((folder, _)) => folder,
+        }
+    }
+
+    pub fn owner(&self) -> String {
+        format!("{}:{}", self.user, self.group)
+    }
+
+    pub fn digest(&self) -> String {
+        self.content.map(|content| digest(content.as_bytes())).unwrap_or_default()
+    }
+
+    /// Nanoseconds that only this content, mode and owner have.
+    fn nanoseconds(&self) -> u32 {
+        let text = format!("{}\n{}\n{}\n{}", self.path, self.mode, self.owner(), self.content.unwrap_or_default());
+        let hash = openssl::sha::sha256(text.as_bytes());
+        u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) % 1_000_000_000
+    }
+}
+
+/// The mount point of the declared volume that a path lies in.
+pub(super) fn volume_of<'a>(spec: &'a Spec, path: &str) -> Option<&'a str> {
+    let inside = |mount: &&String| path.strip_prefix(mount.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
+    spec.volumes.keys().filter(inside).max_by_key(|mount| mount.len()).map(String::as_str)
+}
+
+/// Uploads every file and folder: one archive for each volume that they are in, and one for the rest.
+pub(super) async fn upload(spec: &Spec, name: &str, engine: &Engine) -> Result<()> {
+    let files = spec.files()?;
+    let folders = body::file_folders(spec)?;
+    let mut groups: BTreeMap<&str, Vec<&File<'_>>> = BTreeMap::new();
+    for file in &files {
+        let own = folders.get(file.folder()).map(String::as_str);
+        let root = volume_of(spec, &file.path).or(own).unwrap_or("/");
+        groups.entry(root).or_default().push(file);
+    }
+    for (root, files) in groups {
+        engine.upload(name, root, archive(root, &files)?).await?;
+    }
+    Ok(())
+}
+
+fn archive(root: &str, files: &[&File<'_>]) -> Result<Vec<u8>> {
+    let fail = |error: std::io::Error| Error::new(format!("cannot pack files for a container: {error}"));
+    let seconds = host::now().unix_timestamp();
+    let mut archive = tar::Builder::new(Vec::new());
+    for file in files {
+        let path = file.path.strip_prefix(root.trim_end_matches('/')).unwrap_or(&file.path).trim_start_matches('/');
+        let content = file.content.unwrap_or_default().as_bytes();
+        let time = format!("{seconds}.{:09}", file.nanoseconds());
+        archive.append_pax_extensions([("mtime", time.as_bytes())]).map_err(fail)?;
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(if file.content.is_some() { tar::EntryType::Regular } else { tar::EntryType::Directory });
+        header.set_size(content.len() as u64);
+        header.set_mode(file.mode.bits());
+        header.set_uid(file.user);
+        header.set_gid(file.group);
+        header.set_mtime(u64::try_from(seconds).unwrap_or_default());
+        archive.append_data(&mut header, path, content).map_err(fail)?;
+    }
+    archive.into_inner().map_err(fail)
+}
+
+/// Compares a file with what is in the container.
+pub(super) async fn look(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState> {
+    let Some(found) = engine.stat(name, file.path.trim_end_matches('/')).await? else { return Ok(FileState::Missing) };
+    let Some(content) = file.content else {
+        // Owner and time of a folder change with use; only that it is there, and its mode, can be told apart.
+        let right = found.directory && found.mode == file.mode.bits() & 0o777;
+        let differs = FileState::Differs { content: String::new(), mode: Mode::new(found.mode), owner: file.owner() };
+        return Ok(if right { FileState::AsWanted } else { differs });
+    };
+    let same = !is_unknown(content)
+        && found.size == content.len() as u64
+        && found.mode == file.mode.bits() & 0o777
+        && nanoseconds(&found.modified) == Some(file.nanoseconds());
+    if same { Ok(FileState::AsWanted) } else { read(file, name, engine).await }
+}
+
+/// The part of a second in a time of RFC 3339.
+fn nanoseconds(time: &str) -> Option<u32> {
+    let Some((_, rest)) = time.split_once('.') else { return Some(0) };
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    format!("{digits:0<9}").parse().ok()
+}
+
+async fn read(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState> {
+    let fail = |error: std::io::Error| Error::new(format!("cannot read `{}` in the container `{name}`: {error}", file.path));
+    let Some(archive) = engine.download(name, &file.path).await? else { return Ok(FileState::Missing) };
+    let mut archive = tar::Archive::new(archive.as_slice());
+    let Some(entry) = archive.entries().map_err(fail)?.next() else { return Ok(FileState::Missing) };
+    let mut entry = entry.map_err(fail)?;
+    let header = entry.header().clone();
+    let number = |number: std::io::Result<u64>| number.unwrap_or_default();
+    let owner = format!("{}:{}", number(header.uid()), number(header.gid()));
+    let mode = Mode::new(header.mode().unwrap_or_default() & 0o7777);
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content).map_err(fail)?;
+    let right = Some(content.as_slice()) == file.content.map(str::as_bytes) && mode == file.mode && owner == file.owner();
+    Ok(if right { FileState::AsWanted } else { FileState::Differs { content: digest(&content), mode, owner } })
+}

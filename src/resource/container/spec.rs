@@ -1,0 +1,221 @@
+//! The fields of a container in a playbook.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::files::File;
+use crate::content::{Content, Mode};
+use crate::error::{Error, Result};
+use crate::resource::At;
+use crate::secret::Secret;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spec {
+    /// Its name on the engine; by default the deployment's name and the resource's.
+    pub name: Option<String>,
+    pub image: String,
+    pub entrypoint: Option<Vec<String>>,
+    pub command: Option<Vec<String>>,
+    /// `USER:GROUP`, in numbers.
+    pub user: Option<String>,
+    /// Environment variables. They show in `docker inspect`, so no secret fits here.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Environment variables that hold a secret though they show in `docker inspect`: for images that take it no other way.
+    #[serde(default)]
+    pub secret_env: BTreeMap<String, Secret>,
+    /// Labels beside those that tell whose it is.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Files in it by their paths. A path that ends in a slash is a folder, made if it is missing.
+    #[serde(default)]
+    files: BTreeMap<String, FileSpec>,
+    /// Volumes by the paths where they are mounted.
+    #[serde(default)]
+    pub volumes: BTreeMap<String, String>,
+    /// File systems in memory, by path, with Docker's options such as `size=64m,mode=1777`.
+    #[serde(default)]
+    pub tmpfs: BTreeMap<String, String>,
+    /// The networks that it is on.
+    #[serde(default)]
+    pub networks: Vec<String>,
+    /// Names, beside its own, by which others on its networks find it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Other containers, each with the name by which this one alone finds it.
+    #[serde(default)]
+    pub links: BTreeMap<String, String>,
+    /// Ports of the host: `8080:80`, `127.0.0.1:8080:80`.
+    #[serde(default)]
+    publish: Vec<String>,
+    #[serde(default)]
+    pub restart: Restart,
+    /// Bytes of memory, as `512m`; at least 6 MiB.
+    pub memory: Option<String>,
+    /// How many processors it may use, as `1.5`.
+    pub cpus: Option<f64>,
+    /// How many processes it may have.
+    pub pids: Option<i64>,
+    /// Whether its root file system cannot be written. Files are then uploaded into small volumes of their own.
+    #[serde(default)]
+    pub read_only: bool,
+    #[serde(default)]
+    pub cap_drop: Vec<String>,
+    #[serde(default)]
+    pub cap_add: Vec<String>,
+    /// Whether its processes can gain privileges, by `setuid` programs for instance.
+    #[serde(default)]
+    pub new_privileges: bool,
+    /// When it counts as ready; without it, when it has run for half a second.
+    pub ready: Option<Ready>,
+    /// How it takes up changed files without being replaced.
+    pub reload: Option<Reload>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileSpec {
+    content: Option<Secret>,
+    template: Option<Content>,
+    /// The permission bits, in octal; by default 0444, and 0755 for a folder.
+    mode: Option<Mode>,
+    /// `USER:GROUP`, in numbers.
+    #[serde(default = "root")]
+    owner: String,
+}
+
+fn root() -> String {
+    "0:0".to_owned()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Restart {
+    #[default]
+    No,
+    Always,
+    OnFailure,
+    UnlessStopped,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ready {
+    /// Something listens on this TCP port.
+    pub tcp: Option<u16>,
+    /// This text stands in what it printed since it was started.
+    pub log: Option<String>,
+    /// Seconds until it must be ready.
+    #[serde(default = "timeout")]
+    pub timeout: u32,
+}
+
+fn timeout() -> u32 {
+    60
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reload {
+    /// A command in the container that must succeed with the new files.
+    #[serde(default)]
+    pub check: Vec<String>,
+    /// The signal that makes it read them.
+    pub signal: String,
+}
+
+/// One published port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Publish {
+    pub address: String,
+    pub host: u16,
+    /// `80/tcp`
+    pub container: String,
+}
+
+impl Restart {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Always => "always",
+            Self::OnFailure => "on-failure",
+            Self::UnlessStopped => "unless-stopped",
+        }
+    }
+}
+
+impl Publish {
+    fn parse(text: &str) -> Result<Self> {
+        let wrong = || Error::new(format!("`{text}` is no port to publish")).hint("write `HOST:CONTAINER` as in `8080:80`, or `127.0.0.1:8080:80`");
+        let (host, container) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let (address, host) = host.rsplit_once(':').unwrap_or(("", host));
+        let (number, protocol) = container.split_once('/').unwrap_or((container, "tcp"));
+        let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong);
+        Ok(Self { address: address.to_owned(), host: port(host)?, container: format!("{}/{protocol}", port(number)?) })
+    }
+}
+
+impl Spec {
+    pub fn name(&self, at: &At) -> String {
+        self.name.clone().unwrap_or_else(|| at.default_name())
+    }
+
+    pub fn published(&self) -> Result<Vec<Publish>> {
+        self.publish.iter().map(|text| Publish::parse(text)).collect()
+    }
+
+    /// Whether an old and a new one can run at the same time: they share neither a port nor data.
+    pub fn may_overlap(&self) -> bool {
+        self.publish.is_empty() && self.volumes.is_empty()
+    }
+
+    /// Finds what no schema can say.
+    pub fn check(&self) -> Result<()> {
+        self.published()?;
+        self.memory()?;
+        for file in self.files()? {
+            if !file.path.starts_with('/') {
+                return Err(Error::new(format!("the path `{}` in a container must start with a slash", file.path)));
+            }
+        }
+        let fault = |text: &str, hint: &str| Err(Error::new(text).hint(hint));
+        if !self.links.is_empty() && self.networks.is_empty() {
+            return fault("`links` need a network of their own", "add `networks:`; on Docker's default bridge a link would show the other's environment");
+        }
+        Ok(())
+    }
+
+    pub fn memory(&self) -> Result<Option<i64>> {
+        let Some(text) = &self.memory else { return Ok(None) };
+        let bytes = crate::input::size(text)?;
+        if bytes < 6 << 20 {
+            return Err(Error::new(format!("`memory: {text}` is too small")).hint("Docker takes 6m and more"));
+        }
+        Ok(i64::try_from(bytes).ok())
+    }
+
+    /// Its files and folders, in the order of their paths.
+    pub fn files(&self) -> Result<Vec<File<'_>>> {
+        let mut files = Vec::new();
+        for (path, spec) in &self.files {
+            let folder = path.ends_with('/');
+            let content = match (&spec.content, &spec.template) {
+                (Some(content), None) if !folder => Some(content.expose()),
+                (None, Some(template)) if !folder => Some(template.expose()),
+                (None, None) if folder => None,
+                _ if folder => return Err(Error::new(format!("`{path}` is a folder and has no content"))),
+                _ => return Err(Error::new(format!("the file `{path}` needs either `content` or `template`"))),
+            };
+            let mode = spec.mode.unwrap_or(Mode::new(if folder { 0o755 } else { 0o444 }));
+            let owner = spec.owner.split_once(':').and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)));
+            let (user, group) = owner.ok_or_else(|| {
+                Error::new(format!("`{}` is no owner", spec.owner)).hint("write the numbers of user and group, as in `65532:65532`")
+            })?;
+            files.push(File { path: path.clone(), content, mode, user, group });
+        }
+        Ok(files)
+    }
+}

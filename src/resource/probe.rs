@@ -1,0 +1,240 @@
+//! A check that a real client would make: an HTTP request, a TCP connection, a push and pull: [`ProbeKind`].
+
+use std::net::{IpAddr, SocketAddr};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{At, Kind, Output, Outputs};
+use crate::change::{Action, Change, Field};
+use crate::content::sha256;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+use crate::world::http::{Answer, Client, Request, connects};
+use crate::world::host;
+
+pub(crate) struct ProbeKind;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spec {
+    /// A URL that must answer with `status`.
+    http: Option<String>,
+    /// An address, `HOST:PORT`, at which something must listen.
+    tcp: Option<String>,
+    /// The URL of a registry that must take an image and give it back.
+    registry: Option<String>,
+    /// The status that `http` expects.
+    #[serde(default = "status")]
+    status: u16,
+    /// The certificate of the only authority that is trusted, in PEM.
+    authority: Option<String>,
+    /// Where the host of the URL is to be found, whatever its name resolves to: `127.0.0.1:5000`.
+    address: Option<String>,
+    user: Option<String>,
+    password: Option<Secret>,
+    /// Seconds until an answer must be right.
+    #[serde(default = "timeout")]
+    timeout: u32,
+}
+
+fn status() -> u16 {
+    200
+}
+
+fn timeout() -> u32 {
+    20
+}
+
+/// What a look at it found: nothing, or what is wrong.
+pub(crate) struct Actual {
+    wrong: Option<Field>,
+}
+
+/// The parts of a URL that a client needs.
+struct Target {
+    host: String,
+    base: String,
+    port: u16,
+}
+
+impl Target {
+    fn parse(url: &str) -> Result<Self> {
+        let wrong = || Error::new(format!("`{url}` is no URL that can be probed")).hint("write `https://HOST:PORT/PATH`");
+        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()) {
+            Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
+            None => (authority, if scheme == "https" { 443 } else { 80 }),
+        };
+        Ok(Self { host: host.trim_matches(['[', ']']).to_owned(), base: format!("{scheme}://{authority}"), port })
+    }
+}
+
+impl Spec {
+    fn client(&self, url: &str) -> Result<(Client, Target)> {
+        let target = Target::parse(url)?;
+        let address = self.address.as_deref().map(|address| socket(address, target.port)).transpose()?;
+        let login = self.user.clone().zip(self.password.clone());
+        Ok((Client::new(&target.host, address, self.authority.as_deref(), login)?, target))
+    }
+
+    /// Looks once, without changing anything.
+    async fn look(&self) -> Result<Option<Field>> {
+        if let Some(address) = &self.tcp {
+            let listens = connects(socket(address, 0)?).await;
+            return Ok((!listens).then(|| difference(address, "nothing listens", "open")));
+        }
+        let (url, expected) = match (&self.http, &self.registry) {
+            (Some(url), _) => (url.clone(), self.status),
+            (None, Some(url)) => (format!("{}/v2/", url.trim_end_matches('/')), 200),
+            (None, None) => return Err(Error::new("a probe needs one of `http`, `tcp` and `registry`")),
+        };
+        let (client, _) = self.client(&url)?;
+        let found = match client.send(Request { method: "GET", url: &url, ..Request::default() }).await {
+            Ok(answer) if answer.status == expected => return Ok(None),
+            Ok(answer) => format!("{}", answer.status),
+            Err(error) => error.to_string(),
+        };
+        Ok(Some(difference(&url, &found, &expected.to_string())))
+    }
+
+    /// Pushes a small image, pulls it, compares the digests and deletes it.
+    async fn round_trip(&self, url: &str) -> Result<()> {
+        let (client, target) = self.client(url)?;
+        let registry = Registry { client, base: target.base, repository: "provision-probe" };
+        let layer = host::random::<1024>()?.to_vec();
+        let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec();
+        let manifest = registry.push(&config, &layer).await?;
+        let digest = format!("sha256:{}", sha256(&manifest));
+        let pulled = registry.pull(&digest, &layer).await;
+        let deleted = registry.delete(&format!("manifests/{digest}")).await;
+        for blob in [&config, &layer] {
+            registry.delete(&format!("blobs/sha256:{}", sha256(blob))).await?;
+        }
+        pulled.and(deleted)
+    }
+}
+
+fn difference(what: &str, old: &str, new: &str) -> Field {
+    Field { name: what.to_owned(), old: old.to_owned(), new: new.to_owned() }
+}
+
+fn socket(address: &str, port: u16) -> Result<SocketAddr> {
+    let address = address.replace("localhost", "127.0.0.1");
+    let parsed = address.parse::<SocketAddr>().ok().or_else(|| address.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port)));
+    parsed.ok_or_else(|| Error::new(format!("`{address}` is no address")).hint("write `127.0.0.1:5000`"))
+}
+
+/// The calls of the OCI distribution specification (1.1) that a push and a pull need.
+struct Registry {
+    client: Client,
+    base: String,
+    repository: &'static str,
+}
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+impl Registry {
+    fn url(&self, path: &str) -> String {
+        format!("{}/v2/{}/{path}", self.base, self.repository)
+    }
+
+    async fn push(&self, config: &[u8], layer: &[u8]) -> Result<Vec<u8>> {
+        for blob in [config, layer] {
+            let start = self.client.send(Request { method: "POST", url: &self.url("blobs/uploads/"), ..Request::default() }).await?;
+            let location = expect(start, 202, "start an upload")?.location.unwrap_or_default();
+            let location = if location.starts_with('/') { format!("{}{location}", self.base) } else { location };
+            let separator = if location.contains('?') { '&' } else { '?' };
+            let url = format!("{location}{separator}digest=sha256:{}", sha256(blob));
+            let body = Some(("application/octet-stream", blob.to_vec()));
+            expect(self.client.send(Request { method: "PUT", url: &url, body, accept: None }).await?, 201, "upload a layer")?;
+        }
+        let descriptor = |kind: &str, blob: &[u8]| serde_json::json!({ "mediaType": kind, "size": blob.len(), "digest": format!("sha256:{}", sha256(blob)) });
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": MANIFEST,
+            "config": descriptor(CONFIG, config), "layers": [descriptor(LAYER, layer)],
+        });
+        let manifest = manifest.to_string().into_bytes();
+        let body = Some((MANIFEST, manifest.clone()));
+        let url = self.url("manifests/probe");
+        expect(self.client.send(Request { method: "PUT", url: &url, body, accept: None }).await?, 201, "push a manifest")?;
+        Ok(manifest)
+    }
+
+    async fn pull(&self, digest: &str, layer: &[u8]) -> Result<()> {
+        let request = Request { method: "GET", url: &self.url("manifests/probe"), accept: Some(MANIFEST), body: None };
+        let manifest = expect(self.client.send(request).await?, 200, "pull a manifest")?;
+        let found = format!("sha256:{}", sha256(&manifest.body));
+        if found != digest || manifest.digest.as_deref() != Some(digest) {
+            return Err(Error::new(format!("the registry gave back another manifest: pushed {digest}, pulled {found}")));
+        }
+        let url = self.url(&format!("blobs/sha256:{}", sha256(layer)));
+        let blob = expect(self.client.send(Request { method: "GET", url: &url, ..Request::default() }).await?, 200, "pull a layer")?;
+        if blob.body == layer { Ok(()) } else { Err(Error::new("the registry gave back another layer than was pushed")) }
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        let answer = self.client.send(Request { method: "DELETE", url: &self.url(path), ..Request::default() }).await?;
+        expect(answer, 202, "delete the image of the probe").map(drop)
+    }
+}
+
+fn expect(answer: Answer, status: u16, task: &str) -> Result<Answer> {
+    if answer.status == status {
+        return Ok(answer);
+    }
+    let body = String::from_utf8_lossy(&answer.body);
+    let detail = body.lines().take(3).map(|line| line.chars().take(200).collect());
+    Err(Error::new(format!("the registry did not {task}: it answered {} instead of {status}", answer.status)).detail(detail))
+}
+
+impl Kind for ProbeKind {
+    const NAME: &'static str = "probe";
+    const ABOUT: &'static str = "a check as a client makes it, carried out whenever something that it names has changed";
+    const OUTPUTS: &'static [Output] = &[];
+    const FOLLOWS: bool = true;
+
+    type Spec = Spec;
+    type Actual = Actual;
+    type Undo = ();
+
+    async fn actual(spec: &Spec, _: &At) -> Result<Option<Actual>> {
+        Ok(Some(Actual { wrong: spec.look().await? }))
+    }
+
+    fn diff(_: &Spec, actual: &Actual, _: &At) -> Change {
+        Change::of(Action::Check, actual.wrong.iter().cloned().collect())
+    }
+
+    fn outputs(_: &Spec, _: Option<&Actual>, _: &At) -> Outputs {
+        Outputs::default()
+    }
+
+    async fn apply(spec: &Spec, _: Option<Actual>, _: &Change, at: &At) -> Result<()> {
+        let mut left = spec.timeout.saturating_mul(20);
+        let wrong = loop {
+            at.run.check_cancelled()?;
+            match spec.look().await? {
+                None => break None,
+                Some(wrong) if left == 0 => break Some(wrong),
+                Some(_) => left -= 1,
+            }
+            host::sleep(50).await;
+        };
+        if let Some(wrong) = wrong {
+            return Err(Error::new(format!("`{}`: {}, but it should be {}", wrong.name, wrong.old, wrong.new))
+                .hint(format!("`provision status {}` shows what is down", at.store().name())));
+        }
+        match &spec.registry {
+            Some(url) => spec.round_trip(url).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn undo((): (), _: &At) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! A registry's authority where clients of this host look for it: [`TrustKind`].
+//!
+//! The folders are read at every operation, so no daemon has to be restarted (`docs.docker.com`, "Verify repository client
+//! with certificates"; `containers-certs.d(5)`).
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{At, Kind, Output, Outputs, Owned, public};
+use crate::change::{Action, Change, Field};
+use crate::content::digest;
+use crate::error::Result;
+use crate::hostfile::{HostFile, Undo};
+use crate::world::{files, host};
+
+pub(crate) struct TrustKind;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spec {
+    /// The registries, exactly as image references name them: `localhost:5000`.
+    hosts: Vec<String>,
+    /// The certificate of the authority, in PEM.
+    certificate: String,
+    /// Which programs are to trust it.
+    #[serde(default = "clients")]
+    clients: Vec<Client>,
+}
+
+/// A family of programs that share a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Client {
+    /// The Docker engine.
+    Docker,
+    /// podman, skopeo and buildah.
+    Containers,
+}
+
+fn clients() -> Vec<Client> {
+    vec![Client::Docker, Client::Containers]
+}
+
+/// One place where a certificate belongs.
+pub(crate) struct Place {
+    key: String,
+    path: PathBuf,
+    file: Option<HostFile>,
+}
+
+impl Client {
+    /// The folder of root, or of this user.
+    fn folder(self) -> Result<PathBuf> {
+        let name = match self {
+            Self::Docker => "docker",
+            Self::Containers => "containers",
+        };
+        let base = if host::is_root() { PathBuf::from("/etc") } else { files::home()?.join(".config") };
+        Ok(base.join(name).join("certs.d"))
+    }
+}
+
+impl Spec {
+    fn places(&self, at: &At) -> Result<Vec<Place>> {
+        let mut places = Vec::new();
+        for client in &self.clients {
+            let folder = client.folder()?;
+            for host in &self.hosts {
+                // The file has the deployment's name, so that others may keep theirs in the same folder.
+                let path = folder.join(host).join(format!("provision-{}.crt", at.store().name()));
+                let key = format!("{}@{client:?}-{}", at.key(), host.replace(['/', ':'], "_"));
+                places.push(Place { file: HostFile::read(&key, &path, at)?, key, path });
+            }
+        }
+        Ok(places)
+    }
+}
+
+fn is_right(place: &Place, spec: &Spec) -> bool {
+    let found = place.file.as_ref().and_then(|file| file.found.as_ref());
+    found.is_some_and(|found| found.content == spec.certificate.as_bytes() && found.mode == 0o644)
+}
+
+impl Kind for TrustKind {
+    const NAME: &'static str = "trust";
+    const ABOUT: &'static str = "an authority's certificate where the clients of this host look for it";
+    const OUTPUTS: &'static [Output] = &[public("paths")];
+
+    type Spec = Spec;
+    type Actual = Vec<Place>;
+    type Undo = Undo;
+
+    async fn actual(spec: &Spec, at: &At) -> Result<Option<Vec<Place>>> {
+        let places = spec.places(at)?;
+        Ok(places.iter().any(|place| place.file.is_some()).then_some(places))
+    }
+
+    async fn check(_: &Spec, actual: Option<&Vec<Place>>, change: &Change, _: &At) -> Result<()> {
+        if change.is_change() {
+            for place in actual.into_iter().flatten() {
+                HostFile::check(&place.path, place.file.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn diff(spec: &Spec, actual: &Vec<Place>, _: &At) -> Change {
+        let mut fields: Vec<Field> = Vec::new();
+        for place in actual.iter().filter(|place| !is_right(place, spec)) {
+            let name = place.path.display().to_string();
+            let found = place.file.as_ref().and_then(|file| file.found.as_ref());
+            let old = found.map(|found| format!("{} {:04o}", digest(&found.content), found.mode)).unwrap_or_default();
+            fields.extend(Field::compare(name, &old, &format!("{} 0644", digest(spec.certificate.as_bytes()))));
+        }
+        Change::of(Action::Update, fields)
+    }
+
+    fn outputs(spec: &Spec, _: Option<&Vec<Place>>, at: &At) -> Outputs {
+        let places = spec.places(at).unwrap_or_default();
+        let paths: Vec<String> = places.iter().map(|place| place.path.display().to_string()).collect();
+        Outputs::default().with("paths", paths)
+    }
+
+    async fn apply(spec: &Spec, _: Option<Vec<Place>>, _: &Change, at: &At) -> Result<()> {
+        for place in spec.places(at)?.iter().filter(|place| !is_right(place, spec)) {
+            HostFile::check(&place.path, place.file.as_ref())?;
+            HostFile::write(&place.key, &place.path, spec.certificate.as_bytes(), 0o644, at)?;
+        }
+        if !host::is_root() {
+            at.events().note(Some(&at.id), "the engine's own folder belongs to root: if `docker push` does not know the authority, run this once as root");
+        }
+        Ok(())
+    }
+
+    async fn undo(undo: Undo, at: &At) -> Result<()> {
+        undo.restore(at)
+    }
+
+    async fn owned(at: &At) -> Result<Vec<Owned>> {
+        HostFile::owned(at)
+    }
+
+    async fn remove(owned: &Owned, at: &At) -> Result<()> {
+        HostFile::remove(owned, at)
+    }
+}

@@ -1,0 +1,125 @@
+//! A volume of the engine, which holds data: [`VolumeKind`].
+
+use std::collections::HashMap;
+
+use bollard::models::{Volume, VolumeCreateRequest};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{At, Kind, Output, Outputs, Owned, public};
+use crate::change::{Action, Change, Field};
+use crate::error::Result;
+use crate::world::engine::ID;
+
+pub(crate) struct VolumeKind;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spec {
+    /// Its name on the engine; by default the deployment's name and the resource's.
+    name: Option<String>,
+    #[serde(default = "driver")]
+    driver: String,
+    /// False for one whose content is made anew at every start, so that it can be deleted without a question.
+    #[serde(default = "data")]
+    data: bool,
+}
+
+fn driver() -> String {
+    "local".to_owned()
+}
+
+fn data() -> bool {
+    true
+}
+
+/// The label of a volume that holds no data.
+const SCRATCH: &str = "provision.scratch";
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Undo {
+    name: String,
+}
+
+impl Spec {
+    fn name(&self, at: &At) -> String {
+        self.name.clone().unwrap_or_else(|| at.default_name())
+    }
+
+    fn labels(&self, at: &At) -> HashMap<String, String> {
+        let mut labels: HashMap<String, String> = at.labels().into_iter().collect();
+        if !self.data {
+            labels.insert(SCRATCH.to_owned(), "true".to_owned());
+        }
+        labels
+    }
+}
+
+impl Kind for VolumeKind {
+    const NAME: &'static str = "volume";
+    const ABOUT: &'static str = "a volume, which outlives the containers that use it";
+    const OUTPUTS: &'static [Output] = &[public("name")];
+
+    type Spec = Spec;
+    type Actual = Volume;
+    type Undo = Undo;
+
+    async fn actual(spec: &Spec, at: &At) -> Result<Option<Volume>> {
+        at.engine().await?.volume(&spec.name(at)).await
+    }
+
+    async fn check(spec: &Spec, actual: Option<&Volume>, _: &Change, at: &At) -> Result<()> {
+        match actual {
+            Some(volume) if volume.labels.get(ID).is_none_or(|id| id != at.store().id()) => {
+                Err(at.taken("volume", &spec.name(at), Some(&volume.labels)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn diff(spec: &Spec, actual: &Volume, at: &At) -> Change {
+        let mut fields: Vec<Field> = Field::compare("driver", &actual.driver, &spec.driver).into_iter().collect();
+        fields.extend(at.compare_labels(&actual.labels));
+        let data = spec.data && !fields.is_empty();
+        Change { data, ..Change::of(Action::Replace, fields) }
+    }
+
+    fn outputs(spec: &Spec, _: Option<&Volume>, at: &At) -> Outputs {
+        Outputs::default().with("name", spec.name(at))
+    }
+
+    async fn apply(spec: &Spec, actual: Option<Volume>, _: &Change, at: &At) -> Result<()> {
+        let engine = at.engine().await?;
+        let name = spec.name(at);
+        if actual.is_some() {
+            engine.remove_volume(&name).await?;
+        }
+        at.will(&Undo { name: name.clone() })?;
+        let request = VolumeCreateRequest {
+            name: Some(name),
+            driver: Some(spec.driver.clone()),
+            labels: Some(spec.labels(at)),
+            ..VolumeCreateRequest::default()
+        };
+        engine.create_volume(request).await
+    }
+
+    async fn undo(undo: Undo, at: &At) -> Result<()> {
+        at.engine().await?.remove_volume(&undo.name).await
+    }
+
+    async fn owned(at: &At) -> Result<Vec<Owned>> {
+        let found = at.engine().await?.volumes_of(at.store().id()).await?;
+        let owned = found.into_iter().filter(|volume| !volume.labels.contains_key(super::container::FILES));
+        Ok(owned
+            .map(|volume| {
+                let data = !volume.labels.contains_key(SCRATCH);
+                at.owned(Some(&volume.labels), Some(volume.name.clone()), Some(volume.name), data)
+            })
+            .collect())
+    }
+
+    async fn remove(owned: &Owned, at: &At) -> Result<()> {
+        at.engine().await?.remove_volume(&owned.handle).await
+    }
+}

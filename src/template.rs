@@ -1,0 +1,116 @@
+//! Expressions and templates: a text with `{{ … }}` in it, compiled once, strict about names: [`Expression`].
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use include_dir::{Dir, include_dir};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, UndefinedBehavior, Value};
+
+/// Every file of `templates/`, compiled into the binary.
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+
+/// Names that minijinja itself brings; they are no resource and no input.
+const BUILTIN: [&str; 4] = ["range", "dict", "debug", "namespace"];
+
+/// A text with expressions in it. One that is a single `{{ … }}` keeps the type of its value.
+#[derive(Debug)]
+pub(crate) struct Expression {
+    text: String,
+    whole: Option<minijinja::Expression<'static, 'static>>,
+    names: BTreeSet<String>,
+}
+
+/// Why an expression does not compile or has no value, with the line in its text (from 1) if that is known.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub message: String,
+    pub line: usize,
+}
+
+fn environment() -> &'static Environment<'static> {
+    static ENVIRONMENT: OnceLock<Environment<'static>> = OnceLock::new();
+    ENVIRONMENT.get_or_init(|| {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
+        environment.set_syntax(syntax.expect("the default delimiters are valid"));
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment
+    })
+}
+
+/// The text of an embedded template, named by its path below `templates/`.
+pub(crate) fn embedded(path: &str) -> Option<&'static str> {
+    EMBEDDED.get_file(path)?.contents_utf8()
+}
+
+/// The files directly in an embedded folder: (file name, content), in the order of their names.
+pub(crate) fn embedded_folder(path: &str) -> Option<Vec<(String, &'static [u8])>> {
+    let mut files: Vec<_> = EMBEDDED
+        .get_dir(path)?
+        .files()
+        .filter_map(|file| Some((file.path().file_name()?.to_str()?.to_owned(), file.contents())))
+        .collect();
+    files.sort();
+    Some(files)
+}
+
+/// The paths of all embedded templates.
+pub(crate) fn embedded_paths() -> Vec<&'static str> {
+    fn walk(folder: &'static Dir<'static>, paths: &mut Vec<&'static str>) {
+        paths.extend(folder.files().filter_map(|file| file.path().to_str()));
+        folder.dirs().for_each(|inner| walk(inner, paths));
+    }
+    let mut paths = Vec::new();
+    walk(&EMBEDDED, &mut paths);
+    paths.sort_unstable();
+    paths
+}
+
+/// True for a text that has to be evaluated.
+pub(crate) fn is_expression(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+impl Expression {
+    /// Compiles a text that holds `{{ … }}`.
+    pub fn text(text: &str) -> Result<Self, Fault> {
+        let inner = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+        if let Some(inner) = inner.filter(|inner| !inner.contains("{{") && !inner.contains("}}")) {
+            return Self::bare(inner.trim_matches(['-', ' ', '\n']));
+        }
+        let template = environment().template_from_str(text).map_err(Fault::from)?;
+        Ok(Self { text: text.to_owned(), whole: None, names: names(template.undeclared_variables(true)) })
+    }
+
+    /// Compiles an expression that stands without braces, as in `when:`.
+    pub fn bare(text: &str) -> Result<Self, Fault> {
+        let expression = environment().compile_expression_owned(text.to_owned()).map_err(Fault::from)?;
+        let names = names(expression.undeclared_variables(true));
+        Ok(Self { text: text.to_owned(), whole: Some(expression), names })
+    }
+
+    /// The names it looks up, dotted as far as they are plain attributes: `port`, `ca.certificate`.
+    pub fn names(&self) -> &BTreeSet<String> {
+        &self.names
+    }
+
+    pub fn evaluate(&self, scope: Value) -> Result<Value, Fault> {
+        match &self.whole {
+            Some(expression) => expression.eval(scope).map_err(Fault::from),
+            None => environment().render_str(&self.text, scope).map(Value::from).map_err(Fault::from),
+        }
+    }
+}
+
+fn names(found: std::collections::HashSet<String>) -> BTreeSet<String> {
+    found.into_iter().filter(|name| !BUILTIN.contains(&name.as_str())).collect()
+}
+
+impl From<minijinja::Error> for Fault {
+    fn from(error: minijinja::Error) -> Self {
+        let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        Self { message, line: error.line().unwrap_or(1) }
+    }
+}

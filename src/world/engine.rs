@@ -1,0 +1,123 @@
+//! A client of one Docker engine: [`Engine`].
+
+mod containers;
+mod images;
+mod networks;
+
+use bollard::errors::Error as Cause;
+use bollard::{ClientVersion, Docker};
+
+pub(crate) use images::{PullError, Step};
+
+use crate::error::{Error, Result};
+use crate::event::{Event, Events};
+use crate::world::{files, host};
+
+/// The label with a deployment's name, for people.
+pub(crate) const DEPLOYMENT: &str = "provision.deployment";
+/// The label with a deployment's random id, by which its own things are told from everybody else's.
+pub(crate) const ID: &str = "provision.id";
+/// The label with the name of the resource.
+pub(crate) const RESOURCE: &str = "provision.resource";
+
+/// Seconds until an answer of the engine must have begun; stopping a container takes up to 10.
+const TIMEOUT: u64 = 120;
+/// Docker 20.10, the oldest engine that this is tested with.
+const VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    docker: Docker,
+    address: String,
+}
+
+impl Engine {
+    /// Connects to the engine that `DOCKER_HOST` names, else to the one of this host, else to this user's own.
+    ///
+    /// # Errors
+    /// No engine answers there: the hint says how to start one.
+    #[expect(clippy::unused_async, reason = "connecting over a network will have to wait")]
+    pub async fn connect(watcher: Option<Events>) -> Result<Self> {
+        let address = host::variable("DOCKER_HOST").unwrap_or_else(default_address);
+        let docker = if let Some(path) = address.strip_prefix("unix://") {
+            Docker::connect_with_unix(path, TIMEOUT, &VERSION)
+        } else if address.starts_with("tcp://") || address.starts_with("http://") {
+            Docker::connect_with_http(&address, TIMEOUT, &VERSION)
+        } else {
+            return Err(Error::new(format!("`DOCKER_HOST={address}` is of a form that is not understood"))
+                .hint("give `unix:///PATH` or `tcp://HOST:PORT`; for ssh, forward the socket: `ssh -L /tmp/docker.sock:/var/run/docker.sock HOST`"));
+        };
+        let docker = docker.map_err(|error| unreachable(&address, &error))?;
+        let docker = match watcher {
+            Some(events) => docker.with_request_modifier(move |request| {
+                let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+                events.send(Event::Request { method: request.method().to_string(), path });
+                request
+            }),
+            None => docker,
+        };
+        Ok(Self { docker, address })
+    }
+
+    /// Whether containers of this engine can be reached by their own addresses, and its ports are ports of this host.
+    pub fn is_local(&self) -> bool {
+        self.address.starts_with("unix://")
+    }
+
+    /// An error of the engine as one of ours: `cannot {task}: …`.
+    fn failed(&self, task: &str, error: &Cause) -> Error {
+        match error {
+            Cause::DockerResponseServerError { message, .. } => Error::new(format!("cannot {task}: {}", message.trim())),
+            Cause::HttpClientError { .. } | Cause::HyperResponseError { .. } | Cause::IOError { .. } | Cause::RequestTimeoutError => {
+                unreachable(&self.address, error).within(format!("cannot {task}"))
+            }
+            other => match other.to_string() {
+                text if text.contains("ocket") => unreachable(&self.address, error),
+                text => Error::new(format!("cannot {task}: {text}")),
+            },
+        }
+    }
+}
+
+fn default_address() -> String {
+    let system = "/var/run/docker.sock".to_owned();
+    let own = host::variable("XDG_RUNTIME_DIR").map(|folder| format!("{folder}/docker.sock"));
+    let path = match own {
+        Some(own) if !files::exists(system.as_ref()) && files::exists(own.as_ref()) => own,
+        _ => system,
+    };
+    format!("unix://{path}")
+}
+
+fn unreachable(address: &str, error: &Cause) -> Error {
+    let path = address.strip_prefix("unix://").unwrap_or_default();
+    let hint = if !path.is_empty() && files::exists(path.as_ref()) && !host::is_root() && !files::writable_file(path.as_ref()) {
+        "this user may not use it: `sudo usermod -aG docker $USER`, then log in anew"
+    } else {
+        "start it with `sudo systemctl start docker`, or point `DOCKER_HOST` at another one; then run the command again"
+    };
+    let reason = match error {
+        Cause::RequestTimeoutError => " (it does not answer in time)",
+        _ => "",
+    };
+    Error::new(format!("no Docker engine answers at `{address}`{reason}")).hint(hint)
+}
+
+/// None for a thing that the engine does not know.
+fn optional<T>(result: std::result::Result<T, Cause>) -> std::result::Result<Option<T>, Cause> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Cause::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Success for a thing that is gone already.
+fn gone(result: std::result::Result<(), Cause>) -> std::result::Result<(), Cause> {
+    optional(result).map(drop)
+}
+
+/// A filter for everything that carries a label with this value.
+fn labelled(label: &str, value: &str) -> std::collections::HashMap<String, Vec<String>> {
+    std::collections::HashMap::from([("label".to_owned(), vec![format!("{label}={value}")])])
+}

@@ -1,0 +1,179 @@
+//! Containers of an engine.
+
+use bollard::body_full;
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerSummary};
+use bollard::query_parameters as query;
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use super::{Engine, ID, gone, labelled, optional};
+use crate::error::Result;
+
+/// What the engine tells of a file in a container without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Archived {
+    pub size: u64,
+    /// The permission bits.
+    pub mode: u32,
+    pub directory: bool,
+    /// The time of the last change as the engine writes it (RFC 3339, with nanoseconds).
+    pub modified: String,
+}
+
+/// What a program in a container printed, and its exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Execution {
+    pub code: i64,
+    pub output: String,
+}
+
+impl Engine {
+    pub async fn container(&self, name: &str) -> Result<Option<ContainerInspectResponse>> {
+        let found = self.docker.inspect_container(name, None::<query::InspectContainerOptions>).await;
+        optional(found).map_err(|error| self.failed(&format!("inspect the container `{name}`"), &error))
+    }
+
+    /// The containers of one deployment, running or not.
+    pub async fn containers_of(&self, id: &str) -> Result<Vec<ContainerSummary>> {
+        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&labelled(ID, id)).build();
+        self.docker.list_containers(Some(options)).await.map_err(|error| self.failed("list the containers", &error))
+    }
+
+    /// Every running container.
+    pub async fn running_containers(&self) -> Result<Vec<ContainerSummary>> {
+        let options = query::ListContainersOptionsBuilder::default().build();
+        self.docker.list_containers(Some(options)).await.map_err(|error| self.failed("list the containers", &error))
+    }
+
+    /// Creates a container and gives its id.
+    pub async fn create_container(&self, name: &str, body: ContainerCreateBody) -> Result<String> {
+        let options = query::CreateContainerOptionsBuilder::default().name(name).build();
+        let created = self.docker.create_container(Some(options), body).await;
+        created.map(|created| created.id).map_err(|error| self.failed(&format!("create the container `{name}`"), &error))
+    }
+
+    pub async fn start_container(&self, name: &str) -> Result<()> {
+        let started = self.docker.start_container(name, None::<query::StartContainerOptions>).await;
+        started.map_err(|error| self.failed(&format!("start the container `{name}`"), &error))
+    }
+
+    /// Stops a container; one that does not end in 10 seconds is killed.
+    pub async fn stop_container(&self, name: &str) -> Result<()> {
+        let options = query::StopContainerOptionsBuilder::default().t(10).build();
+        let stopped = self.docker.stop_container(name, Some(options)).await;
+        gone(stopped).map_err(|error| self.failed(&format!("stop the container `{name}`"), &error))
+    }
+
+    pub async fn rename_container(&self, name: &str, new: &str) -> Result<()> {
+        let options = query::RenameContainerOptionsBuilder::default().name(new).build();
+        let renamed = self.docker.rename_container(name, options).await;
+        renamed.map_err(|error| self.failed(&format!("rename the container `{name}`"), &error))
+    }
+
+    /// Removes a container, running or not, with its anonymous volumes.
+    pub async fn remove_container(&self, name: &str) -> Result<()> {
+        let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let removed = self.docker.remove_container(name, Some(options)).await;
+        gone(removed).map_err(|error| self.failed(&format!("remove the container `{name}`"), &error))
+    }
+
+    pub async fn signal_container(&self, name: &str, signal: &str) -> Result<()> {
+        let options = query::KillContainerOptionsBuilder::default().signal(signal).build();
+        let sent = self.docker.kill_container(name, Some(options)).await;
+        sent.map_err(|error| self.failed(&format!("send {signal} to the container `{name}`"), &error))
+    }
+
+    /// Unpacks a tar archive into a folder of a container, running or not.
+    pub async fn upload(&self, name: &str, folder: &str, archive: Vec<u8>) -> Result<()> {
+        let options = query::UploadToContainerOptionsBuilder::default().path(folder).build();
+        let sent = self.docker.upload_to_container(name, Some(options), body_full(Bytes::from(archive))).await;
+        sent.map_err(|error| self.failed(&format!("upload into `{folder}` of the container `{name}`"), &error))
+    }
+
+    /// Looks at a file in a container; none if it is not there.
+    pub async fn stat(&self, name: &str, path: &str) -> Result<Option<Archived>> {
+        let options = query::ContainerArchiveInfoOptionsBuilder::default().path(path).build();
+        let found = optional(self.docker.get_container_archive_info(name, Some(options)).await);
+        let found = found.map_err(|error| self.failed(&format!("look at `{path}` in the container `{name}`"), &error))?;
+        Ok(found.map(|stat| Archived {
+            size: u64::try_from(stat.size).unwrap_or_default(),
+            // The lower nine bits are the permissions; the highest says directory (Go's os.FileMode).
+            mode: stat.file_mode & 0o777,
+            directory: stat.file_mode & (1 << 31) != 0,
+            modified: stat.modification_time.unwrap_or_default(),
+        }))
+    }
+
+    /// A tar archive of a file in a container; none if it is not there.
+    pub async fn download(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>> {
+        let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
+        let mut stream = Box::pin(self.docker.download_from_container(name, Some(options)));
+        let mut archive = Vec::new();
+        while let Some(part) = stream.next().await {
+            match optional(part) {
+                Ok(Some(part)) => archive.extend_from_slice(&part),
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(self.failed(&format!("read `{path}` in the container `{name}`"), &error)),
+            }
+        }
+        Ok(Some(archive))
+    }
+
+    /// The last lines that a container printed.
+    pub async fn logs(&self, name: &str, lines: usize) -> Vec<String> {
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        self.lines(name, options).await
+    }
+
+    async fn lines(&self, name: &str, options: query::LogsOptions) -> Vec<String> {
+        let mut stream = Box::pin(self.docker.logs(name, Some(options)));
+        let mut text = String::new();
+        while let Some(Ok(part)) = stream.next().await {
+            text.push_str(&String::from_utf8_lossy(&part.into_bytes()));
+        }
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Runs a program in a running container and waits for it.
+    pub async fn execute(&self, name: &str, command: &[String]) -> Result<Execution> {
+        let task = || format!("run `{}` in the container `{name}`", command.join(" "));
+        let options = CreateExecOptions {
+            cmd: Some(command.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..CreateExecOptions::default()
+        };
+        let exec = self.docker.create_exec(name, options).await.map_err(|error| self.failed(&task(), &error))?;
+        let started = self.docker.start_exec(&exec.id, None).await.map_err(|error| self.failed(&task(), &error))?;
+        let mut output = String::new();
+        if let StartExecResults::Attached { output: mut stream, .. } = started {
+            while let Some(Ok(part)) = stream.next().await {
+                let part: LogOutput = part;
+                output.push_str(&String::from_utf8_lossy(&part.into_bytes()));
+            }
+        }
+        let ended = self.docker.inspect_exec(&exec.id).await.map_err(|error| self.failed(&task(), &error))?;
+        Ok(Execution { code: ended.exit_code.unwrap_or(-1), output })
+    }
+}
+
+impl Engine {
+    /// Starts a container that is stopped, or lets a paused one go on.
+    pub async fn resume_container(&self, name: &str) -> Result<()> {
+        let paused = self.container(name).await?.and_then(|found| found.state?.paused).unwrap_or_default();
+        if paused {
+            let resumed = self.docker.unpause_container(name).await;
+            return resumed.map_err(|error| self.failed(&format!("let the container `{name}` go on"), &error));
+        }
+        self.start_container(name).await
+    }
+
+    /// What a container printed since a Unix time, in seconds.
+    pub async fn logs_since(&self, name: &str, since: i64) -> Vec<String> {
+        let since = i32::try_from(since).unwrap_or_default();
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).since(since).build();
+        self.lines(name, options).await
+    }
+}

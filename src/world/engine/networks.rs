@@ -1,0 +1,71 @@
+//! Networks and volumes of an engine.
+
+use bollard::models::{Network, NetworkConnectRequest, NetworkCreateRequest, Volume, VolumeCreateRequest};
+use bollard::query_parameters as query;
+
+use super::{Engine, ID, gone, labelled, optional};
+use crate::error::Result;
+
+impl Engine {
+    /// The networks of exactly this name; the engine allows several.
+    pub async fn networks_named(&self, name: &str) -> Result<Vec<Network>> {
+        let filters = std::collections::HashMap::from([("name".to_owned(), vec![format!("^{name}$")])]);
+        let options = query::ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let found = self.docker.list_networks(Some(options)).await.map_err(|error| self.failed("list the networks", &error))?;
+        Ok(found.into_iter().filter(|network| network.name.as_deref() == Some(name)).collect())
+    }
+
+    pub async fn networks_of(&self, id: &str) -> Result<Vec<Network>> {
+        let options = query::ListNetworksOptionsBuilder::default().filters(&labelled(ID, id)).build();
+        self.docker.list_networks(Some(options)).await.map_err(|error| self.failed("list the networks", &error))
+    }
+
+    pub async fn create_network(&self, request: NetworkCreateRequest) -> Result<()> {
+        let task = format!("create the network `{}`", request.name);
+        self.docker.create_network(request).await.map(drop).map_err(|error| self.failed(&task, &error))
+    }
+
+    pub async fn remove_network(&self, name: &str) -> Result<()> {
+        gone(self.docker.remove_network(name).await).map_err(|error| self.failed(&format!("remove the network `{name}`"), &error))
+    }
+
+    pub async fn connect_network(&self, network: &str, request: NetworkConnectRequest) -> Result<()> {
+        let connected = self.docker.connect_network(network, request).await;
+        connected.map_err(|error| self.failed(&format!("connect a container to the network `{network}`"), &error))
+    }
+
+    pub async fn volume(&self, name: &str) -> Result<Option<Volume>> {
+        let found = optional(self.docker.inspect_volume(name).await);
+        found.map_err(|error| self.failed(&format!("inspect the volume `{name}`"), &error))
+    }
+
+    pub async fn volumes_of(&self, id: &str) -> Result<Vec<Volume>> {
+        let options = query::ListVolumesOptionsBuilder::default().filters(&labelled(ID, id)).build();
+        let listed = self.docker.list_volumes(Some(options)).await.map_err(|error| self.failed("list the volumes", &error))?;
+        Ok(listed.volumes.unwrap_or_default())
+    }
+
+    pub async fn create_volume(&self, request: VolumeCreateRequest) -> Result<()> {
+        self.docker.create_volume(request).await.map(drop).map_err(|error| self.failed("create a volume", &error))
+    }
+
+    pub async fn remove_volume(&self, name: &str) -> Result<()> {
+        let removed = self.docker.remove_volume(name, None::<query::RemoveVolumeOptions>).await;
+        gone(removed).map_err(|error| self.failed(&format!("remove the volume `{name}`"), &error))
+    }
+}
+
+impl Engine {
+    /// Takes every container off a network, so that it can be removed.
+    pub async fn empty_network(&self, id: &str) -> Result<()> {
+        let task = format!("empty the network `{id}`");
+        let found = optional(self.docker.inspect_network(id, None::<query::InspectNetworkOptions>).await);
+        let found = found.map_err(|error| self.failed(&task, &error))?;
+        let containers = found.and_then(|network| network.containers).unwrap_or_default();
+        for container in containers.into_keys() {
+            let request = bollard::models::NetworkDisconnectRequest { container, force: Some(true) };
+            gone(self.docker.disconnect_network(id, request).await).map_err(|error| self.failed(&task, &error))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Files of this host: read, written whole or not at all, and locked.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// A file as it is: its content, and the permission bits of its mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub content: Vec<u8>,
+    pub mode: u32,
+}
+
+fn failed(verb: &str, path: &Path, error: &std::io::Error) -> Error {
+    let what = Error::new(format!("cannot {verb} `{}`: {}", path.display(), reason(error)));
+    match error.kind() {
+        ErrorKind::PermissionDenied => what.hint("run the command as a user who may, with `sudo` for instance, or choose another folder"),
+        ErrorKind::ReadOnlyFilesystem => what.hint("choose a folder on a file system that can be written"),
+        ErrorKind::StorageFull => what.hint("make room on that file system, then run the command again"),
+        _ => what,
+    }
+}
+
+/// The error's own words in lower case, without the number.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// The path as seen from the root, without looking at what is there.
+pub(crate) fn absolute(path: &str) -> Result<String> {
+    let expanded = match path.strip_prefix("~/") {
+        Some(rest) => home()?.join(rest),
+        None => PathBuf::from(path),
+    };
+    let whole = std::path::absolute(&expanded).map_err(|error| failed("resolve", &expanded, &error))?;
+    whole.into_os_string().into_string().map_err(|_| Error::new(format!("the path `{path}` is not UTF-8")))
+}
+
+pub(crate) fn home() -> Result<PathBuf> {
+    super::host::variable("HOME").map(PathBuf::from).ok_or_else(|| Error::new("`HOME` is not set").hint("set `PROVISION_HOME` to a folder for the deployments"))
+}
+
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(|error| failed("read", path, &error))?;
+    String::from_utf8(bytes).map_err(|_| Error::new(format!("`{}` is not UTF-8 text", path.display())))
+}
+
+/// Reads a file that may not be there.
+pub(crate) fn read(path: &Path) -> Result<Option<Found>> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) => return Err(failed("read", path, &error)),
+    };
+    if !metadata.is_file() {
+        return Err(Error::new(format!("`{}` is there already and is no regular file", path.display())).hint("move it away, or choose another path"));
+    }
+    let content = fs::read(path).map_err(|error| failed("read", path, &error))?;
+    Ok(Some(Found { content, mode: metadata.mode() & 0o7777 }))
+}
+
+/// Writes a file whole: a temporary file beside it, flushed to disk, takes its name in one step.
+pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let fail = |error: &std::io::Error| failed("write", path, error);
+    let mut file = tempfile::Builder::new()
+        .prefix(".provision-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(folder)
+        .map_err(|error| fail(&error))?;
+    file.write_all(content).map_err(|error| fail(&error))?;
+    file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(|error| fail(&error))?;
+    file.as_file().sync_all().map_err(|error| fail(&error))?;
+    file.persist(path).map_err(|error| fail(&error.error))?;
+    sync_folder(folder);
+    Ok(())
+}
+
+/// Flushes a rename to disk. Some file systems cannot, which costs durability only.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        drop(folder.sync_all());
+    }
+}
+
+/// Makes a folder and those above it; tells which were made, the outermost first.
+pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<Vec<PathBuf>> {
+    let missing: Vec<PathBuf> = path.ancestors().take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
+    let mut made = Vec::new();
+    for folder in missing.into_iter().rev() {
+        match fs::DirBuilder::new().mode(mode).create(&folder) {
+            Ok(()) => made.push(folder),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed("make the folder", &folder, &error)),
+        }
+    }
+    Ok(made)
+}
+
+/// The folders on the way to `path` that do not exist yet, the outermost first.
+pub(crate) fn missing_folders(path: &Path) -> Vec<PathBuf> {
+    let mut missing: Vec<PathBuf> = path.ancestors().take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
+    missing.reverse();
+    missing
+}
+
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder if nothing is in it.
+pub(crate) fn remove_empty_folder(path: &Path) {
+    drop(fs::remove_dir(path));
+}
+
+pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The names in a folder, sorted; none if there is no such folder.
+pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", path, &error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| failed("list", path, &error))?;
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether this user may make or change entries of the nearest folder that exists above `path`.
+pub(crate) fn writable(path: &Path) -> bool {
+    let folder = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// Fails if a file at `path` could not be written: a part of the way is no folder, or may not be changed.
+pub(crate) fn check_writable(path: &Path) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let nearest = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    if !nearest.is_dir() {
+        return Err(Error::new(format!("`{}` is no folder", nearest.display())).hint("choose another folder"));
+    }
+    if writable(nearest) {
+        return Ok(());
+    }
+    Err(Error::new(format!("the folder `{}` cannot be written by this user", nearest.display()))
+        .hint("choose another folder, or run the command as its owner"))
+}
+
+/// Whether this user may write to a file that exists, such as a socket.
+pub(crate) fn writable_file(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+pub(crate) fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// A lock on a file, held until it is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Takes a lock and writes into it who holds it. Fails at once if another process has it, with that one's words.
+pub(crate) fn lock(path: &Path, owner: &str) -> std::result::Result<Result<Lock>, String> {
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let mut file = match open {
+        Ok(file) => file,
+        Err(error) => return Ok(Err(failed("lock", path, &error))),
+    };
+    if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut holder = String::new();
+        drop(file.read_to_string(&mut holder));
+        return Err(holder.trim().to_owned());
+    }
+    let written = file.set_len(0).and_then(|()| file.write_all(owner.as_bytes()));
+    Ok(written.map(|()| Lock { _file: file }).map_err(|error| failed("lock", path, &error)))
+}
+
+/// The value of a secret flag: `@FILE` reads a file, `-` reads standard input, anything else is the secret itself.
+pub(crate) fn secret_argument(text: &str) -> Result<String> {
+    let read = match text.strip_prefix('@') {
+        Some(path) => read_text(Path::new(path))?,
+        None if text == "-" => {
+            let mut input = String::new();
+            std::io::stdin().read_to_string(&mut input).map_err(|error| Error::new(format!("cannot read standard input: {error}")))?;
+            input
+        }
+        None => text.to_owned(),
+    };
+    let secret = read.trim_end_matches(['\n', '\r']);
+    if secret.is_empty() {
+        return Err(Error::usage("an empty secret"));
+    }
+    Ok(secret.to_owned())
+}
+
+/// A folder for large temporary files, removed when it is dropped.
+pub(crate) fn scratch() -> Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix("provision-").tempdir().map_err(|error| Error::new(format!("cannot make a temporary folder: {error}")))
+}
+
+/// Opens a file for streaming.
+pub(crate) async fn open(path: &Path) -> Result<tokio::fs::File> {
+    tokio::fs::File::open(path).await.map_err(|error| failed("read", path, &error))
+}

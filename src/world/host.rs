@@ -1,0 +1,106 @@
+//! This host: its environment, clock, random numbers, processes and ports.
+
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::error::{Error, Result};
+
+/// An environment variable that is set and not empty.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+pub(crate) fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+/// Random bytes from OpenSSL's generator.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    openssl::rand::rand_bytes(&mut bytes).map_err(|error| Error::new(format!("no random numbers: {error}")))?;
+    Ok(bytes)
+}
+
+/// A random text of letters and digits, each character equally likely: 5.95 bits a character.
+pub(crate) fn random_text(length: usize) -> Result<String> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        // 248 is the largest multiple of 62 in a byte: above it the first letters would be likelier.
+        let fresh = random::<64>()?;
+        let letters = fresh.iter().filter(|byte| **byte < 248).map(|byte| char::from(ALPHABET[usize::from(*byte % 62)]));
+        text.extend(letters.take(length - text.len()));
+    }
+    Ok(text)
+}
+
+/// `user@host, process 123`, for a lock.
+pub(crate) fn whoami() -> String {
+    let user = variable("USER").unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    format!("{user}, process {}", std::process::id())
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+pub(crate) fn state_home() -> Result<PathBuf> {
+    if let Some(home) = variable("PROVISION_HOME") {
+        return crate::world::files::absolute(&home).map(PathBuf::from);
+    }
+    if let Some(state) = variable("XDG_STATE_HOME") {
+        return Ok(PathBuf::from(state).join("provision"));
+    }
+    Ok(super::files::home()?.join(".local/state/provision"))
+}
+
+/// Whether a TCP port of this host can be taken. A port that only root may take counts as free.
+pub(crate) fn port_is_free(port: u16) -> bool {
+    let taken = |result: std::io::Result<TcpListener>| result.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse);
+    !taken(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))) && !taken(TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)))
+}
+
+/// The process that listens on a TCP port, as far as this user may see it: `nginx (process 812)`.
+pub(crate) fn port_holder(port: u16) -> Option<String> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
+        let text = std::fs::read_to_string(table).ok()?;
+        text.lines().skip(1).find_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let local = u16::from_str_radix(fields.get(1)?.rsplit(':').next()?, 16).ok()?;
+            // State 0A is LISTEN (the kernel's include/net/tcp_states.h).
+            (local == port && *fields.get(3)? == "0A").then(|| (*fields.get(9).unwrap_or(&"")).to_owned())
+        })
+    })?;
+    let wanted = format!("socket:[{inode}]");
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
+        let id: u32 = process.file_name().to_str()?.parse().ok()?;
+        let holds = std::fs::read_dir(process.path().join("fd")).ok()?.flatten().any(|descriptor| {
+            std::fs::read_link(descriptor.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str())
+        });
+        let name = std::fs::read_to_string(process.path().join("comm")).ok()?;
+        holds.then(|| format!("{} (process {id})", name.trim()))
+    })
+}
+
+/// Runs a program and waits for it; gives the last lines of what it printed if it fails.
+pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    let output = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).output().await;
+    let output = output.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::new(format!("`{program}` is not installed")).hint(format!("apt-get install {program}")),
+        _ => Error::new(format!("cannot run `{program}`: {error}")),
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let tail = lines[lines.len().saturating_sub(12)..].to_vec();
+    Err(Error::new(format!("`{program}` failed with {}", output.status)).detail(tail))
+}
+
+pub(crate) async fn sleep(milliseconds: u64) {
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}

@@ -1,0 +1,92 @@
+//! An HTTP client that trusts one authority only and knows where a name is to be found: [`Client`].
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::{Certificate, Method, redirect};
+
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) struct Client {
+    client: reqwest::Client,
+    login: Option<(String, Secret)>,
+}
+
+/// One request: method, URL, and what goes with it.
+#[derive(Default)]
+pub(crate) struct Request<'a> {
+    pub method: &'static str,
+    pub url: &'a str,
+    /// `Content-Type` and the body.
+    pub body: Option<(&'a str, Vec<u8>)>,
+    pub accept: Option<&'a str>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub status: u16,
+    pub location: Option<String>,
+    pub digest: Option<String>,
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    /// A client for `host`, which it looks for at `address`, that trusts nothing but `authority` (PEM).
+    pub fn new(host: &str, address: Option<SocketAddr>, authority: Option<&str>, login: Option<(String, Secret)>) -> Result<Self> {
+        // A second call finds the provider installed, which is what is wanted.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let fail = |error: reqwest::Error| Error::new(format!("cannot make an HTTPS client: {}", reasons(&error)));
+        let mut builder = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(redirect::Policy::none());
+        let certificates = match authority {
+            Some(pem) => Certificate::from_pem_bundle(pem.as_bytes()).map_err(fail)?,
+            None => Vec::new(),
+        };
+        builder = builder.tls_certs_only(certificates);
+        if let Some(address) = address {
+            builder = builder.resolve(host, address);
+        }
+        Ok(Self { client: builder.build().map_err(fail)?, login })
+    }
+
+    /// Sends a request. Any status is an answer.
+    pub async fn send(&self, request: Request<'_>) -> Result<Answer> {
+        let title = format!("{} {}", request.method, request.url);
+        let fail = |error: reqwest::Error| Error::new(format!("no answer to `{title}`: {}", reasons(&error)));
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| Error::new(format!("`{}` is no HTTP method", request.method)))?;
+        let mut builder = self.client.request(method, request.url);
+        if let Some((user, password)) = &self.login {
+            builder = builder.basic_auth(user, Some(password.expose()));
+        }
+        if let Some((kind, body)) = request.body {
+            builder = builder.header("Content-Type", kind).body(body);
+        }
+        if let Some(accept) = request.accept {
+            builder = builder.header("Accept", accept);
+        }
+        let response = builder.send().await.map_err(fail)?;
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (location, digest) = (header("Location"), header("Docker-Content-Digest"));
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(fail)?.to_vec();
+        Ok(Answer { status, location, digest, body })
+    }
+}
+
+/// An error with all that caused it, without the URL, which may be long.
+fn reasons(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}
+
+/// Whether something listens on a TCP address.
+pub(crate) async fn connects(address: SocketAddr) -> bool {
+    let connect = tokio::net::TcpStream::connect(address);
+    matches!(tokio::time::timeout(Duration::from_secs(1), connect).await, Ok(Ok(_)))
+}

@@ -1,0 +1,213 @@
+//! YAML text as a tree that remembers where each part stands: [`Node`] in a [`Source`].
+
+use std::sync::Arc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};
+
+use crate::error::{Error, Place, Result};
+
+/// How deep a playbook may nest; a deeper one is a mistake or an attack.
+const DEPTH: usize = 64;
+
+/// A file's name and text, kept for showing the line of an error.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub name: String,
+    pub text: String,
+}
+
+/// A part of a source: line from 1, column from 1, width in characters on that line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub line: usize,
+    pub column: usize,
+    pub width: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub value: Content,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// `plain` tells `no` from `"no"`.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub text: String,
+    pub span: Span,
+}
+
+impl Source {
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: text.into() })
+    }
+
+    pub fn place(&self, span: Span) -> Place {
+        Place {
+            file: self.name.clone(),
+            line: span.line,
+            column: span.column,
+            width: span.width,
+            text: self.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Where `needle` first stands as a whole word at or after the start of `from`; else `from` itself.
+    pub fn find(&self, from: Span, needle: &str) -> Place {
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        for (index, line) in self.text.lines().enumerate().skip(from.line.saturating_sub(1)) {
+            let skip = if index + 1 == from.line { from.column.saturating_sub(1) } else { 0 };
+            let start = line.char_indices().nth(skip).map_or(line.len(), |(byte, _)| byte);
+            let hit = line[start..].match_indices(needle).find(|(at, _)| {
+                let before = line[..start + at].chars().next_back();
+                let after = line[start + at + needle.len()..].chars().next();
+                !before.is_some_and(|c| word(c) || c == '.') && !after.is_some_and(word)
+            });
+            if let Some((at, _)) = hit {
+                let column = line[..start + at].chars().count() + 1;
+                return self.place(Span { line: index + 1, column, width: needle.chars().count() });
+            }
+        }
+        self.place(from)
+    }
+}
+
+impl Node {
+    /// Reads the one document of a source.
+    ///
+    /// # Errors
+    /// Text that is no YAML, an alias, a duplicate or non-text key, more than one document: each with its place.
+    pub fn parse(source: &Source) -> Result<Self> {
+        let mut reader = Reader { source, parser: Parser::new_from_str(&source.text), depth: 0 };
+        reader.document()
+    }
+
+    pub fn describe(&self) -> &'static str {
+        match self.value {
+            Content::Scalar { .. } => "a single value",
+            Content::List(_) => "a list",
+            Content::Map(_) => "a mapping",
+        }
+    }
+}
+
+struct Reader<'s> {
+    source: &'s Source,
+    parser: Parser<'s, saphyr_parser::StrInput<'s>>,
+    depth: usize,
+}
+
+impl<'s> Reader<'s> {
+    fn next(&mut self) -> Result<(Event<'s>, Span)> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, self.span(span))),
+            Some(Err(error)) => {
+                let marker = *error.marker();
+                let span = Span { line: marker.line(), column: marker.col() + 1, width: 1 };
+                Err(Error::new(format!("not valid YAML: {}", error.info())).at(self.source.place(span)))
+            }
+            None => Ok((Event::StreamEnd, Span { line: 1, column: 1, width: 1 })),
+        }
+    }
+
+    fn span(&self, span: ParserSpan) -> Span {
+        let line = span.start.line();
+        let column = span.start.col() + 1;
+        let width = if span.end.line() == line {
+            span.end.col().saturating_sub(span.start.col())
+        } else {
+            let text = self.source.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+            text.trim_end().chars().count().saturating_sub(span.start.col())
+        };
+        Span { line, column, width: width.max(1) }
+    }
+
+    fn document(&mut self) -> Result<Node> {
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => {
+                    return Err(Error::new("the playbook is empty")
+                        .at(self.source.place(span))
+                        .hint("a playbook needs `about:` and `resources:`; `provision schema` prints its form"));
+                }
+                Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
+                event => {
+                    let node = self.node(event, span)?;
+                    return self.end(node);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, node: Node) -> Result<Node> {
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(node),
+                (Event::DocumentStart(_), span) => {
+                    return Err(Error::new("a playbook is one YAML document").at(self.source.place(span)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'s>, span: Span) -> Result<Node> {
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return Err(Error::new(format!("nested deeper than {DEPTH} levels")).at(self.source.place(span)));
+        }
+        let value = match event {
+            Event::Scalar(text, style, _, _) => {
+                Content::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }
+            }
+            Event::SequenceStart(..) => Content::List(self.list()?),
+            Event::MappingStart(..) => Content::Map(self.map()?),
+            _ => {
+                return Err(Error::new("a YAML alias is not part of the playbook language")
+                    .at(self.source.place(span))
+                    .hint("write the value out, or make it an input"));
+            }
+        };
+        self.depth -= 1;
+        Ok(Node { value, span })
+    }
+
+    fn list(&mut self) -> Result<Vec<Node>> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(items),
+                (event, span) => items.push(self.node(event, span)?),
+            }
+        }
+    }
+
+    fn map(&mut self) -> Result<Vec<(Key, Node)>> {
+        let mut entries: Vec<(Key, Node)> = Vec::new();
+        loop {
+            let (text, span) = match self.next()? {
+                (Event::MappingEnd, _) => return Ok(entries),
+                (Event::Scalar(text, ..), span) => (text.into_owned(), span),
+                (_, span) => return Err(Error::new("a key must be a text").at(self.source.place(span))),
+            };
+            if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
+                return Err(Error::new(format!("`{text}` stands twice here (first on line {})", first.span.line))
+                    .at(self.source.place(span)));
+            }
+            let (event, value_span) = self.next()?;
+            let node = self.node(event, value_span)?;
+            entries.push((Key { text, span }, node));
+        }
+    }
+}
