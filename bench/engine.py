@@ -1,10 +1,12 @@
 """The Docker engine over its socket, and a reading of what provision made there."""
 
+import contextlib
 import copy
 import http.client
 import io
 import json
 import os
+import random
 import socket
 import tarfile
 from dataclasses import dataclass
@@ -65,8 +67,13 @@ class Container:
         return Container(self.name.replace(old, new), body, archives)
 
 
-def describe(name):
-    """Reads a container that provision made."""
+def describe(*names):
+    """Reads containers that provision made. A volume that two of them share is filled by the first."""
+    filled = set()
+    return [_describe(name, filled) for name in names]
+
+
+def _describe(name, filled):
     found = json.loads(request("GET", f"/containers/{name}/json"))
     config, host = found["Config"], found["HostConfig"]
     network = host["NetworkMode"]
@@ -76,9 +83,12 @@ def describe(name):
     body["NetworkingConfig"] = {"EndpointsConfig": {network: {}}}
     container = Container(name, copy.deepcopy(body), {})
     for mount in host["Mounts"]:
+        if mount.get("Source") in filled:
+            continue
         archive = _entries(request("GET", f"/containers/{name}/archive?path={quote(mount['Target'])}"), bool(mount.get("Source")))
         if archive:
             container.archives[mount["Target"]] = archive
+            filled |= {mount["Source"]} if mount.get("Source") else set()
     return container
 
 
@@ -112,9 +122,12 @@ def _repack(data, old_port, new_port):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]
+    """A free port below those that the kernel gives to clients, one of which could take it between two runs."""
+    for port in random.sample(range(10000, 30000), 100):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("", port))
+            return port
+    raise Failed("no free port found")
 
 
 def sweep(prefix):

@@ -18,12 +18,13 @@ class Raw:
         network = containers[0].body["HostConfig"]["NetworkMode"]
         self.network = network
         self.volumes = sorted({volume for container in containers for volume in container.volumes().values()})
-        prepare = [self._post("/networks/create", "network", {"Name": network, "Driver": "bridge", "CheckDuplicate": True})]
-        prepare += [self._post("/volumes/create", volume, {"Name": volume}) for volume in self.volumes]
-        self._write("prepare", prepare, "parallel")
+        volumes = [self._post("/volumes/create", volume, {"Name": volume}) for volume in self.volumes]
+        self._write("volumes", volumes, "parallel")
+        self._write("network", [self._post("/networks/create", "network", {"Name": network, "CheckDuplicate": True})])
         for container, title in zip(containers, ("registry", "proxy")):
             self._write(title, self._container(container), "fail-early")
-        login = [f'url = "https://localhost:{port}/v2/"', f'user = "admin:{password}"', f'cacert = "{authority}"', 'noproxy = "*"', *QUIET]
+            self._write(f"{title}-start", [self._request("POST", f"/containers/{container.name}/start")])
+        login = [f'url = "https://localhost:{port}/v2/"', f'user = "admin:{password}"', f'cacert = "{authority}"', 'noproxy = "*"', "fail", "silent", 'output = "/dev/null"']
         self._write("poll", [login])
 
     def _write(self, title, requests, *options):
@@ -38,14 +39,13 @@ class Raw:
         return self._request("POST", path, 'header = "Content-Type: application/json"', f'data-binary = "@{title}.json"')
 
     def _container(self, container):
-        """Created, its files uploaded, started: one after the other over one connection."""
+        """Created, and its files uploaded: one after the other over one connection."""
         requests = [self._post(f"/containers/create?name={container.name}", container.name, container.body)]
         for number, (folder, archive) in enumerate(sorted(container.archives.items())):
             tar = f"{container.name}-{number}.tar"
             (self.folder / tar).write_bytes(archive)
             path = f"/containers/{container.name}/archive?path={quote(folder)}"
             requests.append(self._request("PUT", path, 'header = "Content-Type: application/x-tar"', f'data-binary = "@{tar}"'))
-        requests.append(self._request("POST", f"/containers/{container.name}/start"))
         return requests
 
     def up(self):
@@ -60,4 +60,5 @@ class Raw:
         engine.request("DELETE", f"/networks/{self.network}")
 
 
-QUIET = ["fail", "silent", "show-error", 'output = "/dev/null"']
+# What is answered is shown only if the script fails.
+QUIET = ["fail-with-body", "silent", "show-error", 'output = "/dev/stderr"']

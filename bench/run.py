@@ -46,7 +46,7 @@ class Registry:
         return read(self.program, verb, self.name, key, PROVISION_HOME=self.home)
 
     def containers(self):
-        return [engine.describe(f"{self.name}-{part}") for part in ("registry", "proxy")]
+        return engine.describe(f"{self.name}-registry", f"{self.name}-proxy")
 
 
 def then(take, undo):

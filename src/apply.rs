@@ -1,5 +1,6 @@
 //! Carries out a plan: everything whose needs are met at once, and all of it or nothing: [`apply`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,11 +12,17 @@ use crate::plan::{Known, Plan, at, decode, located, visit};
 use crate::resource::{At, Outputs};
 use crate::run::Run;
 
+/// Why a run failed, and whether all that it had done was taken back.
+pub(crate) struct Failure {
+    pub error: Error,
+    pub undone: bool,
+}
+
 /// Carries out a plan and gives the outputs of every resource.
 ///
 /// # Errors
-/// The first failure; by then every step of this run has been taken back, or told that it could not be.
-pub(crate) async fn apply(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Result<std::collections::BTreeMap<Id, Outputs>> {
+/// The first failure; by then every step of this run has been taken back, as far as that could be done.
+pub(crate) async fn apply(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> std::result::Result<BTreeMap<Id, Outputs>, Failure> {
     let known = Known::default();
     let step = |id: Id| {
         let known = &known;
@@ -31,8 +38,8 @@ pub(crate) async fn apply(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Result<
             Ok(known.into_inner())
         }
         Err(error) => {
-            undo(run).await;
-            Err(error)
+            let undone = undo(run).await;
+            Err(Failure { error, undone })
         }
     }
 }
@@ -116,14 +123,23 @@ async fn delete(plan: &Plan, run: &Arc<Run>) -> Result<()> {
     Ok(())
 }
 
-/// Takes every step of the run back, the latest first. One that fails is told, and the others go on.
-async fn undo(run: &Arc<Run>) {
+/// Takes every step of the run back, the latest first. One that fails is told, and the others go on; true if none failed.
+async fn undo(run: &Arc<Run>) -> bool {
+    let mut told: Vec<(Id, &'static str, Option<String>)> = Vec::new();
     for entry in run.journal.take() {
         let Some(kind) = crate::resource::kind(&entry.kind) else { continue };
         let at = At { id: entry.id.clone(), kind: kind.name, run: run.clone() };
         let error = (kind.undo)(entry.undo, &at).await.err().map(|error| error.to_string());
-        run.events.send(Event::Undone { resource: entry.id, kind: kind.name, error });
+        match told.iter_mut().find(|(id, ..)| *id == entry.id) {
+            Some((_, _, earlier)) => *earlier = earlier.take().or(error),
+            None => told.push((entry.id, kind.name, error)),
+        }
     }
+    let clean = told.iter().all(|(_, _, error)| error.is_none());
+    for (resource, kind, error) in told {
+        run.events.send(Event::Undone { resource, kind, error });
+    }
+    clean
 }
 
 /// Lets go of what was kept for the way back.

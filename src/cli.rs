@@ -118,13 +118,8 @@ fn has_ending(word: &str, endings: &[&str]) -> bool {
 fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Result<Target> {
     let mut given = BTreeMap::new();
     for input in &playbook.inputs {
-        let Some(mut values) = matches.get_many::<String>(&input.name).map(|values| values.map(String::as_str)) else { continue };
-        let value = match (input.kind, values.next()) {
-            (InputType::List, Some(first)) => input.parse_list(std::iter::once(first).chain(values))?,
-            (_, Some(value)) => input.parse(value)?,
-            (_, None) => continue,
-        };
-        given.insert(input.name.clone(), value);
+        let Some(values) = matches.get_many::<String>(&input.name) else { continue };
+        given.insert(input.name.clone(), input.flag(values.map(String::as_str))?);
     }
     Ok(Target { playbook, path, given, name: matches.get_one::<String>("name").cloned() })
 }

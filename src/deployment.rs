@@ -133,10 +133,6 @@ impl Store {
         &self.id
     }
 
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// Where the file of a key stands.
     pub fn path(&self, key: &str) -> PathBuf {
         self.folder.join(key)

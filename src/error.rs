@@ -31,6 +31,9 @@ pub struct Place {
     pub text: String,
 }
 
+/// How many characters of a line an error shows at most.
+const LONGEST_LINE: usize = 160;
+
 impl Error {
     pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), place: None, hint: None, detail: Vec::new(), usage: false }
@@ -113,12 +116,29 @@ impl Place {
     fn render(&self) -> String {
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
-        let indent = " ".repeat(self.column.saturating_sub(1));
-        let caret = "^".repeat(self.width.max(1));
+        let (text, before, width) = self.visible();
+        // A tab stays one, or the caret would stand elsewhere than what it points at.
+        let indent: String = before.chars().map(|c| if c == '\t' { c } else { ' ' }).collect();
+        let caret = "^".repeat(width);
         format!(
-            "\n{gutter}--> {}:{}:{}\n{gutter} |\n{number} | {}\n{gutter} | {indent}{caret}",
-            self.file, self.line, self.column, self.text
+            "\n{gutter}--> {}:{}:{}\n{gutter} |\n{number} | {text}\n{gutter} | {indent}{caret}",
+            self.file, self.line, self.column
         )
+    }
+
+    /// What is shown of the line, what of that is before the caret, and how many characters the caret underlines. Of a
+    /// very long line only the part around the caret is shown.
+    fn visible(&self) -> (String, String, usize) {
+        let at = self.column.saturating_sub(1);
+        let width = self.width.max(1);
+        if self.text.chars().count() <= LONGEST_LINE {
+            return (self.text.clone(), self.text.chars().chain(std::iter::repeat(' ')).take(at).collect(), width);
+        }
+        let (start, mark) = if at > LONGEST_LINE / 2 { (at - LONGEST_LINE / 2, "…") } else { (0, "") };
+        let shown: String = self.text.chars().skip(start).take(LONGEST_LINE).collect();
+        let rest = if self.text.chars().count() > start + LONGEST_LINE { "…" } else { "" };
+        let before = format!("{mark}{}", shown.chars().take(at - start).collect::<String>());
+        (format!("{mark}{shown}{rest}"), before, width.min(LONGEST_LINE - (at - start)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use crate::error::{Error, Place, Result, did_you_mean};
+use crate::error::{Error, Place, Result, did_you_mean, nearest};
 use crate::template::{Expression, Fault, embedded, embedded_paths, is_expression};
 use crate::yaml::{Content, Node, Source, Span};
 
@@ -98,7 +98,7 @@ impl Checker<'_> {
         if let Some(missing) = required.filter_map(Json::as_str).find(|wanted| !given(wanted)) {
             return Err(Error::new(format!("{name} needs the field `{missing}`"))
                 .at(self.source.place(span))
-                .hint(format!("add `{missing}:` below this line")));
+                .hint(format!("add `{missing}:` to it")));
         }
         Ok(Form::Map(fields, span))
     }
@@ -138,7 +138,11 @@ impl Checker<'_> {
         let bound = |key: &str| schema.get(key).and_then(Json::as_f64);
         let Some(number) = value.as_f64() else { return Ok(()) };
         if bound("minimum").is_some_and(|min| number < min) || bound("maximum").is_some_and(|max| number > max) {
-            return Err(Error::new(format!("{name} is out of range: {value}")).at(self.source.place(node.span)));
+            let limits = [("minimum", "from"), ("maximum", "to")]
+                .map(|(key, word)| schema.get(key).map_or(String::new(), |limit| format!(" {word} {limit}")));
+            return Err(Error::new(format!("{name} is out of range: {value}"))
+                .at(self.source.place(node.span))
+                .hint(format!("give a number{}", limits.concat())));
         }
         Ok(())
     }
@@ -146,8 +150,7 @@ impl Checker<'_> {
     /// Compiles one expression of the playbook's own text.
     fn slot(&self, text: &str, span: Span, want: Want, secret: bool) -> Result<Slot> {
         let expression = Expression::text(text).map_err(|fault| {
-            let line = span.line + fault.line.saturating_sub(1);
-            let span = if fault.line > 1 { Span { line, column: 1, width: 1 } } else { span };
+            let span = if fault.line > 1 { self.source.line(span.line + fault.line - 1) } else { span };
             Error::new(format!("not a valid expression: {}", fault.message))
                 .at(self.source.place(span))
                 .hint("an expression is written `{{ name }}` or `{{ resource.output }}`")
@@ -161,43 +164,49 @@ impl Checker<'_> {
                 .at(self.source.place(node.span))
                 .hint("use `content:` with the expression, or an `{% if %}` inside the template"));
         }
-        let text = (self.template)(path).or_else(|| embedded(path).map(str::to_owned)).ok_or_else(|| {
-            Error::new(format!("no template `{path}`"))
-                .at(self.source.place(node.span))
-                .hint(did_you_mean(path, &embedded_paths()))
-        })?;
-        let source = Source::new(format!("templates/{path}"), text.clone());
-        let expression = Expression::text(&text).map_err(|fault| fault.in_template(&source))?;
+        let own = (self.template)(path).map(|text| Source::new(self.source.beside(path), text));
+        let embedded = || embedded(path).map(|text| Source::new(format!("templates/{path}"), text));
+        let source = own.or_else(embedded).ok_or_else(|| self.no_template(node, path))?;
+        let expression = Expression::text(&source.text)
+            .map_err(|fault| fault.in_template(&source, "not a valid template"))?;
         let slot = Slot { expression, want: Want::Text, secret: true, span: node.span, template: Some(source) };
         Ok(Form::Expression(Box::new(slot)))
+    }
+
+    fn no_template(&self, node: &Node, path: &str) -> Error {
+        let known: Vec<&str> = embedded_paths().into_iter().filter(|path| !path.starts_with("images/")).collect();
+        let hint = match nearest(path, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("a template is a file beside the playbook, or one of: {}", known.join(", ")),
+        };
+        Error::new(format!("no template `{path}`")).at(self.source.place(node.span)).hint(hint)
     }
 
     fn wrong(&self, node: &Node, schema: &Json, name: &str) -> Error {
         let wanted = match schema {
             _ if schema.get("items").is_some() => "a list",
             _ if has_type(schema, "object") => "a mapping",
-            _ => match want(schema) {
-                Want::Integer => "a whole number",
-                Want::Number => "a number",
-                Want::Boolean => "`true` or `false`",
-                Want::Text | Want::Any => "a text",
-            },
+            _ => want(schema).describe(),
         };
-        let got = match &node.value {
-            Content::Scalar { text, .. } => format!("`{text}`"),
-            _ => node.describe().to_owned(),
-        };
-        Error::new(format!("{name} wants {wanted}, not {got}")).at(self.source.place(node.span))
+        Error::new(format!("{name} wants {wanted}, not {}", node.describe())).at(self.source.place(node.span))
+    }
+}
+
+impl Want {
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Integer => "a whole number",
+            Self::Number => "a number",
+            Self::Boolean => "`true` or `false`",
+            Self::Text | Self::Any => "a text",
+        }
     }
 }
 
 impl Fault {
-    fn in_template(&self, source: &Source) -> Error {
-        Error::new(format!("not a valid template: {}", self.message)).at(source.place(Span {
-            line: self.line,
-            column: 1,
-            width: 1,
-        }))
+    fn in_template(&self, source: &Source, what: &str) -> Error {
+        let span = self.range.clone().map_or_else(|| source.line(self.line), |range| source.span(range));
+        Error::new(format!("{what}: {}", self.message)).at(source.place(span))
     }
 }
 
@@ -217,12 +226,18 @@ impl Slot {
 
     pub fn evaluate(&self, source: &Source, scope: minijinja::Value) -> Result<Json> {
         let value = self.expression.evaluate(scope).map_err(|fault| match &self.template {
-            Some(template) => fault.in_template(template),
+            Some(template) => fault.in_template(template, "this template has no value"),
             None => Error::new(format!("this expression has no value: {}", fault.message)).at(source.place(self.span)),
         })?;
+        if value.is_undefined() {
+            return Err(Error::new("this expression has no value")
+                .at(source.place(self.span))
+                .hint("what `when` switches off has none: `{{ resource.output if input else '' }}` does without"));
+        }
         let json = serde_json::to_value(&value).unwrap_or(Json::Null);
+        // The value itself may be a secret.
         coerce(json, self.want).ok_or_else(|| {
-            Error::new(format!("this expression yields {}, which does not fit here", value.kind()))
+            Error::new(format!("{} is wanted here, and this expression yields a {}", self.want.describe(), value.kind()))
                 .at(source.place(self.span))
         })
     }
@@ -243,6 +258,18 @@ impl Form {
                     value.slots(found);
                 }
             }
+        }
+    }
+
+    /// The same form with every value that stands in the playbook itself replaced by what `read` makes of it.
+    pub fn map_literals(self, read: &mut dyn FnMut(Json, Span) -> Result<Json>) -> Result<Self> {
+        match self {
+            Self::Literal(value, span) => Ok(Self::Literal(read(value, span)?, span)),
+            Self::List(items, span) => {
+                let items = items.into_iter().map(|item| item.map_literals(read)).collect::<Result<_>>()?;
+                Ok(Self::List(items, span))
+            }
+            other => Ok(other),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::form::{Checker, Form, Slot};
 use crate::input::InputType;
 use crate::playbook::{Declaration, Playbook};
 use crate::resource::{self, Entry, Outputs};
-use crate::template::Expression;
+use crate::template::{Expression, is_expression};
 use crate::yaml::{Content, Key, Node, Span};
 
 /// The name of a resource in its graph; one of an included playbook is `include/resource`.
@@ -119,13 +119,7 @@ impl Graph {
     }
 
     fn vertex(&mut self, scope: usize, declaration: &Declaration, checker: &Checker<'_>, present: bool) -> Result<Member> {
-        let kind = resource::kind(&declaration.kind.text).ok_or_else(|| {
-            let mut known = resource::names();
-            known.push("playbook");
-            Error::new(format!("unknown kind `{}`", declaration.kind.text))
-                .at(checker.source.place(declaration.kind.span))
-                .hint(did_you_mean(&declaration.kind.text, &known))
-        })?;
+        let kind = resource::kind(&declaration.kind.text).expect("a playbook is read with known kinds only");
         let title = format!("{} `{}`", kind.name, declaration.name.text);
         let form = checker.fields(&declaration.fields, declaration.span, kind.schema(), &title)?;
         let id = format!("{}{}", self.scopes[scope].prefix, declaration.name.text);
@@ -150,7 +144,10 @@ impl Graph {
             match (key.text.as_str(), &node.value) {
                 ("as", Content::Scalar { .. }) => {}
                 ("inputs", Content::Map(entries)) => self.bind(scope, &child, entries, checker, &mut inputs)?,
-                ("as" | "inputs", _) => return Err(Error::new(format!("`{}` has a wrong form", key.text)).at(place(node.span))),
+                (field @ ("as" | "inputs"), _) => {
+                    let wanted = if field == "as" { "a text" } else { "a mapping" };
+                    return Err(Error::new(format!("`{field}` wants {wanted}, not {}", node.describe())).at(place(node.span)));
+                }
                 (other, _) => {
                     return Err(Error::new(format!("unknown field `{other}` of an included playbook"))
                         .at(place(key.span))
@@ -164,7 +161,9 @@ impl Graph {
                 continue;
             }
             let default = input.default.clone().ok_or_else(|| {
-                Error::new(format!("the included playbook `{}` needs the input `{}`", child.name, input.name)).at(place(declaration.span))
+                Error::new(format!("the included playbook `{}` needs the input `{}`", child.name, input.name))
+                    .at(place(declaration.name.span))
+                    .hint(format!("add `inputs: {{ {}: … }}`", input.name))
             })?;
             inputs.insert(name, Binding::Value(default));
         }
@@ -188,7 +187,17 @@ impl Graph {
                     .at(checker.source.place(key.span))
                     .hint(did_you_mean(&key.text, &known))
             })?;
-            let form = checker.check(node, &input_schema(input.kind), &format!("input `{}`", key.text))?;
+            let name = format!("input `{}`", key.text);
+            let form = checker.check(node, &input_schema(input.kind), &name)?;
+            let form = form.map_literals(&mut |value, span| match value.as_str() {
+                // An empty text stands for "not given", and a secret is taken as it is: no file is read here.
+                Some("") => Ok(value),
+                _ if input.kind == InputType::Secret || input.of == InputType::Secret => Ok(value),
+                text => {
+                    let text = text.map_or_else(|| value.to_string(), str::to_owned);
+                    input.parse(&text).map_err(|error| error.within(&name).at(checker.source.place(span)))
+                }
+            })?;
             inputs.insert(variable(&key.text), Binding::Form(form, scope));
         }
         Ok(())
@@ -201,6 +210,9 @@ impl Graph {
         let Content::Scalar { text, .. } = &node.value else {
             return Err(Error::new("`when` wants an expression").at(source.place(node.span)));
         };
+        if is_expression(text) {
+            return Err(Error::new("`when` is an expression already").at(source.place(node.span)).hint("write it without braces"));
+        }
         let expression = Expression::bare(text)
             .map_err(|fault| Error::new(format!("not a valid expression: {}", fault.message)).at(source.place(node.span)))?;
         let slot = Slot::bare(expression, node.span);
@@ -306,6 +318,11 @@ impl Graph {
                 Binding::Value(_) => Uses::default(),
                 Binding::Form(form, parent) => self.uses_of_form(*parent, form)?,
             };
+            if attribute.is_some() {
+                return Err(Error::new(format!("`{root}` is an input and has no outputs"))
+                    .at(slot.place(&here.playbook.source, name))
+                    .hint(format!("write `{root}` alone")));
+            }
             return Ok(Uses { needs: inner.needs, secret: typed_secret || inner.secret });
         }
         match here.members.get(root) {
@@ -319,7 +336,7 @@ impl Graph {
                         .hint(did_you_mean(attribute, &known)),
                     None => Error::new(format!("`{root}` stands for a {} and is no text by itself", kind.name))
                         .at(slot.place(&here.playbook.source, name))
-                        .hint(format!("name one of its outputs: {}", known.iter().map(|output| format!("`{root}.{output}`")).collect::<Vec<_>>().join(", "))),
+                        .hint(dotted(root, &known)),
                 })?;
                 Ok(Uses { needs: BTreeSet::from([id.clone()]), secret: found.secret })
             }
@@ -338,9 +355,12 @@ impl Graph {
             Some(form) => self.uses_of_form(inner, form),
             None => {
                 let known: Vec<&str> = outputs.keys().map(String::as_str).collect();
-                Err(Error::new(format!("the included playbook has no output for `{name}`"))
-                    .at(slot.place(&self.scopes[scope].playbook.source, name))
-                    .hint(did_you_mean(attribute.unwrap_or_default(), &known)))
+                let root = name.split('.').next().unwrap_or(name);
+                let (what, hint) = match attribute {
+                    Some(attribute) => (format!("the included playbook `{root}` has no output `{attribute}`"), did_you_mean(attribute, &known)),
+                    None => (format!("`{root}` stands for an included playbook and is no text by itself"), dotted(root, &known)),
+                };
+                Err(Error::new(what).at(slot.place(&self.scopes[scope].playbook.source, name)).hint(hint))
             }
         }
     }
@@ -385,11 +405,6 @@ impl Graph {
     pub fn locate(&self, id: &Id, path: &serde_path_to_error::Path, error: Error) -> Error {
         let vertex = &self.nodes[id];
         error.at(self.scopes[vertex.scope].playbook.source.place(vertex.form.locate(path)))
-    }
-
-    pub fn place(&self, id: &Id) -> crate::error::Place {
-        let vertex = &self.nodes[id];
-        self.scopes[vertex.scope].playbook.source.place(vertex.span)
     }
 
     /// The outputs of the playbook, in the order of their names.
@@ -449,6 +464,12 @@ fn merge(earlier: &Value, later: &Value) -> Value {
         }
     }
     Value::from(all)
+}
+
+/// A hint to name an output.
+fn dotted(root: &str, outputs: &[&str]) -> String {
+    let names: Vec<String> = outputs.iter().map(|output| format!("`{root}.{output}`")).collect();
+    if names.is_empty() { "it has no outputs".to_owned() } else { format!("name one of its outputs: {}", names.join(", ")) }
 }
 
 /// How a name with hyphens is written in an expression.

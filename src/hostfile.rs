@@ -68,7 +68,7 @@ impl HostFile {
         files::make_folder(folder, 0o755)?;
         files::write(path, content, mode)?;
         let moved = earlier.as_ref().filter(|earlier| earlier.path != path).cloned();
-        let mut known = earlier.filter(|earlier| earlier.path == path).map(|earlier| earlier.folders).unwrap_or_default();
+        let mut known = shared_folders(path, at)?;
         known.extend(folders);
         let written = Record { path: path.to_path_buf(), folders: known };
         if let Some(moved) = moved {
@@ -77,6 +77,14 @@ impl HostFile {
         }
         let text = serde_json::to_string(&written).map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
         at.store().put(key, &text)
+    }
+
+    /// Removes a recorded file with a way back.
+    pub fn retire(owned: &Owned, at: &At) -> Result<()> {
+        let Some(earlier) = record(&owned.handle, at)? else { return Ok(()) };
+        let before = kept(&earlier.path)?;
+        at.will(&Undo { key: owned.handle.clone(), record: Some(earlier.clone()), path: earlier.path.clone(), before, folders: Vec::new() })?;
+        Self::remove(owned, at)
     }
 
     /// Every file that resources of this kind recorded.
@@ -97,6 +105,17 @@ impl HostFile {
         }
         at.store().delete(&owned.handle)
     }
+}
+
+/// The folders above `path` that were made for any file of this kind. Each of those files records them, so that whichever
+/// is removed last takes them along.
+fn shared_folders(path: &Path, at: &At) -> Result<Vec<PathBuf>> {
+    let mut folders = std::collections::BTreeSet::new();
+    for owned in at.owned_keys(false)? {
+        let made = record(&owned.handle, at)?.map(|record| record.folders).unwrap_or_default();
+        folders.extend(made.into_iter().filter(|folder| path.starts_with(folder)));
+    }
+    Ok(folders.into_iter().collect())
 }
 
 fn kept(path: &Path) -> Result<Option<(Vec<u8>, u32)>> {

@@ -55,17 +55,22 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads a value as the user gave it.
+    /// Reads the values of a flag: one, or for a list any number.
     ///
     /// # Errors
-    /// A text that is not of the input's type; the error names the input and says what it takes.
-    pub fn parse(&self, text: &str) -> Result<Json> {
-        self.parse_as(self.kind, text).map_err(|error| error.within(format!("`--{}`", self.name)).into_usage())
+    /// A text that is not of the input's type; the error names the flag and says what it takes.
+    pub fn flag<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<Json> {
+        let values: Result<Vec<Json>> = texts.map(|text| self.parse(text)).collect();
+        let mut values = values.map_err(|error| error.within(format!("`--{}`", self.name)).into_usage())?;
+        if self.kind == InputType::List { Ok(Json::from(values)) } else { Ok(values.pop().unwrap_or_default()) }
     }
 
-    pub fn parse_list<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<Json> {
-        let items: Result<Vec<_>> = texts.map(|text| self.parse_as(self.of, text)).collect();
-        items.map(Json::from).map_err(|error| error.within(format!("`--{}`", self.name)).into_usage())
+    /// Reads a value, or one item of a list.
+    ///
+    /// # Errors
+    /// A text that is not of the input's type.
+    pub fn parse(&self, text: &str) -> Result<Json> {
+        self.parse_as(if self.kind == InputType::List { self.of } else { self.kind }, text)
     }
 
     fn parse_as(&self, kind: InputType, text: &str) -> Result<Json> {
@@ -74,18 +79,18 @@ impl Input {
             InputType::Port => port(text),
             InputType::Domain => Name::parse(text).map(|name| Json::from(name.to_string())),
             InputType::Bool => text.parse::<bool>().map(Json::from).map_err(|_| {
-                Error::usage(format!("`{text}` is neither `true` nor `false`"))
+                Error::new(format!("`{text}` is neither `true` nor `false`"))
             }),
             InputType::Choice if self.choices.iter().any(|choice| choice == text) => Ok(Json::from(text)),
             InputType::Choice => {
                 let choices: Vec<&str> = self.choices.iter().map(String::as_str).collect();
-                Err(Error::usage(format!("there is no choice `{text}`")).hint(did_you_mean(text, &choices)))
+                Err(Error::new(format!("there is no choice `{text}`")).hint(did_you_mean(text, &choices)))
             }
-            InputType::Path if text.is_empty() => Err(Error::usage("an empty path")),
+            InputType::Path if text.is_empty() => Err(Error::new("an empty path").hint("`.` is the folder where the command is typed")),
             InputType::Path => files::absolute(text).map(Json::from),
             InputType::Size => size(text).map(Json::from),
             InputType::Secret => files::secret_argument(text).map(Json::from),
-            InputType::List => Err(Error::usage("a list of lists")),
+            InputType::List => Err(Error::new("a list of lists")),
         }
     }
 }
@@ -93,7 +98,7 @@ impl Input {
 fn port(text: &str) -> Result<Json> {
     match text.parse::<u16>() {
         Ok(port) if port > 0 => Ok(Json::from(port)),
-        _ => Err(Error::usage(format!("`{text}` is no port")).hint("a port is a number from 1 to 65535")),
+        _ => Err(Error::new(format!("`{text}` is no port")).hint("a port is a number from 1 to 65535")),
     }
 }
 
@@ -108,5 +113,5 @@ pub(crate) fn size(text: &str) -> Result<u64> {
         _ => (bare, 0),
     };
     let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-    number.ok_or_else(|| Error::usage(format!("`{text}` is no size")).hint("write `512m` or `2g`"))
+    number.ok_or_else(|| Error::new(format!("`{text}` is no size")).hint("write `512m` or `2g`"))
 }

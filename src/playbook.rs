@@ -9,6 +9,8 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::input::{Input, InputType};
+use crate::resource;
+use crate::template::{is_expression, is_word};
 use crate::world::files;
 use crate::yaml::{Content, Key, Node, Source, Span};
 
@@ -49,6 +51,11 @@ pub(crate) fn builtin_names() -> Vec<&'static str> {
     names
 }
 
+/// Whether a playbook is named by its file.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ["yml", "yaml"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
 fn builtin(name: &str) -> Option<&'static str> {
     EMBEDDED.get_file(format!("{name}.yml"))?.contents_utf8()
 }
@@ -62,8 +69,9 @@ impl Playbook {
 
     /// Loads a playbook file of the user.
     pub fn file(path: &str) -> Result<Self> {
+        let missing = !files::exists(Path::new(path));
         let text = files::read_text(Path::new(path))
-            .map_err(|error| error.within("cannot read the playbook").hint("`provision list` shows the built-in playbooks"))?;
+            .map_err(|error| if missing { error.hint("`provision list` shows the built-in playbooks") } else { error })?;
         let absolute = PathBuf::from(files::absolute(path)?);
         let stem = absolute.file_stem().and_then(|stem| stem.to_str()).unwrap_or("playbook");
         let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
@@ -73,7 +81,7 @@ impl Playbook {
 
     /// Loads the playbook that this one includes under that name.
     pub fn included(&self, name: &str) -> Result<Self> {
-        let own = self.folder.as_ref().map(|folder| folder.join(name)).filter(|_| name.ends_with(".yml"));
+        let own = self.folder.as_ref().map(|folder| folder.join(name)).filter(|_| is_file_name(name));
         if let Some(path) = own {
             return Self::file(&path.to_string_lossy());
         }
@@ -170,21 +178,25 @@ impl Reader<'_> {
     }
 
     /// A name of an input or resource: lower-case words joined by hyphens, so that it is also a flag and an expression.
-    fn name(&self, key: &Key) -> Result<()> {
+    fn name(&self, key: &Key, of: &str) -> Result<()> {
         let first = key.text.chars().next().is_some_and(|c| c.is_ascii_lowercase());
         let rest = key.text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if first && rest && !key.text.ends_with('-') {
+        let hyphens = key.text.ends_with('-') || key.text.contains("--");
+        if is_word(&key.text) {
+            return Err(self.wrong(key.span, format!("`{}` cannot be a name: it is a word of expressions", key.text))
+                .hint(format!("give the {of} another name, such as `my-{}`", key.text)));
+        }
+        if first && rest && !hyphens {
             return Ok(());
         }
-        Err(self.wrong(key.span, format!("`{}` is no name", key.text)).hint(
-            "a name starts with a lower-case letter and has lower-case letters, digits and single hyphens",
-        ))
+        let what = if key.text.is_empty() { format!("the {of} has no name") } else { format!("`{}` is no name", key.text) };
+        Err(self.wrong(key.span, what).hint("a name is lower-case words and digits with hyphens between them, a letter first"))
     }
 
     fn inputs(&self, node: Node) -> Result<Vec<Input>> {
         let mut inputs = Vec::new();
         for (key, node) in self.map(node, "`inputs`")? {
-            self.name(&key)?;
+            self.name(&key, "input")?;
             if RESERVED.contains(&key.text.as_str()) {
                 return Err(self.wrong(key.span, format!("an input cannot be called `{}`", key.text))
                     .hint("every playbook has a flag of that name already"));
@@ -198,6 +210,7 @@ impl Reader<'_> {
         let title = format!("input `{}`", key.text);
         let mut fields: BTreeMap<String, (Key, Node)> =
             self.map(node, &title)?.into_iter().map(|(key, node)| (key.text.clone(), (key, node))).collect();
+        let places: BTreeMap<String, Span> = fields.iter().map(|(field, (key, _))| (field.clone(), key.span)).collect();
         let mut text = |field: &str| fields.remove(field).map(|(_, node)| Ok::<_, Error>((self.text(&node, field)?, node.span))).transpose();
         let typed = |given: Option<(String, Span)>| {
             given.map(|(text, span)| InputType::parse(&text).map_err(|error| error.at(self.source.place(span)))).transpose()
@@ -217,23 +230,50 @@ impl Reader<'_> {
                 .hint(did_you_mean(&unknown.text, &["type", "default", "about", "choices", "of"])));
         }
         let mut input = Input { name: key.text, kind, default: None, about, choices, of };
+        self.fits(&input, key.span, &places)?;
         input.default = default.map(|node| self.default(&input, node)).transpose()?;
         Ok(input)
     }
 
+    /// Checks that `of` and `choices` stand where they mean something.
+    fn fits(&self, input: &Input, name: Span, places: &BTreeMap<String, Span>) -> Result<()> {
+        let wants_choices = [input.kind, input.of].contains(&InputType::Choice);
+        let given = |field: &str, fits: bool| places.get(field).copied().filter(|_| !fits);
+        if let Some(span) = given("of", input.kind == InputType::List) {
+            return Err(self.wrong(span, "`of` belongs to an input of the type `list`"));
+        }
+        if let Some(span) = given("of", input.of != InputType::List) {
+            return Err(self.wrong(span, "a list of lists cannot be given by flags"));
+        }
+        if let Some(span) = given("choices", wants_choices) {
+            return Err(self.wrong(span, "`choices` belong to an input of the type `choice`"));
+        }
+        if wants_choices && input.choices.is_empty() {
+            return Err(self.wrong(name, format!("input `{}` needs `choices`", input.name)).hint("add them as in `choices: [local, s3]`"));
+        }
+        Ok(())
+    }
+
     /// The default of an input. An empty text stands for "not given" whatever the type, as with an absent flag.
     fn default(&self, input: &Input, node: Node) -> Result<Json> {
-        let span = node.span;
-        let located = |error: Error| error.at(self.source.place(span));
+        let name = format!("the default of `{}`", input.name);
         if input.kind == InputType::List {
-            let items = self.list(node, "the default of a list")?;
-            let texts = items.iter().map(|item| self.text(item, "a default")).collect::<Result<Vec<_>>>()?;
-            return input.parse_list(texts.iter().map(String::as_str)).map_err(located);
+            let items = self.list(node, &name)?;
+            return items.iter().map(|item| self.value(input, item, &name)).collect();
         }
-        match self.text(&node, "`default`")?.as_str() {
+        match self.text(&node, &name)?.as_str() {
             "" => Ok(Json::from("")),
-            text => input.parse(text).map_err(located),
+            _ => self.value(input, &node, &name),
         }
+    }
+
+    fn value(&self, input: &Input, node: &Node, name: &str) -> Result<Json> {
+        let text = self.text(node, name)?;
+        if is_expression(&text) {
+            return Err(self.wrong(node.span, format!("{name} cannot be an expression"))
+                .hint(format!("leave it empty, and write `{{{{ {} or … }}}}` where the input is used", input.name.replace('-', "_"))));
+        }
+        input.parse(&text).map_err(|error| error.within(name).at(self.source.place(node.span)))
     }
 
     fn declarations(&self, node: Node) -> Result<Vec<Declaration>> {
@@ -258,6 +298,9 @@ impl Reader<'_> {
             return Err(self.wrong(span, "an empty resource"));
         }
         let (kind, first) = fields.remove(0);
+        if kind.text != "playbook" && resource::kind(&kind.text).is_none() {
+            return Err(self.unknown_kind(&kind, &fields));
+        }
         let name = Key { text: self.text(&first, &format!("the name of a `{}`", kind.text))?, span: first.span };
         let mut declaration = Declaration { kind, name, fields: Vec::new(), when: None, after: Vec::new(), span };
         for (key, node) in fields {
@@ -271,19 +314,32 @@ impl Reader<'_> {
                 _ => declaration.fields.push((key, node)),
             }
         }
-        if declaration.kind.text != "playbook" {
-            self.name(&declaration.name)?;
-        }
+        let of = if declaration.kind.text == "playbook" { "included playbook" } else { &declaration.kind.text };
+        self.name(&declaration.alias(), of)?;
         Ok(declaration)
+    }
+
+    fn unknown_kind(&self, kind: &Key, others: &[(Key, Node)]) -> Error {
+        let mut known = resource::names();
+        known.push("playbook");
+        let hint = match others.iter().find(|(key, _)| known.contains(&key.text.as_str())) {
+            Some((late, _)) => format!("the kind comes first: put `{}:` before `{}:`", late.text, kind.text),
+            None => did_you_mean(&kind.text, &known),
+        };
+        self.wrong(kind.span, format!("unknown kind `{}`", kind.text)).hint(hint)
     }
 }
 
 impl Declaration {
-    /// The name by which expressions know it: its own, or for an included playbook what `as` says.
+    /// The name by which expressions know it: its own, or for an included playbook what `as` says, else its file's.
     pub fn alias(&self) -> Key {
         let given = self.fields.iter().find(|(key, _)| self.kind.text == "playbook" && key.text == "as");
         match given {
             Some((_, Node { value: Content::Scalar { text, .. }, span })) => Key { text: text.clone(), span: *span },
+            _ if self.kind.text == "playbook" && is_file_name(&self.name.text) => {
+                let stem = Path::new(&self.name.text).file_stem().and_then(|stem| stem.to_str());
+                Key { text: stem.unwrap_or_default().to_owned(), span: self.name.span }
+            }
             _ => self.name.clone(),
         }
     }

@@ -74,10 +74,6 @@ impl Outputs {
         Self(K::OUTPUTS.iter().map(|output| (output.name, Json::from(unknown(id)))).collect())
     }
 
-    pub fn get(&self, name: &str) -> Option<&Json> {
-        self.0.get(name)
-    }
-
     /// As an expression sees it: the one value, or a mapping of all.
     pub fn value(&self, bare: Option<&str>) -> Value {
         match bare.and_then(|bare| self.0.get(bare)) {
@@ -322,12 +318,6 @@ impl At {
     pub fn keep(&self, key: &str, text: &str) -> Result<()> {
         self.will(&Kept { key: key.to_owned(), before: self.store().get(key).unwrap_or_default() })?;
         self.store().put(key, text)
-    }
-
-    /// Drops what was kept under a key, with a way back.
-    pub fn drop_kept(&self, key: &str) -> Result<()> {
-        self.will(&Kept { key: key.to_owned(), before: self.store().get(key).unwrap_or_default() })?;
-        self.store().delete(key)
     }
 
     /// The key of this resource's own texts: `secret/password`, `certificate/tls.server`.

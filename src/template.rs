@@ -13,6 +13,9 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 /// Names that minijinja itself brings; they are no resource and no input.
 const BUILTIN: [&str; 4] = ["range", "dict", "debug", "namespace"];
 
+/// Words of the expression language.
+const WORDS: [&str; 12] = ["and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "true"];
+
 /// A text with expressions in it. One that is a single `{{ … }}` keeps the type of its value.
 #[derive(Debug)]
 pub(crate) struct Expression {
@@ -21,11 +24,12 @@ pub(crate) struct Expression {
     names: BTreeSet<String>,
 }
 
-/// Why an expression does not compile or has no value, with the line in its text (from 1) if that is known.
+/// Why an expression does not compile or has no value, with the line in its text (from 1) and the bytes if they are known.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub message: String,
     pub line: usize,
+    pub range: Option<std::ops::Range<usize>>,
 }
 
 fn environment() -> &'static Environment<'static> {
@@ -68,6 +72,11 @@ pub(crate) fn embedded_paths() -> Vec<&'static str> {
     paths
 }
 
+/// True for a word that means something in an expression, and so cannot name an input or a resource.
+pub(crate) fn is_word(name: &str) -> bool {
+    BUILTIN.contains(&name) || WORDS.contains(&name)
+}
+
 /// True for a text that has to be evaluated.
 pub(crate) fn is_expression(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
@@ -76,9 +85,11 @@ pub(crate) fn is_expression(text: &str) -> bool {
 impl Expression {
     /// Compiles a text that holds `{{ … }}`.
     pub fn text(text: &str) -> Result<Self, Fault> {
-        let inner = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+        let inner = text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
         if let Some(inner) = inner.filter(|inner| !inner.contains("{{") && !inner.contains("}}")) {
-            return Self::bare(inner.trim_matches(['-', ' ', '\n']));
+            // A hyphen beside a brace eats white space, of which there is none.
+            let inner = inner.strip_prefix('-').unwrap_or(inner);
+            return Self::bare(inner.strip_suffix('-').unwrap_or(inner).trim());
         }
         let template = environment().template_from_str(text).map_err(Fault::from)?;
         Ok(Self { text: text.to_owned(), whole: None, names: names(template.undeclared_variables(true)) })
@@ -111,6 +122,6 @@ fn names(found: std::collections::HashSet<String>) -> BTreeSet<String> {
 impl From<minijinja::Error> for Fault {
     fn from(error: minijinja::Error) -> Self {
         let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-        Self { message, line: error.line().unwrap_or(1) }
+        Self { message, line: error.line().unwrap_or(1), range: error.range() }
     }
 }

@@ -62,6 +62,26 @@ impl Source {
         }
     }
 
+    /// A line without the spaces around it.
+    pub fn line(&self, number: usize) -> Span {
+        let text = self.text.lines().nth(number.saturating_sub(1)).unwrap_or_default();
+        let indent = text.chars().take_while(|c| c.is_whitespace()).count();
+        Span { line: number, column: indent + 1, width: text.trim().chars().count().max(1) }
+    }
+
+    /// Where a range of bytes stands.
+    pub fn span(&self, bytes: std::ops::Range<usize>) -> Span {
+        let before = self.text.get(..bytes.start).unwrap_or_default();
+        let inside = self.text.get(bytes).unwrap_or_default().lines().next().unwrap_or_default();
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Span { line: before.matches('\n').count() + 1, column, width: inside.chars().count().max(1) }
+    }
+
+    /// The name of a file that stands beside this one.
+    pub fn beside(&self, path: &str) -> String {
+        std::path::Path::new(&self.name).with_file_name(path).display().to_string()
+    }
+
     /// Where `needle` first stands as a whole word at or after the start of `from`; else `from` itself.
     pub fn find(&self, from: Span, needle: &str) -> Place {
         let word = |c: char| c.is_alphanumeric() || c == '_';
@@ -92,11 +112,14 @@ impl Node {
         reader.document()
     }
 
-    pub fn describe(&self) -> &'static str {
-        match self.value {
-            Content::Scalar { .. } => "a single value",
-            Content::List(_) => "a list",
-            Content::Map(_) => "a mapping",
+    /// What an error calls it.
+    pub fn describe(&self) -> String {
+        match &self.value {
+            Content::Scalar { text, plain: true } if text.is_empty() => "nothing".to_owned(),
+            Content::Scalar { text, .. } if text.chars().count() > 40 => "a long text".to_owned(),
+            Content::Scalar { text, .. } => format!("`{text}`"),
+            Content::List(_) => "a list".to_owned(),
+            Content::Map(_) => "a mapping".to_owned(),
         }
     }
 }
@@ -114,7 +137,8 @@ impl<'s> Reader<'s> {
             Some(Err(error)) => {
                 let marker = *error.marker();
                 let span = Span { line: marker.line(), column: marker.col() + 1, width: 1 };
-                Err(Error::new(format!("not valid YAML: {}", error.info())).at(self.source.place(span)))
+                let fault = Error::new(format!("not valid YAML: {}", error.info())).at(self.source.place(span));
+                Err(if error.info().contains("tab") { fault.hint("indent with spaces") } else { fault })
             }
             None => Ok((Event::StreamEnd, Span { line: 1, column: 1, width: 1 })),
         }
@@ -180,7 +204,9 @@ impl<'s> Reader<'s> {
             }
         };
         self.depth -= 1;
-        Ok(Node { value, span })
+        // A collection is shown where it begins.
+        let width = if matches!(value, Content::Scalar { .. }) { span.width } else { 1 };
+        Ok(Node { value, span: Span { width, ..span } })
     }
 
     fn list(&mut self) -> Result<Vec<Node>> {
@@ -199,6 +225,11 @@ impl<'s> Reader<'s> {
             let (text, span) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(entries),
                 (Event::Scalar(text, ..), span) => (text.into_owned(), span),
+                (Event::MappingStart(..), span) => {
+                    return Err(Error::new("a key must be a text, not a mapping")
+                        .at(self.source.place(span))
+                        .hint("put an expression in quotes: `\"{{ name }}\"`"));
+                }
                 (_, span) => return Err(Error::new("a key must be a text").at(self.source.place(span))),
             };
             if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {

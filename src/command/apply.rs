@@ -1,8 +1,10 @@
 //! `provision NAME` and `provision apply FILE`: makes the world as the playbook says.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::{Prepared, Session, Target};
+use crate::apply::Failure;
 use crate::error::Result;
 use crate::event::Event;
 use crate::plan::Plan;
@@ -12,6 +14,8 @@ pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
     let started = Instant::now();
     let Prepared { graph, run, earlier, mut record } = session.prepare(target)?;
     let plan = Plan::make(&graph, &run, &record.kinds).await?;
+    // A mistake in an output must be told before anything is changed.
+    graph.outputs(&plan.known)?;
     record.kinds.extend(graph.nodes.values().map(|vertex| vertex.kind.name.to_owned()));
     let changed = plan.changes.values().filter(|change| change.is_change()).count() + plan.deletions.len();
     if changed == 0 {
@@ -34,10 +38,15 @@ pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
             finish(&run, record.outputs, changed, started, "done");
             Ok(())
         }
-        Err(error) => {
+        Err(Failure { error, undone: true }) => {
             restore(&run, earlier.as_ref());
-            let outcome = if run.is_cancelled() { "stopped, and everything as before" } else { "failed, and everything as before" };
-            finish(&run, std::collections::BTreeMap::new(), 0, started, outcome);
+            let outcome = if run.is_cancelled() { "stopped; everything is as it was before" } else { "failed; everything is as it was before" };
+            finish(&run, BTreeMap::new(), 0, started, outcome);
+            Err(error)
+        }
+        Err(Failure { error, undone: false }) => {
+            // The record stays: by its mark the next run finds what is left.
+            finish(&run, BTreeMap::new(), 0, started, "failed; not all could be taken back, and the next run goes on from here");
             Err(error)
         }
     }
@@ -68,7 +77,7 @@ fn restore(run: &Run, earlier: Option<&crate::deployment::Record>) {
     }
 }
 
-fn finish(run: &Run, outputs: std::collections::BTreeMap<String, String>, changed: usize, started: Instant, outcome: &'static str) {
+fn finish(run: &Run, outputs: BTreeMap<String, String>, changed: usize, started: Instant, outcome: &'static str) {
     let deployment = run.store.name().to_owned();
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     run.events.send(Event::Summary { deployment: deployment.clone(), changed, milliseconds, outcome });

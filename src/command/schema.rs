@@ -2,8 +2,12 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::input::InputType;
 use crate::report::line;
 use crate::resource::{Entry, KINDS};
+
+/// The name of an input or a resource.
+const NAME: &str = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$";
 
 pub(crate) fn run() {
     let text = serde_json::to_string_pretty(&schema()).expect("a schema has text keys only");
@@ -11,7 +15,7 @@ pub(crate) fn run() {
 }
 
 fn schema() -> Json {
-    let types = ["string", "port", "domain", "bool", "choice", "path", "size", "list", "secret"];
+    let types = InputType::NAMES;
     let mut kinds: Vec<Json> = KINDS.iter().map(resource).collect();
     kinds.push(include());
     json!({
@@ -23,7 +27,7 @@ fn schema() -> Json {
             "about": { "type": "string", "description": "One sentence for `--help`." },
             "inputs": {
                 "type": "object",
-                "propertyNames": { "pattern": "^[a-z][a-z0-9-]*$" },
+                "propertyNames": { "pattern": NAME },
                 "additionalProperties": {
                     "type": "object",
                     "additionalProperties": false,
@@ -52,7 +56,7 @@ fn resource(kind: &Entry) -> Json {
     object.insert("additionalProperties".to_owned(), json!(false));
     let properties = object.entry("properties").or_insert_with(|| json!({}));
     if let Some(properties) = properties.as_object_mut() {
-        properties.insert(kind.name.to_owned(), json!({ "type": "string", "pattern": "^[a-z][a-z0-9-]*$" }));
+        properties.insert(kind.name.to_owned(), json!({ "type": "string", "pattern": NAME }));
         properties.insert("when".to_owned(), json!({ "type": "string", "description": "An expression of inputs." }));
         properties.insert("after".to_owned(), json!({ "type": "array", "items": { "type": "string" } }));
     }

@@ -66,6 +66,10 @@ impl Actual {
         self.container.state.as_ref().and_then(|state| state.running).unwrap_or_default()
     }
 
+    fn is_paused(&self) -> bool {
+        self.container.state.as_ref().and_then(|state| state.paused).unwrap_or_default()
+    }
+
     /// The host's ports that it holds as it is.
     fn ports(&self) -> Vec<u16> {
         let bindings = self.container.host_config.as_ref().and_then(|config| config.port_bindings.clone()).unwrap_or_default();
@@ -241,8 +245,11 @@ impl Kind for ContainerKind {
         match change.action {
             Action::Update if change.fields.iter().any(|field| field.name == diff::STATE) => {
                 at.will(&Undo::Started { name: name.clone() })?;
-                at.engine().await?.resume_container(&name).await?;
-                ready::wait(spec, &name, at.run.now_seconds(), at).await
+                if actual.is_paused() {
+                    // It was ready before, and will not say so again.
+                    return at.engine().await?.unpause_container(&name).await;
+                }
+                Self::start(spec, &name, at).await
             }
             Action::Update => Self::reload(spec, &actual, at).await,
             _ => Self::replace(spec, &actual, at).await,

@@ -50,6 +50,12 @@ pub(crate) struct Place {
     file: Option<HostFile>,
 }
 
+/// The places where it belongs, and files of an earlier run that belong nowhere any more.
+pub(crate) struct Actual {
+    places: Vec<Place>,
+    stale: Vec<Owned>,
+}
+
 impl Client {
     /// The folder of root, or of this user.
     fn folder(self) -> Result<PathBuf> {
@@ -89,41 +95,48 @@ impl Kind for TrustKind {
     const OUTPUTS: &'static [Output] = &[public("paths")];
 
     type Spec = Spec;
-    type Actual = Vec<Place>;
+    type Actual = Actual;
     type Undo = Undo;
 
-    async fn actual(spec: &Spec, at: &At) -> Result<Option<Vec<Place>>> {
+    async fn actual(spec: &Spec, at: &At) -> Result<Option<Actual>> {
         let places = spec.places(at)?;
-        Ok(places.iter().any(|place| place.file.is_some()).then_some(places))
+        let mut stale = HostFile::owned(at)?;
+        stale.retain(|owned| owned.id == at.id && !places.iter().any(|place| place.key == owned.handle));
+        let exists = !stale.is_empty() || places.iter().any(|place| place.file.is_some());
+        Ok(exists.then_some(Actual { places, stale }))
     }
 
-    async fn check(_: &Spec, actual: Option<&Vec<Place>>, change: &Change, _: &At) -> Result<()> {
+    async fn check(_: &Spec, actual: Option<&Actual>, change: &Change, _: &At) -> Result<()> {
         if change.is_change() {
-            for place in actual.into_iter().flatten() {
+            for place in actual.iter().flat_map(|actual| &actual.places) {
                 HostFile::check(&place.path, place.file.as_ref())?;
             }
         }
         Ok(())
     }
 
-    fn diff(spec: &Spec, actual: &Vec<Place>, _: &At) -> Change {
+    fn diff(spec: &Spec, actual: &Actual, _: &At) -> Change {
         let mut fields: Vec<Field> = Vec::new();
-        for place in actual.iter().filter(|place| !is_right(place, spec)) {
+        for place in actual.places.iter().filter(|place| !is_right(place, spec)) {
             let name = place.path.display().to_string();
             let found = place.file.as_ref().and_then(|file| file.found.as_ref());
             let old = found.map(|found| format!("{} {:04o}", digest(&found.content), found.mode)).unwrap_or_default();
             fields.extend(Field::compare(name, &old, &format!("{} 0644", digest(spec.certificate.as_bytes()))));
         }
+        fields.extend(actual.stale.iter().filter_map(|owned| Field::compare(owned.label.clone(), "trusted", "")));
         Change::of(Action::Update, fields)
     }
 
-    fn outputs(spec: &Spec, _: Option<&Vec<Place>>, at: &At) -> Outputs {
+    fn outputs(spec: &Spec, _: Option<&Actual>, at: &At) -> Outputs {
         let places = spec.places(at).unwrap_or_default();
         let paths: Vec<String> = places.iter().map(|place| place.path.display().to_string()).collect();
         Outputs::default().with("paths", paths)
     }
 
-    async fn apply(spec: &Spec, _: Option<Vec<Place>>, _: &Change, at: &At) -> Result<()> {
+    async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
+        for owned in actual.iter().flat_map(|actual| &actual.stale) {
+            HostFile::retire(owned, at)?;
+        }
         for place in spec.places(at)?.iter().filter(|place| !is_right(place, spec)) {
             HostFile::check(&place.path, place.file.as_ref())?;
             HostFile::write(&place.key, &place.path, spec.certificate.as_bytes(), 0o644, at)?;

@@ -68,13 +68,10 @@ impl Engine {
     fn failed(&self, task: &str, error: &Cause) -> Error {
         match error {
             Cause::DockerResponseServerError { message, .. } => Error::new(format!("cannot {task}: {}", message.trim())),
-            Cause::HttpClientError { .. } | Cause::HyperResponseError { .. } | Cause::IOError { .. } | Cause::RequestTimeoutError => {
-                unreachable(&self.address, error).within(format!("cannot {task}"))
-            }
-            other => match other.to_string() {
-                text if text.contains("ocket") => unreachable(&self.address, error),
-                text => Error::new(format!("cannot {task}: {text}")),
-            },
+            Cause::DockerStreamError { error } => Error::new(format!("cannot {task}: {error}")),
+            Cause::JsonDataError { .. } | Cause::JsonSerdeError { .. } => Error::new(format!("cannot {task}: the engine's answer cannot be understood: {error}")),
+            // Whatever else there is comes from the connection.
+            _ => unreachable(&self.address, error).within(format!("cannot {task}")),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -180,7 +180,7 @@ pub(crate) struct Lock {
 
 /// Takes a lock and writes into it who holds it. Fails at once if another process has it, with that one's words.
 pub(crate) fn lock(path: &Path, owner: &str) -> std::result::Result<Result<Lock>, String> {
-    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let mut file = match open {
         Ok(file) => file,
         Err(error) => return Ok(Err(failed("lock", path, &error))),

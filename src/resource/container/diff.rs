@@ -46,10 +46,9 @@ impl Fields {
 }
 
 fn state(actual: &Actual) -> Option<Field> {
-    let state = actual.container.state.clone().unwrap_or_default();
     let old = match super::ready::ended(&actual.container) {
         Some(reason) if !actual.is_running() => reason,
-        _ if state.paused.unwrap_or_default() => "paused".to_owned(),
+        _ if actual.is_paused() => "paused".to_owned(),
         _ => return None,
     };
     Some(Field { name: STATE.to_owned(), old, new: "running".to_owned() })

@@ -16,7 +16,7 @@ use crate::world::engine::Engine;
 use crate::world::host;
 
 /// A file or, without content, a folder as it should be.
-pub(super) struct File<'a> {
+pub(crate) struct File<'a> {
     pub path: String,
     pub content: Option<&'a str>,
     pub mode: Mode,

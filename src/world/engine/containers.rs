@@ -160,14 +160,10 @@ impl Engine {
 }
 
 impl Engine {
-    /// Starts a container that is stopped, or lets a paused one go on.
-    pub async fn resume_container(&self, name: &str) -> Result<()> {
-        let paused = self.container(name).await?.and_then(|found| found.state?.paused).unwrap_or_default();
-        if paused {
-            let resumed = self.docker.unpause_container(name).await;
-            return resumed.map_err(|error| self.failed(&format!("let the container `{name}` go on"), &error));
-        }
-        self.start_container(name).await
+    /// Lets a paused container go on.
+    pub async fn unpause_container(&self, name: &str) -> Result<()> {
+        let resumed = self.docker.unpause_container(name).await;
+        resumed.map_err(|error| self.failed(&format!("let the container `{name}` go on"), &error))
     }
 
     /// What a container printed since a Unix time, in seconds.

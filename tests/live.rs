@@ -1,0 +1,11 @@
+//! Whole runs against a real Docker engine, with real clients. Every test has names and ports of its own, so they run side
+//! by side, and cleans up after itself even if it fails.
+
+#[path = "live/engine.rs"]
+mod engine;
+#[path = "live/faults.rs"]
+mod faults;
+#[path = "live/fields.rs"]
+mod fields;
+#[path = "live/registry.rs"]
+mod registry;

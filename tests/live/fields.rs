@@ -1,0 +1,111 @@
+//! Law 4 for containers: whatever field of the real thing is changed behind our back, the plan names it.
+
+use serde_json::{Value, json};
+
+use crate::engine::{SOCKET, Sandbox, shell};
+
+const PLAYBOOK: &str = r#"
+resources:
+  - network: net
+  - volume: data
+  - image: nginx
+    reference: nginx:1.30
+    build: nginx
+  - container: web
+    image: "{{ nginx.reference }}"
+    command: [nginx, "-g", "daemon off;"]
+    networks: ["{{ net.name }}"]
+    volumes: { /data: "{{ data.name }}" }
+    env: { COLOUR: blue }
+    labels: { team: a }
+    files: { /etc/motd: { content: "hello\n", mode: "0644" } }
+    publish: ["127.0.0.1:PORT:80"]
+    tmpfs: { /scratch: size=1m }
+    memory: 64m
+    cpus: 0.5
+    pids: 50
+    cap_drop: [NET_RAW]
+    restart: unless-stopped
+"#;
+
+/// Makes the container anew by the engine's own API, as it was but for one field.
+fn recreate(name: &str, change: &dyn Fn(&mut Value)) {
+    let inspected = shell(&format!("docker inspect {name}")).ok().out;
+    let inspected: Value = serde_json::from_str(&inspected).unwrap();
+    let mut body = inspected[0]["Config"].clone();
+    // The engine gives each container a name of its own.
+    body.as_object_mut().unwrap().remove("Hostname");
+    body["HostConfig"] = inspected[0]["HostConfig"].clone();
+    let networks = inspected[0]["NetworkSettings"]["Networks"].as_object().unwrap();
+    let endpoints: serde_json::Map<String, Value> = networks.keys().map(|network| (network.clone(), json!({}))).collect();
+    body["NetworkingConfig"] = json!({ "EndpointsConfig": endpoints });
+    change(&mut body);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), body.to_string()).unwrap();
+    shell(&format!(
+        "set -e; docker cp {name}:/etc/motd {0}.motd; docker rm -f {name} >/dev/null; curl -sf --unix-socket {SOCKET} -H 'Content-Type: application/json' -d @{0} -X POST http://d/containers/create?name={name} >/dev/null; docker cp {0}.motd {name}:/etc/motd; rm {0}.motd; docker start {name}",
+        file.path().display()
+    ))
+    .ok();
+}
+
+#[test]
+fn every_field_of_a_container_is_watched() {
+    let sandbox = Sandbox::new("fields");
+    let playbook = sandbox.write("web.yml", &PLAYBOOK.replace("PORT", &sandbox.port.to_string()));
+    let apply = || sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
+    let plan = || sandbox.command(&["plan", &playbook, "--name", &sandbox.name, "--exit-code"]);
+    apply();
+    plan().ok();
+    let name = format!("{}-web", sandbox.name);
+    let changes: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
+        ("nothing to change", Box::new(|_| {})),
+        ("env.COLOUR: (none) → blue", Box::new(|body| body["Env"] = json!([]))),
+        ("env.EXTRA: 1 → (none)", Box::new(|body| body["Env"].as_array_mut().unwrap().push(json!("EXTRA=1")))),
+        ("labels.team: b → a", Box::new(|body| body["Labels"]["team"] = json!("b"))),
+        ("labels.other: x → (none)", Box::new(|body| body["Labels"]["other"] = json!("x"))),
+        ("labels.provision.resource: other → web", Box::new(|body| body["Labels"]["provision.resource"] = json!("other"))),
+        ("command: nginx -g daemon off; worker_processes 1; → nginx -g daemon off;", Box::new(|body| body["Cmd"] = json!(["nginx", "-g", "daemon off; worker_processes 1;"]))),
+        ("user: 0:0 → (none)", Box::new(|body| body["User"] = json!("0:0"))),
+        ("memory: 134217728 → 67108864", Box::new(|body| { body["HostConfig"]["Memory"] = json!(134_217_728); body["HostConfig"]["MemorySwap"] = json!(-1); })),
+        ("cpus: 1000000000 → 500000000", Box::new(|body| body["HostConfig"]["NanoCpus"] = json!(1_000_000_000))),
+        ("pids: 60 → 50", Box::new(|body| body["HostConfig"]["PidsLimit"] = json!(60))),
+        ("restart: always → unless-stopped", Box::new(|body| body["HostConfig"]["RestartPolicy"] = json!({ "Name": "always" }))),
+        ("cap_drop: (none) → NET_RAW", Box::new(|body| body["HostConfig"]["CapDrop"] = json!([]))),
+        ("cap_add: SYS_TIME → (none)", Box::new(|body| body["HostConfig"]["CapAdd"] = json!(["SYS_TIME"]))),
+        ("security: (none) → no-new-privileges", Box::new(|body| body["HostConfig"]["SecurityOpt"] = json!([]))),
+        ("tmpfs: (none) → /scratch:size=1m", Box::new(|body| body["HostConfig"]["Tmpfs"] = json!({}))),
+        ("volumes./data: (none) → ", Box::new(|body| body["HostConfig"]["Mounts"] = json!([]))),
+        ("volumes./host: /tmp → (none)", Box::new(|body| body["HostConfig"]["Binds"] = json!(["/tmp:/host"]))),
+        ("publish: ", Box::new(|body| body["HostConfig"]["PortBindings"] = json!({}))),
+        ("networks: bridge → ", Box::new(|body| { body["HostConfig"]["NetworkMode"] = json!("bridge"); body["NetworkingConfig"] = json!({}); })),
+    ];
+    for (field, change) in changes {
+        recreate(&name, &*change);
+        let told = plan();
+        let code = if field == "nothing to change" { 0 } else { 3 };
+        told.fails(code).says(field);
+        apply();
+        plan().ok().says("nothing to change");
+    }
+    sandbox.destroy().ok();
+    assert_eq!(sandbox.things(), "");
+}
+
+#[test]
+fn a_network_made_anew_by_hand_is_told() {
+    let sandbox = Sandbox::new("nets");
+    let playbook = sandbox.write("net.yml", "resources:\n  - network: net\n    internal: true\n");
+    sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
+    let name = format!("{}-net", sandbox.name);
+    let labels = "$(docker network inspect NAME --format '{{range $k, $v := .Labels}}--label {{$k}}={{$v}} {{end}}')".replace("NAME", &name);
+    shell(&format!("set -e; labels=\"{labels}\"; docker network rm {name}; docker network create $labels {name}")).ok();
+    let plan = || sandbox.command(&["plan", &playbook, "--name", &sandbox.name, "--exit-code"]);
+    plan().fails(3).says("internal: false → true");
+    sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
+    plan().ok();
+    // `docker` itself refuses a second one of the same name; the engine's API does not.
+    shell(&format!("curl -sf --unix-socket {SOCKET} -H 'Content-Type: application/json' -d '{{\"Name\":\"{name}\"}}' -X POST http://d/networks/create")).ok();
+    plan().fails(1).says("2 networks called").says("docker network ls");
+    sandbox.destroy().ok();
+}
