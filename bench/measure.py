@@ -102,7 +102,7 @@ def megabytes(size):
 class Table:
     """Rows of measure, ours, peer, ratio, goal and verdict, told as they come."""
 
-    WIDTHS = (44, 11, 11, 7, 11, 0)
+    WIDTHS = (47, 11, 11, 7, 11, 0)
 
     def __init__(self):
         self._tell("median of %d" % RUNS, "provision", "peer", "ratio", "goal", "")

@@ -28,6 +28,11 @@ show() {
     printf '\n$ %s\n' "$*"
     eval "$*"
 }
+# The same for a command that warns of what does not matter here; its warnings are shown if it fails.
+quietly() {
+    printf '\n$ %s\n' "$*"
+    eval "$*" 2>"$work/warnings" || { cat "$work/warnings" >&2; exit 1; }
+}
 # Ends the demo if an answer is not the expected one.
 expect() {
     local wanted=$1 found
@@ -42,11 +47,11 @@ say "One command: a private registry with TLS and a password"
 show provision registry --port "$port" "$@"
 
 say "Docker logs in, pushes and pulls"
-show "$(provision output registry login) 2>/dev/null"
+quietly "$(provision output registry login)"
 mkdir "$work/context"
 date >"$work/context/hello.txt"
 printf 'FROM scratch\nCOPY hello.txt /\nCMD ["/hello.txt"]\n' >"$work/context/Dockerfile"
-show "DOCKER_BUILDKIT=0 docker build --quiet --tag $image $work/context 2>/dev/null"
+quietly DOCKER_BUILDKIT=0 docker build --quiet --tag "$image" "$work/context"
 show docker push "$image"
 show docker rmi "$image"
 show docker pull "$image"
@@ -58,7 +63,7 @@ mkdir "$work/certs"
 cp "$ca" "$work/certs/ca.crt"
 show "provision secrets registry password | skopeo login --authfile $work/auth.json --cert-dir $work/certs --username $user --password-stdin $host"
 show "skopeo inspect --authfile $work/auth.json --cert-dir $work/certs docker://$image | jq '{Name, Digest, Layers}'"
-show "skopeo copy --quiet --authfile $work/auth.json --cert-dir $work/certs docker://$image dir:$work/copy && ls $work/copy"
+show "skopeo copy --quiet --authfile $work/auth.json --src-cert-dir $work/certs docker://$image dir:$work/copy && ls $work/copy"
 
 say "With the password 200, without it 401, and plain HTTP is sent to HTTPS"
 # The password stands in a file, not on a command line that others could see.

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use crate::command::{self, Session, Target};
 use crate::deployment::Store;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
 use crate::input::{Input, InputType};
 use crate::playbook::{Playbook, builtin_names};
@@ -21,6 +21,9 @@ use crate::world::files;
 /// What the process ends with.
 const DONE: u8 = 0;
 const CHANGES: u8 = 3;
+
+/// Where the flags that every playbook has stand in a help: after its own.
+const SHARED: usize = 900;
 
 /// A command line that was understood.
 pub struct Invocation {
@@ -69,9 +72,9 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
     let matches = command()?.try_get_matches_from(arguments)?;
     let (verb, inner) = matches.subcommand().expect("a subcommand is required");
     let (matches, target) = match verb {
-        "apply" => chosen(inner, apply_flags)?,
-        "plan" => chosen(inner, plan_flags)?,
-        "graph" => chosen(inner, |command| command.arg(name_flag()))?,
+        "apply" => chosen(verb, inner, apply_flags)?,
+        "plan" => chosen(verb, inner, plan_flags)?,
+        "graph" => chosen(verb, inner, |command| command.arg(name_flag()))?,
         name if builtin_names().contains(&name) => (inner.clone(), Some(target(builtin(name)?, None, inner)?)),
         _ => (inner.clone(), None),
     };
@@ -80,7 +83,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
 }
 
 /// The target of a verb: a built-in playbook, a playbook file, or a deployment with the playbook that made it.
-fn chosen(matches: &ArgMatches, flags: impl Fn(Command) -> Command) -> std::result::Result<(ArgMatches, Option<Target>), Refusal> {
+fn chosen(verb: &str, matches: &ArgMatches, flags: impl Fn(Command) -> Command) -> std::result::Result<(ArgMatches, Option<Target>), Refusal> {
     let (word, inner) = matches.subcommand().expect("a subcommand is required");
     if builtin_names().contains(&word) {
         return Ok((inner.clone(), Some(target(builtin(word)?, None, inner)?)));
@@ -88,7 +91,7 @@ fn chosen(matches: &ArgMatches, flags: impl Fn(Command) -> Command) -> std::resu
     let (playbook, path, name) = named(word)?;
     let rest = inner.get_many::<OsString>("").into_iter().flatten().cloned();
     let command = shared_flags(flags(playbook_command(word.to_owned(), &playbook)));
-    let inner = command.try_get_matches_from(std::iter::once(OsString::from(format!("provision {word}"))).chain(rest))?;
+    let inner = command.no_binary_name(true).bin_name(format!("provision {verb} {word}")).try_get_matches_from(rest)?;
     let mut target = target(playbook, path, &inner)?;
     target.name = target.name.or(name);
     Ok((inner, Some(target)))
@@ -99,15 +102,23 @@ fn named(word: &str) -> Result<(Playbook, Option<String>, Option<String>)> {
     if word.contains('/') || has_ending(word, &["yml", "yaml"]) {
         return Ok((Playbook::file(word)?, Some(files::absolute(word)?), None));
     }
-    let (_, record) = Store::existing(word).map_err(|error| {
-        let hint = error.next_step().unwrap_or_default().to_owned();
-        Error::new(format!("`{word}` is no playbook, no deployment, and no file that ends in `.yml`")).hint(hint)
-    })?;
+    let record = match Store::open(word) {
+        Ok((_, Some(record))) => record,
+        // A word that cannot be a deployment's name is none of the three either.
+        Err(error) if !error.is_usage() => return Err(error),
+        _ => return Err(unknown(word)?),
+    };
     let playbook = match &record.playbook.path {
         Some(path) => Playbook::file(path)?,
         None => builtin(&record.playbook.name)?,
     };
     Ok((playbook, record.playbook.path, Some(word.to_owned())))
+}
+
+fn unknown(word: &str) -> Result<Error> {
+    let deployments = crate::deployment::names()?;
+    let known: Vec<&str> = builtin_names().into_iter().chain(deployments.iter().map(String::as_str)).collect();
+    Ok(Error::new(format!("`{word}` is no playbook, no deployment, and no file that ends in `.yml`")).hint(did_you_mean(word, &known)))
 }
 
 fn has_ending(word: &str, endings: &[&str]) -> bool {
@@ -162,8 +173,8 @@ fn shared_flags(command: Command) -> Command {
     let output = Arg::new("output").long("output").global(true).value_name("FORM").value_parser(["text", "json"]).default_value("text");
     let verbose = Arg::new("verbose").short('v').long("verbose").global(true).action(ArgAction::SetTrue);
     command
-        .arg(output.help("How to tell what happens: for people, or as JSON lines"))
-        .arg(verbose.help("Show each request made to the engine"))
+        .arg(output.display_order(SHARED).help("How to tell what happens: for people, or as JSON lines"))
+        .arg(verbose.display_order(SHARED).help("Show each request made to the engine"))
 }
 
 fn builtin(name: &str) -> Result<Playbook> {
@@ -199,6 +210,9 @@ fn flag(input: &Input) -> Arg {
         Some(Json::String(text)) => help = format!("{help} [default: {text}]"),
         Some(value) => help = format!("{help} [default: {value}]"),
         None => help = format!("{help} [needed]"),
+    }
+    if input.kind == InputType::List {
+        help.push_str(" [may be repeated]");
     }
     let flag = Arg::new(input.name.clone()).long(input.name.clone()).help(help);
     match input.kind {
@@ -238,12 +252,12 @@ fn renew() -> Arg {
 }
 
 fn apply_flags(command: Command) -> Command {
-    command.arg(name_flag()).arg(images()).arg(renew()).arg(yes())
+    [name_flag(), images(), renew(), yes()].into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
 
 fn plan_flags(command: Command) -> Command {
     let exit_code = Arg::new("exit-code").long("exit-code").action(ArgAction::SetTrue).help("End with 3 if there is something to change");
-    command.arg(name_flag()).arg(images()).arg(renew()).arg(exit_code)
+    [name_flag(), images(), renew(), exit_code].into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
 
 impl Invocation {

@@ -19,6 +19,7 @@ use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::graph::Graph;
+use crate::input::InputType;
 use crate::playbook::Playbook;
 use crate::run::{Options, Run};
 
@@ -69,6 +70,10 @@ impl Session {
         given.retain(|input, _| target.playbook.input(input).is_some());
         given.extend(target.given);
         let values = target.playbook.settle(&given)?;
+        // A path counts from the folder of the first run: a later run may be typed elsewhere.
+        for input in target.playbook.inputs.iter().filter(|input| input.kind == InputType::Path) {
+            given.insert(input.name.clone(), values[&input.name].clone());
+        }
         let record = match &earlier {
             Some(record) => {
                 let fresh = Record::new(store.id(), &target.playbook, target.path.clone(), given);

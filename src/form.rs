@@ -30,6 +30,7 @@ pub(crate) enum FormKey {
 pub(crate) struct Slot {
     pub expression: Expression,
     want: Want,
+    limits: Limits,
     /// Whether a secret may stand here.
     pub secret: bool,
     pub span: Span,
@@ -44,6 +45,13 @@ enum Want {
     Number,
     Boolean,
     Any,
+}
+
+/// The least and the greatest number that fit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Limits {
+    least: Option<f64>,
+    greatest: Option<f64>,
 }
 
 /// Checks nodes against schemas, for one playbook.
@@ -109,7 +117,8 @@ impl Checker<'_> {
             return self.template(node, text);
         }
         if is_expression(text) {
-            return Ok(Form::Expression(Box::new(self.slot(text, node.span, want(schema), secret)?)));
+            let slot = self.slot(text, node.span, want(schema), secret)?;
+            return Ok(Form::Expression(Box::new(Slot { limits: Limits::of(schema), ..slot })));
         }
         let empty = plain && matches!(text, "" | "~" | "null");
         if empty || schema.get("items").is_some() || has_type(schema, "object") {
@@ -122,11 +131,12 @@ impl Checker<'_> {
             });
         }
         let value = literal(text, want(schema)).ok_or_else(|| self.wrong(node, schema, name))?;
-        self.range(&value, schema, node, name)?;
+        self.choice(&value, schema, node, name)?;
+        Limits::of(schema).check(&value, name).map_err(|error| error.at(self.source.place(node.span)))?;
         Ok(Form::Literal(value, node.span))
     }
 
-    fn range(&self, value: &Json, schema: &Json, node: &Node, name: &str) -> Result<()> {
+    fn choice(&self, value: &Json, schema: &Json, node: &Node, name: &str) -> Result<()> {
         let allowed = allowed(schema);
         if let (Some(text), false) = (value.as_str(), allowed.is_empty())
             && !allowed.contains(&text)
@@ -134,15 +144,6 @@ impl Checker<'_> {
             return Err(Error::new(format!("{name} cannot be `{text}`"))
                 .at(self.source.place(node.span))
                 .hint(did_you_mean(text, &allowed)));
-        }
-        let bound = |key: &str| schema.get(key).and_then(Json::as_f64);
-        let Some(number) = value.as_f64() else { return Ok(()) };
-        if bound("minimum").is_some_and(|min| number < min) || bound("maximum").is_some_and(|max| number > max) {
-            let limits = [("minimum", "from"), ("maximum", "to")]
-                .map(|(key, word)| schema.get(key).map_or(String::new(), |limit| format!(" {word} {limit}")));
-            return Err(Error::new(format!("{name} is out of range: {value}"))
-                .at(self.source.place(node.span))
-                .hint(format!("give a number{}", limits.concat())));
         }
         Ok(())
     }
@@ -155,7 +156,7 @@ impl Checker<'_> {
                 .at(self.source.place(span))
                 .hint("an expression is written `{{ name }}` or `{{ resource.output }}`")
         })?;
-        Ok(Slot { expression, want, secret, span, template: None })
+        Ok(Slot { want, secret, ..Slot::bare(expression, span) })
     }
 
     fn template(&self, node: &Node, path: &str) -> Result<Form> {
@@ -169,7 +170,8 @@ impl Checker<'_> {
         let source = own.or_else(embedded).ok_or_else(|| self.no_template(node, path))?;
         let expression = Expression::text(&source.text)
             .map_err(|fault| fault.in_template(&source, "not a valid template"))?;
-        let slot = Slot { expression, want: Want::Text, secret: true, span: node.span, template: Some(source) };
+        let bare = Slot::bare(expression, node.span);
+        let slot = Slot { want: Want::Text, secret: true, template: Some(source), ..bare };
         Ok(Form::Expression(Box::new(slot)))
     }
 
@@ -189,6 +191,23 @@ impl Checker<'_> {
             _ => want(schema).describe(),
         };
         Error::new(format!("{name} wants {wanted}, not {}", node.describe())).at(self.source.place(node.span))
+    }
+}
+
+impl Limits {
+    fn of(schema: &Json) -> Self {
+        let limit = |key: &str| schema.get(key).and_then(Json::as_f64);
+        Self { least: limit("minimum"), greatest: limit("maximum") }
+    }
+
+    fn check(self, value: &Json, name: &str) -> Result<()> {
+        let Some(number) = value.as_f64() else { return Ok(()) };
+        if self.least.is_none_or(|least| number >= least) && self.greatest.is_none_or(|greatest| number <= greatest) {
+            return Ok(());
+        }
+        let limits = [("from", self.least), ("to", self.greatest)];
+        let limits = limits.map(|(word, limit)| limit.map_or(String::new(), |limit| format!(" {word} {limit}")));
+        Err(Error::new(format!("{name} is out of range: {value}")).hint(format!("give a number{}", limits.concat())))
     }
 }
 
@@ -213,7 +232,7 @@ impl Fault {
 impl Slot {
     /// A slot that stands by itself, such as `when:`; a secret has no place in it.
     pub fn bare(expression: Expression, span: Span) -> Self {
-        Self { expression, want: Want::Any, secret: false, span, template: None }
+        Self { expression, want: Want::Any, limits: Limits::default(), secret: false, span, template: None }
     }
 
     /// Where in the playbook or its template a name of this expression stands.
@@ -236,10 +255,12 @@ impl Slot {
         }
         let json = serde_json::to_value(&value).unwrap_or(Json::Null);
         // The value itself may be a secret.
-        coerce(json, self.want).ok_or_else(|| {
+        let json = coerce(json, self.want).ok_or_else(|| {
             Error::new(format!("{} is wanted here, and this expression yields a {}", self.want.describe(), value.kind()))
                 .at(source.place(self.span))
-        })
+        })?;
+        self.limits.check(&json, "what this expression yields").map_err(|error| error.at(source.place(self.span)))?;
+        Ok(json)
     }
 }
 

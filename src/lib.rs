@@ -15,7 +15,7 @@
 //! | `resource/` | one file a kind: what should be, what is, how they differ, how to get there and back |
 //! | `plan`, `change`, `apply`, `journal`, `run` | compare all, carry out all, or take it back |
 //! | [`event`], `report/` | what happens, and who tells it |
-//! | `deployment`, `hostfile`, `secret`, `content`, `x509` | what is kept of a deployment, and what it is made of |
+//! | `deployment`, `hostfile`, `secret`, `content`, `format`, `x509` | what is kept of a deployment, and what it is made of |
 //! | `world/` | the only place with I/O |
 
 mod apply;
@@ -27,6 +27,7 @@ mod deployment;
 mod error;
 pub mod event;
 mod form;
+mod format;
 mod graph;
 mod hostfile;
 mod input;

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::value::ValueKind;
+use minijinja::{Environment, UndefinedBehavior, Value, escape_formatter};
 
 /// Every file of `templates/`, compiled into the binary.
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
@@ -40,6 +41,11 @@ fn environment() -> &'static Environment<'static> {
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
         environment.set_syntax(syntax.expect("the default delimiters are valid"));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        // Configuration files write `true`, not Python's `True`.
+        environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
+            Ok(truth) if value.kind() == ValueKind::Bool => escape_formatter(out, state, &Value::from(truth.to_string())),
+            _ => escape_formatter(out, state, value),
+        });
         environment
     })
 }

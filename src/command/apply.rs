@@ -28,8 +28,8 @@ pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
         return Ok(());
     }
     session.confirm(&plan.data(), "`--yes` says yes; `--name` sets up another deployment beside this one")?;
-    tell_changes(&plan, &graph, &run);
     let _lock = run.store.lock("apply")?;
+    tell_changes(&plan, &graph, &run);
     run.store.save(&record)?;
     match crate::apply::apply(&graph, &plan, &run).await {
         Ok(known) => {

@@ -17,7 +17,7 @@ pub(crate) fn run(style: Style) -> Result<()> {
             Ok((_, Some(record))) if record.kept => format!("{} (destroyed, data kept)", record.playbook.name),
             Ok((_, Some(record))) => record.playbook.name,
             Ok((_, None)) => continue,
-            Err(error) => format!("damaged: {error}"),
+            Err(error) => error.to_string(),
         };
         deployments.insert(name, what);
     }

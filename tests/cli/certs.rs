@@ -62,6 +62,20 @@ fn the_first_run_makes_three_files_and_the_second_touches_nothing() {
     snapshot!("certs_life", [order(&first.text), second.text, bare.text, rest.join("\n")].join("\n"));
 }
 
+/// A relative path counts from the folder where the first run was typed, also the one that nobody typed: `--out .`.
+#[test]
+fn a_later_run_may_be_typed_in_another_folder() {
+    let sandbox = Sandbox::new();
+    succeed(&sandbox, "certs --cn localhost");
+    assert!(sandbox.path("localhost.key").exists());
+    fs::create_dir(sandbox.path("elsewhere")).unwrap();
+    for line in [["certs", "--renew"], ["status", "certs"], ["plan", "certs"]] {
+        let output = sandbox.command(&line).current_dir(sandbox.path("elsewhere")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(fs::read_dir(sandbox.path("elsewhere")).unwrap().count(), 0);
+}
+
 /// Steps that run at once are told in any order.
 fn sorted_steps(text: &str) -> String {
     let (mut steps, rest): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| ["created ", "updated ", "replaced ", "deleted "].iter().any(|word| line.starts_with(word)));
@@ -134,7 +148,11 @@ fn another_name_is_put_into_a_new_certificate() {
     assert_eq!(sandbox.read("tls/ca.crt"), ca);
     assert_eq!(names(&sandbox.read("tls/localhost.crt")), ["localhost", "www.localhost"]);
     let days = succeed(&sandbox, "plan certs --days 30 --algorithm rsa3072");
-    let wrong = ["plan certs --days many", "plan certs --days 0", "plan certs --days 826"].map(|line| sandbox.run(line).text);
+    let wrong = ["plan certs --days many", "plan certs --days 0", "plan certs --days 826"].map(|line| {
+        let outcome = sandbox.run(line);
+        assert_eq!(outcome.code, 1, "{}", outcome.text);
+        outcome.text
+    });
     snapshot!("certs_san", [plan.text, days.text, wrong.join("\n")].join("\n"));
 }
 
@@ -202,12 +220,15 @@ fn a_folder_that_cannot_be_written_is_named_and_nothing_is_kept() {
     fs::create_dir(sandbox.path("linked")).unwrap();
     symlink("/nowhere", sandbox.path("linked/localhost.crt")).unwrap();
     let link = sandbox.run("certs --cn localhost --out ./linked");
+    assert!(listing(&sandbox.home("")).is_empty(), "nothing is kept");
+    // Nobody can write here, not even root, and only an attempt tells.
     let system = sandbox.run("certs --cn localhost --out /proc/nowhere");
-    let texts = [below_a_file, foreign, folder, link, system].map(|outcome| {
+    assert_eq!(fs::read_dir(sandbox.home("deployments")).unwrap().count(), 0, "nothing is kept");
+    assert!(system.text.contains("failed; everything is as it was before"), "{}", system.text);
+    let texts = [below_a_file, foreign, folder, link].map(|outcome| {
         assert_eq!(outcome.code, 1, "{}", outcome.text);
         outcome.text
     });
-    assert!(listing(&sandbox.home("")).is_empty(), "nothing is kept");
     assert_eq!(sandbox.read("theirs/ca.crt"), "of somebody\n");
     assert!(!sandbox.path("theirs/localhost.key").exists());
     snapshot!("certs_unwritable", texts.join("\n"));

@@ -55,7 +55,7 @@ fn every_type_of_input_is_a_flag() {
         "  token: { type: secret, default: \"\" }\n",
         "  folder: { type: path, default: . }\n",
         "  text: { type: string, default: \"\" }\n",
-        "outputs:\n  all: \"{{ flag }} {{ size }} {{ ports }} {{ folder }} {{ text }}\"\n",
+        "outputs:\n  all: \"{{ flag }}, {{ not flag }} {{ size }} {{ ports }} {{ folder }} {{ text }}\"\n",
     ));
     sandbox.write("token", "opensesame\n");
     sandbox.write("empty", "\n");
@@ -88,7 +88,9 @@ fn an_unknown_deployment_or_file_ends_with_1() {
     ];
     let none = said(&sandbox, &lines);
     assert_eq!(sandbox.run("certs --cn localhost --out ./tls").code, 0);
-    let lines = ["plan certz", "status cert", "output certs nosuch", "output certs keys", "secrets certs nosuch", "apply other"];
+    std::fs::create_dir_all(sandbox.home("deployments/bad")).unwrap();
+    std::fs::write(sandbox.home("deployments/bad/deployment.json"), "{").unwrap();
+    let lines = ["plan bad", "plan certz", "status cert", "output certs nosuch", "output certs keys", "secrets certs nosuch", "apply other"];
     let some = said(&sandbox, &lines);
     snapshot!("usage_unknown", format!("{none}\n# with a deployment\n\n{some}"));
 }
@@ -128,6 +130,9 @@ fn plan_ends_with_3_only_when_asked_to() {
 #[test]
 fn an_engine_that_is_not_there_is_named_with_what_to_do() {
     let sandbox = Sandbox::new();
-    snapshot!("usage_engine", said(&sandbox, &["plan registry", "registry"]));
+    // Which of the first resources asks for it first is left to chance.
+    let text = said(&sandbox, &["plan registry", "registry"]);
+    let lines = text.lines().map(|line| line.split_once("`: no Docker").map_or(line.to_owned(), |(_, rest)| format!("error: [resource]: no Docker{rest}")));
+    snapshot!("usage_engine", lines.collect::<Vec<_>>().join("\n"));
     assert!(!sandbox.home("deployments/registry").exists(), "nothing is left behind");
 }

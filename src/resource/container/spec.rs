@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::files::File;
 use crate::content::{Content, Mode};
 use crate::error::{Error, Result};
+use crate::format::Format;
 use crate::resource::At;
 use crate::secret::Secret;
 
@@ -85,6 +86,8 @@ struct FileSpec {
     /// `USER:GROUP`, in numbers.
     #[serde(default = "root")]
     owner: String,
+    /// A form that the content must have; it is checked before anything is changed.
+    check: Option<Format>,
 }
 
 fn root() -> String {
@@ -179,6 +182,9 @@ impl Spec {
         for file in self.files()? {
             if !file.path.starts_with('/') {
                 return Err(Error::new(format!("the path `{}` in a container must start with a slash", file.path)));
+            }
+            if let (Some(format), Some(content)) = (self.files[&file.path].check, file.content) {
+                format.check(&file.path, content)?;
             }
         }
         let fault = |text: &str, hint: &str| Err(Error::new(text).hint(hint));

@@ -1,0 +1,84 @@
+//! Forms of files that are checked before a program reads them: [`Format`].
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result, did_you_mean};
+use crate::form::Checker;
+use crate::template::embedded;
+use crate::yaml::{Content, Node, Source};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Format {
+    /// Any YAML.
+    Yaml,
+    /// The configuration of a registry (distribution 2.8 and 3.x), which itself ignores keys that it does not know.
+    RegistryConfig,
+}
+
+/// The storage drivers of distribution; a configuration names exactly one.
+const DRIVERS: [&str; 7] = ["filesystem", "inmemory", "s3", "azure", "gcs", "swift", "oss"];
+
+impl Format {
+    /// Checks a text; `name` is what errors call the file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with line, column and the nearest name that would be right.
+    pub fn check(self, name: &str, text: &str) -> Result<()> {
+        let source = Source::new(name, text);
+        let node = Node::parse(&source)?;
+        if self == Self::Yaml {
+            return Ok(());
+        }
+        let schema = embedded("registry/config.schema.json").and_then(|text| serde_json::from_str::<Json>(text).ok());
+        let schema = schema.expect("the schema of a registry's configuration is part of the binary");
+        let checker = Checker { source: &source, template: &|_| None };
+        checker.check(&node, &schema, "the registry's configuration")?;
+        one_driver(&source, &node)
+    }
+}
+
+fn one_driver(source: &Source, node: &Node) -> Result<()> {
+    let Content::Map(entries) = &node.value else { return Ok(()) };
+    let Some((key, Node { value: Content::Map(storage), .. })) = entries.iter().find(|(key, _)| key.text == "storage") else {
+        return Ok(());
+    };
+    let drivers: Vec<&str> = storage.iter().map(|(key, _)| key.text.as_str()).filter(|key| DRIVERS.contains(key)).collect();
+    if drivers.len() == 1 {
+        return Ok(());
+    }
+    let what = format!("`storage` names {} drivers, and a registry has exactly one", drivers.len());
+    let hint = if drivers.is_empty() { did_you_mean("", &DRIVERS) } else { format!("keep one of: {}", drivers.join(", ")) };
+    Err(Error::new(what).at(source.place(key.span)).hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    fn told(text: &str) -> String {
+        Format::RegistryConfig.check("config.yml", text).map_or_else(|error| error.render(), |()| "ok".to_owned())
+    }
+
+    #[test]
+    fn a_registrys_configuration_is_checked_key_by_key() {
+        let good = "version: 0.1\nstorage:\n  filesystem: { rootdirectory: /var/lib/registry }\n  delete: { enabled: true }\nhttp: { addr: ':5000' }\n";
+        assert_eq!(told(good), "ok");
+        let cases = [
+            (good.replace("rootdirectory", "rootdirectoy"), "config.yml:3:17", "did you mean `rootdirectory`?"),
+            (good.replace("enabled: true", "enabled: maybe"), "wants `true` or `false`, not `maybe`", "config.yml:4:22"),
+            (good.replace("http:", "htpp:"), "unknown field `htpp`", "did you mean `http`?"),
+            (good.replace("version: 0.1\n", ""), "needs the field `version`", "config.yml:1:1"),
+            (good.replace("  delete", "  inmemory: {}\n  delete"), "names 2 drivers", "filesystem, inmemory"),
+            (good.replace("  filesystem: { rootdirectory: /var/lib/registry }\n", ""), "names 0 drivers", "filesystem"),
+            (good.replace("delete: { enabled: true }", "maintenance: { uploadpurging: { enabled: true } }"), "needs the field `age`", "config.yml:4"),
+            ("version: [".to_owned(), "not valid YAML", "config.yml:1"),
+        ];
+        for (text, what, more) in cases {
+            let told = told(&text);
+            assert!(told.contains(what) && told.contains(more), "{told}");
+        }
+    }
+}
