@@ -1,5 +1,8 @@
 //! What is to be done with one resource, and why, field by field: [`Change`].
 
+#[cfg(test)]
+mod tests;
+
 /// The mark around the name of a resource whose output is not known yet.
 const UNKNOWN: char = '\u{e000}';
 

@@ -117,7 +117,8 @@ fn named(word: &str) -> Result<(Playbook, Option<String>, Option<String>)> {
 
 fn unknown(word: &str) -> Result<Error> {
     let deployments = crate::deployment::names()?;
-    let known: Vec<&str> = builtin_names().into_iter().chain(deployments.iter().map(String::as_str)).collect();
+    let known: std::collections::BTreeSet<&str> = builtin_names().into_iter().chain(deployments.iter().map(String::as_str)).collect();
+    let known: Vec<&str> = known.into_iter().collect();
     Ok(Error::new(format!("`{word}` is no playbook, no deployment, and no file that ends in `.yml`")).hint(did_you_mean(word, &known)))
 }
 

@@ -176,10 +176,9 @@ impl Checker<'_> {
     }
 
     fn no_template(&self, node: &Node, path: &str) -> Error {
-        let known: Vec<&str> = embedded_paths().into_iter().filter(|path| !path.starts_with("images/")).collect();
-        let hint = match nearest(path, known.iter().copied()) {
+        let hint = match nearest(path, embedded_paths()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("a template is a file beside the playbook, or one of: {}", known.join(", ")),
+            None => format!("put it beside the playbook, as `{}`", self.source.beside(path)),
         };
         Error::new(format!("no template `{path}`")).at(self.source.place(node.span)).hint(hint)
     }

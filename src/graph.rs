@@ -143,7 +143,7 @@ impl Graph {
         for (key, node) in &declaration.fields {
             match (key.text.as_str(), &node.value) {
                 ("as", Content::Scalar { .. }) => {}
-                ("inputs", Content::Map(entries)) => self.bind(scope, &child, entries, checker, &mut inputs)?,
+                ("inputs", Content::Map(entries)) => Self::bind(scope, &child, entries, checker, &mut inputs)?,
                 (field @ ("as" | "inputs"), _) => {
                     let wanted = if field == "as" { "a text" } else { "a mapping" };
                     return Err(Error::new(format!("`{field}` wants {wanted}, not {}", node.describe())).at(place(node.span)));
@@ -173,7 +173,6 @@ impl Graph {
     }
 
     fn bind(
-        &self,
         scope: usize,
         child: &Playbook,
         entries: &[(Key, Node)],
@@ -351,18 +350,18 @@ impl Graph {
 
     fn uses_of_include(&self, scope: usize, slot: &Slot, name: &str, inner: usize, attribute: Option<&str>) -> Result<Uses> {
         let outputs = &self.scopes[inner].outputs;
-        match attribute.and_then(|attribute| outputs.get(attribute)) {
-            Some(form) => self.uses_of_form(inner, form),
-            None => {
-                let known: Vec<&str> = outputs.keys().map(String::as_str).collect();
-                let root = name.split('.').next().unwrap_or(name);
-                let (what, hint) = match attribute {
-                    Some(attribute) => (format!("the included playbook `{root}` has no output `{attribute}`"), did_you_mean(attribute, &known)),
-                    None => (format!("`{root}` stands for an included playbook and is no text by itself"), dotted(root, &known)),
-                };
-                Err(Error::new(what).at(slot.place(&self.scopes[scope].playbook.source, name)).hint(hint))
-            }
+        if let Some(form) = attribute.and_then(|attribute| outputs.get(attribute)) {
+            return self.uses_of_form(inner, form);
         }
+        let known: Vec<&str> = outputs.keys().map(String::as_str).collect();
+        let root = name.split('.').next().unwrap_or(name);
+        let (what, hint) = match attribute {
+            Some(attribute) => {
+                (format!("the included playbook `{root}` has no output `{attribute}`"), did_you_mean(attribute, &known))
+            }
+            None => (format!("`{root}` stands for an included playbook and is no text by itself"), dotted(root, &known)),
+        };
+        Err(Error::new(what).at(slot.place(&self.scopes[scope].playbook.source, name)).hint(hint))
     }
 
     /// Every id after all that it needs.

@@ -1,5 +1,8 @@
 //! A typed input of a playbook, which is also a flag of the command: [`Input`].
 
+#[cfg(test)]
+mod tests;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;

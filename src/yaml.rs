@@ -1,5 +1,8 @@
 //! YAML text as a tree that remembers where each part stands: [`Node`] in a [`Source`].
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};
@@ -60,6 +63,16 @@ impl Source {
             width: span.width,
             text: self.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default().to_owned(),
         }
+    }
+
+    /// The span, or the end of the text where that is before it.
+    fn within(&self, span: Span) -> Span {
+        let text = self.text.trim_end();
+        let lines = text.lines().count().max(1);
+        if span.line <= lines {
+            return span;
+        }
+        Span { line: lines, column: text.lines().last().unwrap_or_default().chars().count() + 1, width: 1 }
     }
 
     /// A line without the spaces around it.
@@ -136,7 +149,7 @@ impl<'s> Reader<'s> {
             Some(Ok((event, span))) => Ok((event, self.span(span))),
             Some(Err(error)) => {
                 let marker = *error.marker();
-                let span = Span { line: marker.line(), column: marker.col() + 1, width: 1 };
+                let span = self.source.within(Span { line: marker.line(), column: marker.col() + 1, width: 1 });
                 let fault = Error::new(format!("not valid YAML: {}", error.info())).at(self.source.place(span));
                 Err(if error.info().contains("tab") { fault.hint("indent with spaces") } else { fault })
             }

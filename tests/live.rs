@@ -7,5 +7,7 @@ mod engine;
 mod faults;
 #[path = "live/fields.rs"]
 mod fields;
+#[path = "live/images.rs"]
+mod images;
 #[path = "live/registry.rs"]
 mod registry;

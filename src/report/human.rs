@@ -87,13 +87,10 @@ impl Human {
         }
     }
 
-    fn progress(&mut self, resource: &str, text: &str, done: u64, total: u64) {
-        let share = if total > 0 { format!(" {}%", done.saturating_mul(100) / total) } else { String::new() };
-        match self.bars.get(resource) {
-            Some(bar) => bar.set_message(format!("{text}{share}")),
-            // Without a terminal the parts of a long step are told, but not each per cent of them.
-            None if total == 0 && !text.is_empty() => self.aside(&format!("{:WIDTH$} {resource}: {text}", "")),
-            None => {}
+    fn progress(&self, resource: &str, text: &str, done: u64, total: u64) {
+        if let Some(bar) = self.bars.get(resource) {
+            let share = if total > 0 { format!(" {}%", done.saturating_mul(100) / total) } else { String::new() };
+            bar.set_message(format!("{text}{share}"));
         }
     }
 

@@ -39,6 +39,8 @@ fn suite() -> String {
 
 /// The label of a built image, with the digest of everything that went into it.
 const BUILD: &str = "provision.build";
+/// The label of a built image, with the reference in whose place it was built.
+const STANDS_FOR: &str = "provision.for";
 /// The options of a base system.
 const BASE: &[&str] = &[
     "--quiet",
@@ -73,11 +75,12 @@ impl Spec {
         if name.contains([':', '@']) { reference } else { format!("{reference}:latest") }
     }
 
-    /// The reference of the image that is built, which holds the digest of all that goes into it.
+    /// The reference of the image that is built. It holds the digest of all that goes into it and of what it stands for, so
+    /// that an image built in place of one is not taken for another.
     fn built(&self) -> Result<Option<String>> {
         let Some(build) = &self.build else { return Ok(None) };
         let context = context(build)?;
-        let digest = sha256(format!("{}{}{}", self.suite, BASE.concat(), sha256(&context)).as_bytes());
+        let digest = sha256(format!("{}\n{}\n{}\n{}", self.reference, self.suite, BASE.concat(), sha256(&context)).as_bytes());
         Ok(Some(format!("provision/{build}:{}-{}", self.suite, &digest[..12])))
     }
 
@@ -116,7 +119,7 @@ impl ImageKind {
         let base = Self::make_base(spec, at).await?;
         let arguments = HashMap::from([("BASE".to_owned(), base)]);
         let digest = reference.rsplit('-').next().unwrap_or_default().to_owned();
-        let labels = HashMap::from([(BUILD.to_owned(), digest)]);
+    let labels = HashMap::from([(BUILD.to_owned(), digest), (STANDS_FOR.to_owned(), spec.reference.clone())]);
         let watch = |step: Step| at.progress(step.part, step.done, step.total);
         let engine = at.engine().await?;
         let work = engine.build(context(build)?, &reference, &arguments, &labels, &watch);

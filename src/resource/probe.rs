@@ -1,6 +1,6 @@
 //! A check that a real client would make: an HTTP request, a TCP connection, a push and pull: [`ProbeKind`].
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use crate::change::{Action, Change, Field};
 use crate::content::sha256;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::world::http::{Answer, Client, Request, connects};
+use crate::world::http::{Answer, Client, Request, connects, resolve};
 use crate::world::host;
 
 pub(crate) struct ProbeKind;
@@ -29,7 +29,8 @@ pub(crate) struct Spec {
     status: u16,
     /// The certificate of the only authority that is trusted, in PEM.
     authority: Option<String>,
-    /// Where the host of the URL is to be found, whatever its name resolves to: `127.0.0.1:5000`.
+    /// Where the host of the URL is to be found, whatever its name resolves to: `127.0.0.1:5000`, or `engine:5000` for a
+    /// published port of the engine.
     address: Option<String>,
     user: Option<String>,
     password: Option<Secret>,
@@ -72,17 +73,20 @@ impl Target {
 }
 
 impl Spec {
-    fn client(&self, url: &str) -> Result<(Client, Target)> {
+    async fn client(&self, url: &str, at: &At) -> Result<(Client, Target)> {
         let target = Target::parse(url)?;
-        let address = self.address.as_deref().map(|address| socket(address, target.port)).transpose()?;
+        let address = match &self.address {
+            Some(address) => Some(locate(address, target.port, at).await?),
+            None => None,
+        };
         let login = self.user.clone().zip(self.password.clone());
         Ok((Client::new(&target.host, address, self.authority.as_deref(), login)?, target))
     }
 
     /// Looks once, without changing anything.
-    async fn look(&self) -> Result<Option<Field>> {
+    async fn look(&self, at: &At) -> Result<Option<Field>> {
         if let Some(address) = &self.tcp {
-            let listens = connects(socket(address, 0)?).await;
+            let listens = connects(locate(address, 0, at).await?).await;
             return Ok((!listens).then(|| difference(address, "nothing listens", "open")));
         }
         let (url, expected) = match (&self.http, &self.registry) {
@@ -90,7 +94,7 @@ impl Spec {
             (None, Some(url)) => (format!("{}/v2/", url.trim_end_matches('/')), 200),
             (None, None) => return Err(Error::new("a probe needs one of `http`, `tcp` and `registry`")),
         };
-        let (client, _) = self.client(&url)?;
+        let (client, _) = self.client(&url, at).await?;
         let found = match client.send(Request { method: "GET", url: &url, ..Request::default() }).await {
             Ok(answer) if answer.status == expected => return Ok(None),
             Ok(answer) => format!("{}", answer.status),
@@ -100,17 +104,17 @@ impl Spec {
     }
 
     /// Pushes a small image, pulls it, compares the digests and deletes it.
-    async fn round_trip(&self, url: &str) -> Result<()> {
-        let (client, target) = self.client(url)?;
+    async fn round_trip(&self, url: &str, at: &At) -> Result<()> {
+        let (client, target) = self.client(url, at).await?;
         let registry = Registry { client, base: target.base, repository: "provision-probe" };
         let layer = host::random::<1024>()?.to_vec();
         let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec();
         let manifest = registry.push(&config, &layer).await?;
         let digest = format!("sha256:{}", sha256(&manifest));
         let pulled = registry.pull(&digest, &layer).await;
-        let deleted = registry.delete(&format!("manifests/{digest}")).await;
+        let mut deleted = registry.delete(&format!("manifests/{digest}")).await;
         for blob in [&config, &layer] {
-            registry.delete(&format!("blobs/sha256:{}", sha256(blob))).await?;
+            deleted = deleted.and(registry.delete(&format!("blobs/sha256:{}", sha256(blob))).await);
         }
         pulled.and(deleted)
     }
@@ -120,10 +124,14 @@ fn difference(what: &str, old: &str, new: &str) -> Field {
     Field { name: what.to_owned(), old: old.to_owned(), new: new.to_owned() }
 }
 
-fn socket(address: &str, port: u16) -> Result<SocketAddr> {
-    let address = address.replace("localhost", "127.0.0.1");
-    let parsed = address.parse::<SocketAddr>().ok().or_else(|| address.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port)));
-    parsed.ok_or_else(|| Error::new(format!("`{address}` is no address")).hint("write `127.0.0.1:5000`"))
+/// Finds the address that `HOST:PORT` or `HOST` stands for; `engine` is the host of the engine.
+async fn locate(address: &str, port: u16, at: &At) -> Result<SocketAddr> {
+    let whole = match address.strip_prefix("engine") {
+        Some(rest) => format!("{}{rest}", at.engine().await?.host()),
+        None => address.to_owned(),
+    };
+    let whole = if whole.rsplit(':').next().is_some_and(|last| last.parse::<u16>().is_ok()) { whole } else { format!("{whole}:{port}") };
+    resolve(&whole).await.ok_or_else(|| Error::new(format!("`{whole}` is no address that can be found")).hint("write `127.0.0.1:5000`"))
 }
 
 /// The calls of the OCI distribution specification (1.1) that a push and a pull need.
@@ -201,8 +209,8 @@ impl Kind for ProbeKind {
     type Actual = Actual;
     type Undo = ();
 
-    async fn actual(spec: &Spec, _: &At) -> Result<Option<Actual>> {
-        Ok(Some(Actual { wrong: spec.look().await? }))
+    async fn actual(spec: &Spec, at: &At) -> Result<Option<Actual>> {
+        Ok(Some(Actual { wrong: spec.look(at).await? }))
     }
 
     fn diff(_: &Spec, actual: &Actual, _: &At) -> Change {
@@ -217,7 +225,7 @@ impl Kind for ProbeKind {
         let mut left = spec.timeout.saturating_mul(20);
         let wrong = loop {
             at.run.check_cancelled()?;
-            match spec.look().await? {
+            match spec.look(at).await? {
                 None => break None,
                 Some(wrong) if left == 0 => break Some(wrong),
                 Some(_) => left -= 1,
@@ -229,7 +237,7 @@ impl Kind for ProbeKind {
                 .hint(format!("`provision status {}` shows what is down", at.store().name())));
         }
         match &spec.registry {
-            Some(url) => spec.round_trip(url).await,
+            Some(url) => spec.round_trip(url, at).await,
             None => Ok(()),
         }
     }

@@ -64,6 +64,12 @@ impl Engine {
         self.address.starts_with("unix://")
     }
 
+    /// The host whose ports the engine publishes.
+    pub fn host(&self) -> &str {
+        let remote = self.address.split_once("://").filter(|_| !self.is_local()).map(|(_, rest)| rest);
+        remote.and_then(|rest| rest.rsplit_once(':')).map_or("127.0.0.1", |(host, _)| host)
+    }
+
     /// An error of the engine as one of ours: `cannot {task}: …`.
     fn failed(&self, task: &str, error: &Cause) -> Error {
         match error {

@@ -90,3 +90,11 @@ pub(crate) async fn connects(address: SocketAddr) -> bool {
     let connect = tokio::net::TcpStream::connect(address);
     matches!(tokio::time::timeout(Duration::from_secs(1), connect).await, Ok(Ok(_)))
 }
+
+/// The first address of `HOST:PORT`, IPv4 before IPv6, as Docker publishes ports on both but proxies set up by hand often
+/// listen on the former only.
+pub(crate) async fn resolve(host: &str) -> Option<SocketAddr> {
+    let mut found: Vec<SocketAddr> = tokio::net::lookup_host(host).await.ok()?.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found.first().copied()
+}
