@@ -59,11 +59,10 @@ def _download(target):
     }
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
     run("apt-get", *options, "update")
-    place = read("apt-get", *options, "--print-uris", "download", "docker-compose").split("'")[1]
     run("env", "-C", work, "apt-get", *options, "download", "docker-compose")
     packages = list(work.glob("docker-compose_*.deb"))
     if len(packages) != 1:
-        raise Failed(f"apt did not fetch {place}")
+        raise Failed(f"apt did not fetch docker-compose from {RELEASE}")
     unpacked = work / "unpacked"
     run("dpkg", "-x", packages[0], unpacked)
     shutil.rmtree(target, ignore_errors=True)
@@ -95,8 +94,10 @@ class Project:
 
     def _service(self, container):
         body, host = container.body, container.body["HostConfig"]
-        ports = [f"{bound['HostPort']}:{port}" for port, found in host.get("PortBindings", {}).items() for bound in found]
-        volumes = [{"type": "volume", "source": source, "target": target} for target, source in container.volumes().items()]
+        bindings = host.get("PortBindings", {}).items()
+        ports = [f"{bound['HostPort']}:{port}" for port, found in bindings for bound in found]
+        named = container.volumes().items()
+        volumes = [{"type": "volume", "source": source, "target": target} for target, source in named]
         service = {
             "container_name": container.name,
             "image": body["Image"],
@@ -129,7 +130,8 @@ class Project:
                     path.write_bytes(members.extractfile(member).read())
                     # The folder is closed to others; in the container, the file's own mode counts.
                     path.chmod(0o444)
-                    mounts.append({"type": "bind", "source": str(path), "target": f"{folder}/{member.name}", "read_only": True})
+                    target = f"{folder}/{member.name}"
+                    mounts.append({"type": "bind", "source": str(path), "target": target, "read_only": True})
         return mounts
 
     def _compose(self, *words):

@@ -15,6 +15,11 @@ from urllib.parse import quote
 from measure import Failed, read
 
 VERSION = "v1.41"
+# What provision sets of a container: see src/resource/container/body.rs.
+CONFIG = "Image Entrypoint Cmd User Env Labels ExposedPorts".split()
+HOST_CONFIG = (
+    "PortBindings RestartPolicy Memory PidsLimit ReadonlyRootfs CapDrop CapAdd SecurityOpt Tmpfs Mounts NetworkMode"
+).split()
 
 
 def socket_path():
@@ -77,15 +82,15 @@ def _describe(name, filled):
     found = json.loads(request("GET", f"/containers/{name}/json"))
     config, host = found["Config"], found["HostConfig"]
     network = host["NetworkMode"]
-    kept = ("PortBindings", "RestartPolicy", "Memory", "PidsLimit", "ReadonlyRootfs", "CapDrop", "CapAdd", "SecurityOpt", "Tmpfs", "Mounts", "NetworkMode")
-    body = {key: config[key] for key in ("Image", "Entrypoint", "Cmd", "User", "Env", "Labels", "ExposedPorts") if config.get(key)}
-    body["HostConfig"] = {key: host[key] for key in kept if host.get(key)}
+    body = {key: config[key] for key in CONFIG if config.get(key)}
+    body["HostConfig"] = {key: host[key] for key in HOST_CONFIG if host.get(key)}
     body["NetworkingConfig"] = {"EndpointsConfig": {network: {}}}
     container = Container(name, copy.deepcopy(body), {})
     for mount in host["Mounts"]:
         if mount.get("Source") in filled:
             continue
-        archive = _entries(request("GET", f"/containers/{name}/archive?path={quote(mount['Target'])}"), bool(mount.get("Source")))
+        found = request("GET", f"/containers/{name}/archive?path={quote(mount['Target'])}")
+        archive = _entries(found, folders_only=bool(mount.get("Source")))
         if archive:
             container.archives[mount["Target"]] = archive
             filled |= {mount["Source"]} if mount.get("Source") else set()

@@ -1,5 +1,6 @@
 """Runs programs in turn and tells what each took."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -48,10 +49,12 @@ def run(*command, **variables):
 def _wait(process):
     try:
         _, status, usage = os.wait4(process, 0)
-    except BaseException:
-        # Ctrl-C: let it take back what it did before anything else is cleaned up.
-        os.kill(process, signal.SIGTERM)
-        os.waitpid(process, 0)
+    except BaseException as stopped:
+        # It may take back what it did. Ctrl-C reached it too, and a second signal would end it at once.
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            if not isinstance(stopped, KeyboardInterrupt):
+                os.kill(process, signal.SIGTERM)
+            os.waitpid(process, 0)
         raise
     return status, usage
 

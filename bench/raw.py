@@ -24,15 +24,16 @@ class Raw:
         for container, title in zip(containers, ("registry", "proxy")):
             self._write(title, self._container(container), "fail-early")
             self._write(f"{title}-start", [self._request("POST", f"/containers/{container.name}/start")])
-        login = [f'url = "https://localhost:{port}/v2/"', f'user = "admin:{password}"', f'cacert = "{authority}"', 'noproxy = "*"', "fail", "silent", 'output = "/dev/null"']
-        self._write("poll", [login])
+        poll = [f'url = "https://localhost:{port}/v2/"', f'user = "admin:{password}"', f'cacert = "{authority}"']
+        self._write("poll", [[*poll, 'noproxy = "*"', "fail", "silent", 'output = "/dev/null"']])
 
     def _write(self, title, requests, *options):
         text = "\nnext\n".join("\n".join(lines) for lines in requests)
         (self.folder / f"{title}.curl").write_text("\n".join([*options, text, ""]))
 
     def _request(self, method, path, *more):
-        return [f'unix-socket = "{engine.socket_path()}"', f'url = "http://docker/{engine.VERSION}{path}"', f"request = {method}", *QUIET, *more]
+        address = [f'unix-socket = "{engine.socket_path()}"', f'url = "http://docker/{engine.VERSION}{path}"']
+        return [*address, f"request = {method}", *QUIET, *more]
 
     def _post(self, path, title, body):
         (self.folder / f"{title}.json").write_text(json.dumps(body))
@@ -45,7 +46,8 @@ class Raw:
             tar = f"{container.name}-{number}.tar"
             (self.folder / tar).write_bytes(archive)
             path = f"/containers/{container.name}/archive?path={quote(folder)}"
-            requests.append(self._request("PUT", path, 'header = "Content-Type: application/x-tar"', f'data-binary = "@{tar}"'))
+            content = ['header = "Content-Type: application/x-tar"', f'data-binary = "@{tar}"']
+            requests.append(self._request("PUT", path, *content))
         return requests
 
     def up(self):

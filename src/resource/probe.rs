@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures_util::future::{try_join, try_join_all};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -112,10 +113,8 @@ impl Spec {
         let manifest = registry.push(&config, &layer).await?;
         let digest = format!("sha256:{}", sha256(&manifest));
         let pulled = registry.pull(&digest, &layer).await;
-        let mut deleted = registry.delete(&format!("manifests/{digest}")).await;
-        for blob in [&config, &layer] {
-            deleted = deleted.and(registry.delete(&format!("blobs/sha256:{}", sha256(blob))).await);
-        }
+        let paths = [format!("manifests/{digest}"), blob_path(&config), blob_path(&layer)];
+        let deleted = try_join_all(paths.iter().map(|path| registry.delete(path))).await.map(drop);
         pulled.and(deleted)
     }
 }
@@ -150,16 +149,19 @@ impl Registry {
         format!("{}/v2/{}/{path}", self.base, self.repository)
     }
 
+    async fn upload(&self, blob: &[u8]) -> Result<()> {
+        let start = self.client.send(Request { method: "POST", url: &self.url("blobs/uploads/"), ..Request::default() }).await?;
+        let location = expect(start, 202, "start an upload")?.location.unwrap_or_default();
+        let location = if location.starts_with('/') { format!("{}{location}", self.base) } else { location };
+        let separator = if location.contains('?') { '&' } else { '?' };
+        let url = format!("{location}{separator}digest=sha256:{}", sha256(blob));
+        let body = Some(("application/octet-stream", blob.to_vec()));
+        let answer = self.client.send(Request { method: "PUT", url: &url, body, accept: None }).await?;
+        expect(answer, 201, "upload a layer").map(drop)
+    }
+
     async fn push(&self, config: &[u8], layer: &[u8]) -> Result<Vec<u8>> {
-        for blob in [config, layer] {
-            let start = self.client.send(Request { method: "POST", url: &self.url("blobs/uploads/"), ..Request::default() }).await?;
-            let location = expect(start, 202, "start an upload")?.location.unwrap_or_default();
-            let location = if location.starts_with('/') { format!("{}{location}", self.base) } else { location };
-            let separator = if location.contains('?') { '&' } else { '?' };
-            let url = format!("{location}{separator}digest=sha256:{}", sha256(blob));
-            let body = Some(("application/octet-stream", blob.to_vec()));
-            expect(self.client.send(Request { method: "PUT", url: &url, body, accept: None }).await?, 201, "upload a layer")?;
-        }
+        try_join(self.upload(config), self.upload(layer)).await?;
         let descriptor = |kind: &str, blob: &[u8]| serde_json::json!({ "mediaType": kind, "size": blob.len(), "digest": format!("sha256:{}", sha256(blob)) });
         let manifest = serde_json::json!({
             "schemaVersion": 2, "mediaType": MANIFEST,
@@ -174,13 +176,14 @@ impl Registry {
 
     async fn pull(&self, digest: &str, layer: &[u8]) -> Result<()> {
         let request = Request { method: "GET", url: &self.url("manifests/probe"), accept: Some(MANIFEST), body: None };
-        let manifest = expect(self.client.send(request).await?, 200, "pull a manifest")?;
+        let url = self.url(&blob_path(layer));
+        let blob = self.client.send(Request { method: "GET", url: &url, ..Request::default() });
+        let (manifest, blob) = try_join(self.client.send(request), blob).await?;
+        let (manifest, blob) = (expect(manifest, 200, "give a manifest back")?, expect(blob, 200, "give a layer back")?);
         let found = format!("sha256:{}", sha256(&manifest.body));
         if found != digest || manifest.digest.as_deref() != Some(digest) {
             return Err(Error::new(format!("the registry gave back another manifest: pushed {digest}, pulled {found}")));
         }
-        let url = self.url(&format!("blobs/sha256:{}", sha256(layer)));
-        let blob = expect(self.client.send(Request { method: "GET", url: &url, ..Request::default() }).await?, 200, "pull a layer")?;
         if blob.body == layer { Ok(()) } else { Err(Error::new("the registry gave back another layer than was pushed")) }
     }
 
@@ -188,6 +191,10 @@ impl Registry {
         let answer = self.client.send(Request { method: "DELETE", url: &self.url(path), ..Request::default() }).await?;
         expect(answer, 202, "delete the image of the probe").map(drop)
     }
+}
+
+fn blob_path(blob: &[u8]) -> String {
+    format!("blobs/sha256:{}", sha256(blob))
 }
 
 fn expect(answer: Answer, status: u16, task: &str) -> Result<Answer> {

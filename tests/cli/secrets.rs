@@ -1,5 +1,7 @@
 //! A secret where it would show is refused when a playbook is checked, before any engine is asked.
 
+use std::fmt::Write as _;
+
 use crate::sandbox::{Sandbox, checks};
 use crate::snapshot;
 
@@ -47,8 +49,10 @@ fn a_secret_is_followed_through_included_playbooks() {
     sandbox.write("shown.yml", "inputs:\n  text: { type: secret }\nresources:\n  - file: a\n    path: \"/nowhere/{{ text }}\"\n    content: a\n");
     let mut text = String::new();
     for part in ["plain.yml", "kept.yml", "shown.yml"] {
-        let playbook = format!("resources:\n  - secret: password\n  - playbook: {part}\n    as: part\n    inputs: {{ text: \"{{{{ password }}}}\" }}\n");
-        text.push_str(&format!("# {part}\n{}\n", sandbox.check(&playbook).text));
+        let playbook = format!(
+            "resources:\n  - secret: password\n  - playbook: {part}\n    as: part\n    inputs: {{ text: \"{{{{ password }}}}\" }}\n"
+        );
+        writeln!(text, "# {part}\n{}", sandbox.check(&playbook).text).unwrap();
     }
     snapshot!("secrets_included", text);
 }
@@ -57,7 +61,17 @@ fn a_secret_is_followed_through_included_playbooks() {
 #[test]
 fn no_error_tells_a_secret() {
     let sandbox = Sandbox::new();
-    for expression in ["token | int", "token + 1", "token | float", "token.a.b", "token | items", "token | tojson | nope", "range(token)", "token['x']", "token | date"] {
+    for expression in [
+        "token | int",
+        "token + 1",
+        "token | float",
+        "token.a.b",
+        "token | items",
+        "token | tojson | nope",
+        "range(token)",
+        "token['x']",
+        "token | date",
+    ] {
         sandbox.write("x.yml", format!("inputs:\n  token: {{ type: secret }}\nresources:\n  - file: a\n    path: ./a\n    content: \"{{{{ {expression} }}}}\"\n"));
         let outcome = sandbox.run("apply ./x.yml --token opensesame");
         assert!(!outcome.text.replace("--token opensesame", "").contains("opensesame"), "{}", outcome.text);

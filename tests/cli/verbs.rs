@@ -1,5 +1,7 @@
 //! The verbs that only print, and a playbook of one's own from the first run to the last.
 
+use std::fmt::Write as _;
+
 use serde_json::Value as Json;
 
 use crate::sandbox::{Sandbox, listing, mode};
@@ -33,10 +35,17 @@ fn the_schema_says_what_the_built_in_playbooks_are() {
     }
     let kinds = schema["properties"]["resources"]["items"]["oneOf"].as_array().unwrap();
     for name in ["secret", "authority", "certificate", "file", "container", "network", "volume", "image", "playbook"] {
-        let kind = kinds.iter().find(|kind| kind["properties"][name].is_object() && kind["required"].as_array().unwrap().contains(&Json::from(name)));
+        let kind = kinds.iter().find(|kind| {
+            kind["properties"][name].is_object() && kind["required"].as_array().unwrap().contains(&Json::from(name))
+        });
         let kind = kind.unwrap_or_else(|| panic!("no kind {name}"));
         assert_eq!(kind["additionalProperties"], false, "{name}");
-        assert!(kind["description"].is_string() && kind["properties"]["when"].is_object() && kind["properties"]["after"].is_object(), "{name}");
+        assert!(
+            kind["description"].is_string()
+                && kind["properties"]["when"].is_object()
+                && kind["properties"]["after"].is_object(),
+            "{name}"
+        );
     }
     let file = kinds.iter().find(|kind| kind["properties"]["file"].is_object()).unwrap();
     let fields: Vec<&String> = file["properties"].as_object().unwrap().keys().collect();
@@ -49,7 +58,19 @@ fn the_graph_names_every_resource() {
     let sandbox = Sandbox::new();
     snapshot!("verbs_graph", sandbox.run("graph certs --cn localhost").text);
     let registry = sandbox.run("graph registry").stdout;
-    for resource in ["password", "http-secret", "users", "network", "data", "registry-image", "registry", "tls/ca", "tls/server", "tls/proxy", "round-trip"] {
+    for resource in [
+        "password",
+        "http-secret",
+        "users",
+        "network",
+        "data",
+        "registry-image",
+        "registry",
+        "tls/ca",
+        "tls/server",
+        "tls/proxy",
+        "round-trip",
+    ] {
         assert!(registry.contains(&format!("  \"{resource}\" [label")), "{resource}");
     }
     assert!(registry.contains("\"tls/ca\" -> \"tls/server\""));
@@ -100,7 +121,7 @@ fn a_playbook_of_ones_own_lives_like_a_built_in_one() {
     let mut text = String::new();
     let mut run = |line: &str| {
         let outcome = sandbox.run(line);
-        text.push_str(&format!("{}\n", outcome.text));
+        writeln!(text, "{}", outcome.text).unwrap();
         outcome
     };
     run("plan ./mine/note.yml --out ./tree/a");
@@ -130,7 +151,10 @@ fn a_playbook_of_ones_own_lives_like_a_built_in_one() {
 #[test]
 fn a_mistake_in_an_output_changes_nothing() {
     let sandbox = Sandbox::new();
-    sandbox.write("x.yml", "resources:\n  - secret: a\n  - secret: b\n    when: false\noutputs:\n  x: \"{{ name | shout }}\"\n");
+    sandbox.write(
+        "x.yml",
+        "resources:\n  - secret: a\n  - secret: b\n    when: false\noutputs:\n  x: \"{{ name | shout }}\"\n",
+    );
     let outcome = sandbox.run("apply ./x.yml");
     snapshot!("verbs_output_fails", outcome.text);
     assert!(listing(&sandbox.home("")).is_empty());

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use futures_util::future::try_join_all;
+
 use super::body;
 use super::spec::Spec;
 use crate::change::is_unknown;
@@ -72,10 +74,8 @@ pub(super) async fn upload(spec: &Spec, name: &str, engine: &Engine) -> Result<(
         let root = volume_of(spec, &file.path).or(own).unwrap_or("/");
         groups.entry(root).or_default().push(file);
     }
-    for (root, files) in groups {
-        engine.upload(name, root, archive(root, &files)?).await?;
-    }
-    Ok(())
+    let uploads = groups.into_iter().map(|(root, files)| async move { engine.upload(name, root, archive(root, &files)?).await });
+    try_join_all(uploads).await.map(drop)
 }
 
 fn archive(root: &str, files: &[&File<'_>]) -> Result<Vec<u8>> {

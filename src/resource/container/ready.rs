@@ -1,6 +1,7 @@
 //! Waiting for a container to be ready, and telling why it is not.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use bollard::models::ContainerInspectResponse;
 
@@ -12,6 +13,8 @@ use crate::world::{host, http};
 
 /// Milliseconds between two looks.
 const PAUSE: u64 = 15;
+/// Milliseconds between two looks while the container's own words are listened to.
+const CALM: u64 = 250;
 /// Looks, that is half a second, after which a container without `ready` counts as running.
 const SETTLED: u32 = 33;
 /// How many of its last lines an error shows.
@@ -24,43 +27,79 @@ const LINES: usize = 15;
 pub(super) async fn wait(spec: &Spec, name: &str, since: i64, at: &At) -> Result<()> {
     let engine = at.engine().await?;
     let seconds = spec.ready.as_ref().map_or(60, |ready| ready.timeout);
-    let looks = u64::from(seconds) * 1000 / PAUSE;
-    let mut calm = 0;
-    for _ in 0..looks {
-        at.run.check_cancelled()?;
-        let found = engine.container(name).await?.ok_or_else(|| Error::new(format!("the container `{name}` was removed while it started")))?;
-        if let Some(reason) = ended(&found) {
-            return Err(Error::new(format!("the container `{name}` {reason}"))
-                .detail(engine.logs(name, LINES).await)
-                .hint(format!("these are its last lines; `docker logs {name}` shows all while it is there")));
+    let log = spec.ready.as_ref().and_then(|ready| ready.log.as_deref());
+    let port = spec.ready.as_ref().and_then(|ready| ready.tcp);
+    let work = async {
+        if let Some(text) = log {
+            said(text, name, since, at).await?;
         }
-        calm += 1;
-        if is_ready(spec, name, since, &found, calm, engine).await? {
+        match port {
+            Some(port) => listens(port, name, at).await,
+            None if log.is_some() => Ok(()),
+            None => settles(name, at).await,
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(seconds.into()), work).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::new(format!("the container `{name}` runs, but was not ready within {seconds} seconds"))
+            .detail(engine.logs(name, LINES).await)
+            .hint("these are its last lines; a slow host may need a longer `timeout` in `ready`")),
+    }
+}
+
+/// Looks at the container; fails if it does not run or the run was told to stop.
+async fn look(name: &str, at: &At) -> Result<ContainerInspectResponse> {
+    at.run.check_cancelled()?;
+    let engine = at.engine().await?;
+    let found = engine.container(name).await?;
+    let found = found.ok_or_else(|| Error::new(format!("the container `{name}` was removed while it started")))?;
+    match ended(&found) {
+        None => Ok(found),
+        Some(reason) => Err(Error::new(format!("the container `{name}` {reason}"))
+            .detail(engine.logs(name, LINES).await)
+            .hint("these are its last lines; mend their cause, then run the command again")),
+    }
+}
+
+/// Waits until it has printed a text.
+async fn said(text: &str, name: &str, since: i64, at: &At) -> Result<()> {
+    let engine = at.engine().await?;
+    loop {
+        tokio::select! {
+            // The lines end when the container does, and the next look tells why.
+            found = engine.logs_until(name, since, text) => if found { return Ok(()) },
+            () = host::sleep(CALM) => {}
+        }
+        look(name, at).await?;
+        host::sleep(PAUSE).await;
+    }
+}
+
+/// Waits until it has run for a while without ending.
+async fn settles(name: &str, at: &At) -> Result<()> {
+    for _ in 0..SETTLED {
+        look(name, at).await?;
+        host::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Waits until something in the container listens on a port.
+async fn listens(port: u16, name: &str, at: &At) -> Result<()> {
+    let engine = at.engine().await?;
+    for round in 0_u32.. {
+        let found = look(name, at).await?;
+        if is_open(name, port, &found, round, engine).await? {
             return Ok(());
         }
         host::sleep(PAUSE).await;
     }
-    Err(Error::new(format!("the container `{name}` runs, but was not ready within {seconds} seconds"))
-        .detail(engine.logs(name, LINES).await)
-        .hint("these are its last lines; a slow host may need a longer `timeout` in `ready`"))
-}
-
-async fn is_ready(spec: &Spec, name: &str, since: i64, found: &ContainerInspectResponse, calm: u32, engine: &Engine) -> Result<bool> {
-    let Some(ready) = &spec.ready else { return Ok(calm >= SETTLED) };
-    if let Some(text) = &ready.log
-        && !engine.logs_since(name, since).await.iter().any(|line| line.contains(text.as_str()))
-    {
-        return Ok(false);
-    }
-    match ready.tcp {
-        Some(port) => listens(name, port, found, calm, engine).await,
-        None => Ok(true),
-    }
+    Ok(())
 }
 
 /// Whether something in the container listens on a port: by its address where that can be reached, else by the kernel's
 /// own table, which is also read now and then in case a firewall is in the way.
-async fn listens(name: &str, port: u16, found: &ContainerInspectResponse, calm: u32, engine: &Engine) -> Result<bool> {
+async fn is_open(name: &str, port: u16, found: &ContainerInspectResponse, round: u32, engine: &Engine) -> Result<bool> {
     let networks = found.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
     let address = networks.values().find_map(|network| network.ip_address.as_deref()?.parse::<IpAddr>().ok());
     if let Some(address) = address.filter(|_| engine.is_local())
@@ -68,7 +107,7 @@ async fn listens(name: &str, port: u16, found: &ContainerInspectResponse, calm: 
     {
         return Ok(true);
     }
-    if engine.is_local() && address.is_some() && !calm.is_multiple_of(64) {
+    if engine.is_local() && address.is_some() && round % 64 != 63 {
         return Ok(false);
     }
     let command = ["cat", "/proc/net/tcp", "/proc/net/tcp6"].map(str::to_owned);

@@ -166,10 +166,20 @@ impl Engine {
         resumed.map_err(|error| self.failed(&format!("let the container `{name}` go on"), &error))
     }
 
-    /// What a container printed since a Unix time, in seconds.
-    pub async fn logs_since(&self, name: &str, since: i64) -> Vec<String> {
+    /// Reads what a container prints since a Unix time, in seconds, until a line holds `text`; false if it ends before.
+    pub async fn logs_until(&self, name: &str, since: i64, text: &str) -> bool {
         let since = i32::try_from(since).unwrap_or_default();
-        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).since(since).build();
-        self.lines(name, options).await
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).since(since).build();
+        let mut stream = Box::pin(self.docker.logs(name, Some(options)));
+        let mut unfinished = String::new();
+        while let Some(Ok(part)) = stream.next().await {
+            unfinished.push_str(&String::from_utf8_lossy(&part.into_bytes()));
+            if unfinished.contains(text) {
+                return true;
+            }
+            let line = unfinished.rfind('\n').map_or(0, |end| end + 1);
+            unfinished.drain(..line);
+        }
+        false
     }
 }

@@ -1,12 +1,23 @@
 //! The binary from the outside: what it says and how it ends, without an engine. Each test has a sandbox of its own.
 #![expect(clippy::disallowed_methods, reason = "a test looks at the world from outside of the program")]
 
+#[path = "cli/certs.rs"]
 mod certs;
+#[path = "cli/faults.rs"]
+mod faults;
+#[path = "cli/fields.rs"]
 mod fields;
+#[path = "cli/inputs.rs"]
 mod inputs;
+#[path = "cli/names.rs"]
 mod names;
+#[path = "cli/sandbox.rs"]
 mod sandbox;
+#[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/usage.rs"]
 mod usage;
+#[path = "cli/verbs.rs"]
 mod verbs;
+#[path = "cli/yaml.rs"]
 mod yaml;
