@@ -22,7 +22,11 @@ pub(crate) struct Failure {
 ///
 /// # Errors
 /// The first failure; by then every step of this run has been taken back, as far as that could be done.
-pub(crate) async fn apply(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> std::result::Result<BTreeMap<Id, Outputs>, Failure> {
+pub(crate) async fn apply(
+    graph: &Graph,
+    plan: &Plan,
+    run: &Arc<Run>,
+) -> std::result::Result<BTreeMap<Id, Outputs>, Failure> {
     let known = Known::default();
     let step = |id: Id| {
         let known = &known;
@@ -75,7 +79,12 @@ async fn work(graph: &Graph, plan: &Plan, run: &Arc<Run>, id: &Id, known: &Known
         Ok(None) => Ok(()),
         Ok(Some(action)) => {
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            run.events.send(Event::Finished { resource: id.clone(), kind: kind.name, action: action.done(), milliseconds });
+            run.events.send(Event::Finished {
+                resource: id.clone(),
+                kind: kind.name,
+                action: action.done(),
+                milliseconds,
+            });
             Ok(())
         }
         Err(error) => {
@@ -103,8 +112,12 @@ fn covers(plan: &Plan, graph: &Graph, id: &Id, found: &Change) -> Result<()> {
     if found.action <= planned.action || explained {
         return Ok(());
     }
-    Err(Error::new(format!("it changed since the plan was made: the plan said {}, and now it is {}", planned.action.word(), found.action.word()))
-        .hint("run the command again: it makes a new plan"))
+    Err(Error::new(format!(
+        "it changed since the plan was made: the plan said {}, and now it is {}",
+        planned.action.word(),
+        found.action.word()
+    ))
+    .hint("run the command again: it makes a new plan"))
 }
 
 /// Removes what the playbook no longer names.

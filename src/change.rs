@@ -94,6 +94,12 @@ impl Field {
     }
 }
 
+/// A set of values as a diff shows it: each once, in order.
+pub(crate) fn listed(values: impl IntoIterator<Item = impl ToString>) -> String {
+    let values: std::collections::BTreeSet<String> = values.into_iter().map(|value| value.to_string()).collect();
+    values.into_iter().collect::<Vec<_>>().join(", ")
+}
+
 /// A stand-in for an output that is known only after `id` has been applied.
 pub(crate) fn unknown(id: &str) -> String {
     format!("{UNKNOWN}{id}{UNKNOWN}")

@@ -70,7 +70,9 @@ impl Stopper {
 /// What is wrong with it, or with the playbook that it names.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Invocation, Refusal> {
     let matches = command()?.try_get_matches_from(arguments)?;
-    let (verb, inner) = matches.subcommand().expect("a subcommand is required");
+    let Some((verb, inner)) = matches.subcommand() else {
+        return Err(Error::usage("a verb or a playbook is needed").into());
+    };
     let (matches, target) = match verb {
         "apply" => chosen(verb, inner, apply_flags)?,
         "plan" => chosen(verb, inner, plan_flags)?,
@@ -78,12 +80,20 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
         name if builtin_names().contains(&name) => (inner.clone(), Some(target(builtin(name)?, None, inner)?)),
         _ => (inner.clone(), None),
     };
-    let style = if matches.get_one::<String>("output").is_some_and(|style| style == "json") { Style::Json } else { Style::Text };
+    let style = if matches.get_one::<String>("output").is_some_and(|style| style == "json") {
+        Style::Json
+    } else {
+        Style::Text
+    };
     Ok(Invocation { verb: verb.to_owned(), matches, target, style })
 }
 
 /// The target of a verb: a built-in playbook, a playbook file, or a deployment with the playbook that made it.
-fn chosen(verb: &str, matches: &ArgMatches, flags: impl Fn(Command) -> Command) -> std::result::Result<(ArgMatches, Option<Target>), Refusal> {
+fn chosen(
+    verb: &str,
+    matches: &ArgMatches,
+    flags: impl Fn(Command) -> Command,
+) -> std::result::Result<(ArgMatches, Option<Target>), Refusal> {
     let (word, inner) = matches.subcommand().expect("a subcommand is required");
     if builtin_names().contains(&word) {
         return Ok((inner.clone(), Some(target(builtin(word)?, None, inner)?)));
@@ -117,13 +127,17 @@ fn named(word: &str) -> Result<(Playbook, Option<String>, Option<String>)> {
 
 fn unknown(word: &str) -> Result<Error> {
     let deployments = crate::deployment::names()?;
-    let known: std::collections::BTreeSet<&str> = builtin_names().into_iter().chain(deployments.iter().map(String::as_str)).collect();
+    let known: std::collections::BTreeSet<&str> =
+        builtin_names().into_iter().chain(deployments.iter().map(String::as_str)).collect();
     let known: Vec<&str> = known.into_iter().collect();
-    Ok(Error::new(format!("`{word}` is no playbook, no deployment, and no file that ends in `.yml`")).hint(did_you_mean(word, &known)))
+    Ok(Error::new(format!("`{word}` is no playbook, no deployment, and no file that ends in `.yml`"))
+        .hint(did_you_mean(word, &known)))
 }
 
 fn has_ending(word: &str, endings: &[&str]) -> bool {
-    std::path::Path::new(word).extension().is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
+    std::path::Path::new(word)
+        .extension()
+        .is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
 }
 
 /// The inputs that were given, and the deployment's name.
@@ -131,7 +145,7 @@ fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Res
     let mut given = BTreeMap::new();
     for input in &playbook.inputs {
         let Some(values) = matches.get_many::<String>(&input.name) else { continue };
-        given.insert(input.name.clone(), input.flag(values.map(String::as_str))?);
+        given.insert(input.name.clone(), input.flag(values)?);
     }
     Ok(Target { playbook, path, given, name: matches.get_one::<String>("name").cloned() })
 }
@@ -147,8 +161,11 @@ fn command() -> Result<Command> {
         command = command.subcommand(apply_flags(playbook_command(name.to_owned(), &builtin(name)?)));
     }
     let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
-    let deployment = || Arg::new("deployment").value_name("NAME").required(true).help("The deployment, as `provision list` shows it");
-    let named = || Arg::new("name").long("name").value_name("NAME").help("The deployment's name, if it is not the playbook's");
+    let deployment = || {
+        Arg::new("deployment").value_name("NAME").required(true).help("The deployment, as `provision list` shows it")
+    };
+    let named =
+        || Arg::new("name").long("name").value_name("NAME").help("The deployment's name, if it is not the playbook's");
     let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
     Ok(command
         .subcommand(targets(verb("apply", "Set up what a playbook file says"), apply_flags)?)
@@ -157,21 +174,50 @@ fn command() -> Result<Command> {
             verb("destroy", "Remove what a deployment owns, and nothing else")
                 .arg(deployment())
                 .arg(named())
-                .arg(Arg::new("keep-data").long("keep-data").action(ArgAction::SetTrue).help("Leave volumes, and the secrets that open them, for the next run"))
+                .arg(
+                    Arg::new("keep-data")
+                        .long("keep-data")
+                        .action(ArgAction::SetTrue)
+                        .help("Leave volumes, and the secrets that open them, for the next run"),
+                )
                 .arg(yes()),
         )
-        .subcommand(verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be").arg(deployment()).arg(named()))
-        .subcommand(verb("output", "Print the outputs of a deployment, or one of them").arg(deployment()).arg(key("Which output")).arg(named()))
-        .subcommand(verb("secrets", "Print the secrets of a deployment, or one of them").arg(deployment()).arg(key("Which secret")).arg(named()))
-        .subcommand(targets(verb("graph", "Print the graph of a playbook, for Graphviz"), |command| command.arg(name_flag()))?)
+        .subcommand(
+            verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be")
+                .arg(deployment())
+                .arg(named()),
+        )
+        .subcommand(
+            verb("output", "Print the outputs of a deployment, or one of them")
+                .arg(deployment())
+                .arg(key("Which output"))
+                .arg(named()),
+        )
+        .subcommand(
+            verb("secrets", "Print the secrets of a deployment, or one of them")
+                .arg(deployment())
+                .arg(key("Which secret"))
+                .arg(named()),
+        )
+        .subcommand(targets(verb("graph", "Print the graph of a playbook, for Graphviz"), |command| {
+            command.arg(name_flag())
+        })?)
         .subcommand(verb("list", "List playbooks and deployments"))
         .subcommand(verb("schema", "Print the JSON Schema of a playbook"))
-        .subcommand(verb("completions", "Print a completion script").arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("For which shell"))))
+        .subcommand(
+            verb("completions", "Print a completion script")
+                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("For which shell")),
+        ))
 }
 
 /// The flags that every verb has.
 fn shared_flags(command: Command) -> Command {
-    let output = Arg::new("output").long("output").global(true).value_name("FORM").value_parser(["text", "json"]).default_value("text");
+    let output = Arg::new("output")
+        .long("output")
+        .global(true)
+        .value_name("FORM")
+        .value_parser(["text", "json"])
+        .default_value("text");
     let verbose = Arg::new("verbose").short('v').long("verbose").global(true).action(ArgAction::SetTrue);
     command
         .arg(output.display_order(SHARED).help("How to tell what happens: for people, or as JSON lines"))
@@ -179,12 +225,18 @@ fn shared_flags(command: Command) -> Command {
 }
 
 fn builtin(name: &str) -> Result<Playbook> {
-    Playbook::builtin(name).unwrap_or_else(|| Err(Error::new(format!("there is no playbook `{name}`")).hint("`provision list` shows all")))
+    Playbook::builtin(name)
+        .unwrap_or_else(|| Err(Error::new(format!("there is no playbook `{name}`")).hint("`provision list` shows all")))
 }
 
 /// A verb whose next word is a playbook, a file, or a deployment.
 fn targets(verb: Command, flags: impl Fn(Command) -> Command) -> Result<Command> {
-    let mut verb = verb.subcommand_required(true).arg_required_else_help(true).allow_external_subcommands(true).subcommand_value_name("PLAYBOOK|FILE|DEPLOYMENT").subcommand_help_heading("Playbooks");
+    let mut verb = verb
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .allow_external_subcommands(true)
+        .subcommand_value_name("PLAYBOOK|FILE|DEPLOYMENT")
+        .subcommand_help_heading("Playbooks");
     for name in builtin_names() {
         verb = verb.subcommand(flags(playbook_command(name.to_owned(), &builtin(name)?)));
     }
@@ -241,11 +293,19 @@ fn yes() -> Arg {
 }
 
 fn name_flag() -> Arg {
-    Arg::new("name").long("name").value_name("NAME").help("A name for this deployment, to tell two of one playbook apart [default: the playbook's]")
+    Arg::new("name")
+        .long("name")
+        .value_name("NAME")
+        .help("A name for this deployment, to tell two of one playbook apart [default: the playbook's]")
 }
 
 fn images() -> Arg {
-    Arg::new("images").long("images").value_name("HOW").value_parser(["auto", "pull", "build"]).default_value("auto").help("Where images come from: auto pulls, and builds from Debian's packages where no registry can be reached")
+    Arg::new("images")
+        .long("images")
+        .value_name("HOW")
+        .value_parser(["auto", "pull", "build"])
+        .default_value("auto")
+        .help("Where images come from: auto pulls, and builds from Debian's packages where no registry can be reached")
 }
 
 fn renew() -> Arg {
@@ -253,12 +313,19 @@ fn renew() -> Arg {
 }
 
 fn apply_flags(command: Command) -> Command {
-    [name_flag(), images(), renew(), yes()].into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
+    [name_flag(), images(), renew(), yes()]
+        .into_iter()
+        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
 
 fn plan_flags(command: Command) -> Command {
-    let exit_code = Arg::new("exit-code").long("exit-code").action(ArgAction::SetTrue).help("End with 3 if there is something to change");
-    [name_flag(), images(), renew(), exit_code].into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
+    let exit_code = Arg::new("exit-code")
+        .long("exit-code")
+        .action(ArgAction::SetTrue)
+        .help("End with 3 if there is something to change");
+    [name_flag(), images(), renew(), exit_code]
+        .into_iter()
+        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
 
 impl Invocation {
@@ -268,8 +335,10 @@ impl Invocation {
     /// Whatever went wrong, as a user should read it.
     pub async fn run(self, events: Events, stopper: Stopper) -> Result<u8> {
         let matches = &self.matches;
-        let session = Session { events, options: options(matches), yes: flag_is_set(matches, "yes"), running: stopper.0 };
-        let (deployment, key) = (word(matches, "name").or(word(matches, "deployment")).unwrap_or_default(), word(matches, "key"));
+        let session =
+            Session { events, options: options(matches), yes: flag_is_set(matches, "yes"), running: stopper.0 };
+        let (deployment, key) =
+            (word(matches, "name").or(word(matches, "deployment")).unwrap_or_default(), word(matches, "key"));
         let differs = |differs: bool| if differs { CHANGES } else { DONE };
         match (self.verb.as_str(), self.target) {
             ("plan", Some(target)) => {

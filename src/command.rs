@@ -63,8 +63,11 @@ impl Session {
         let name = target.name.clone().unwrap_or_else(|| target.playbook.name.clone());
         let (store, earlier) = Store::open(&name)?;
         if let Some(record) = earlier.as_ref().filter(|record| record.playbook.name != target.playbook.name) {
-            return Err(Error::new(format!("the deployment `{name}` was made by the playbook `{}`", record.playbook.name))
-                .hint(format!("give this one another name: `--name {name}-2`")));
+            return Err(Error::new(format!(
+                "the deployment `{name}` was made by the playbook `{}`",
+                record.playbook.name
+            ))
+            .hint(format!("give this one another name: `--name {name}-2`")));
         }
         let mut given = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
         given.retain(|input, _| target.playbook.input(input).is_some());

@@ -69,7 +69,8 @@ impl<'de> Deserialize<'de> for Mode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let bits = u32::from_str_radix(&text, 8).ok().filter(|bits| *bits <= 0o7777 && text.len() >= 3);
-        bits.map(Self).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no mode: write it in octal, as in \"0640\"")))
+        bits.map(Self)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no mode: write it in octal, as in \"0640\"")))
     }
 }
 
@@ -98,7 +99,11 @@ pub(crate) fn digest(content: &[u8]) -> String {
         Ok(text) if is_unknown(text) => {
             let mark = text.find('\u{e000}').unwrap_or_default();
             let rest = &text[mark..];
-            let end = rest.char_indices().filter(|(_, c)| *c == '\u{e000}').nth(1).map_or(rest.len(), |(at, c)| at + c.len_utf8());
+            let end = rest
+                .char_indices()
+                .filter(|(_, c)| *c == '\u{e000}')
+                .nth(1)
+                .map_or(rest.len(), |(at, c)| at + c.len_utf8());
             rest[..end].to_owned()
         }
         _ => format!("sha256:{}", &sha256(content)[..12]),

@@ -54,6 +54,8 @@ pub(crate) struct Store {
 }
 
 const RECORD: &str = "deployment.json";
+/// The form of the record that is written here.
+const VERSION: u32 = 1;
 
 fn root() -> Result<PathBuf> {
     Ok(host::state_home()?.join("deployments"))
@@ -69,7 +71,8 @@ pub(crate) fn names() -> Result<Vec<String>> {
 /// Reads a name for a deployment. It becomes part of the names of containers, so Docker's rule holds
 /// (`[a-zA-Z0-9][a-zA-Z0-9_.-]`), with 40 characters at most.
 pub(crate) fn check_name(name: &str) -> Result<()> {
-    let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let fits = name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
     if fits && name.len() <= 40 {
         return Ok(());
     }
@@ -99,9 +102,10 @@ impl Store {
         let Some(record) = record else {
             let known = names()?;
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            return Err(Error::new(format!("there is no deployment `{name}`")).hint(match known.is_empty() {
-                true => "there are none yet; `provision list` shows what can be set up".to_owned(),
-                false => did_you_mean(name, &known),
+            return Err(Error::new(format!("there is no deployment `{name}`")).hint(if known.is_empty() {
+                "there are none yet; `provision list` shows what can be set up".to_owned()
+            } else {
+                did_you_mean(name, &known)
             }));
         };
         Ok((store, record))
@@ -116,9 +120,18 @@ impl Store {
             ))
         };
         let Some(found) = files::read(&path)? else { return Ok(None) };
-        let text = String::from_utf8(found.content)
-            .map_err(|_| damaged(Error::new(format!("the deployment's folder is damaged: `{}` is not text", path.display()))))?;
-        serde_json::from_str(&text).map(Some).map_err(|error| {
+        let text = String::from_utf8(found.content).map_err(|_| {
+            damaged(Error::new(format!("the deployment's folder is damaged: `{}` is not text", path.display())))
+        })?;
+        let record: std::result::Result<Record, _> = serde_json::from_str(&text);
+        if let Some(version) = record.as_ref().ok().map(|record| record.version).filter(|version| *version != VERSION) {
+            return Err(Error::new(format!(
+                "`{}` was written by another version of provision (form {version}, not {VERSION})",
+                path.display()
+            ))
+            .hint("use that version, or a newer one"));
+        }
+        record.map(Some).map_err(|error| {
             let source = Source::new(path.display().to_string(), text.clone());
             let span = crate::yaml::Span { line: error.line().max(1), column: error.column().max(1), width: 1 };
             damaged(Error::new(format!("the deployment's folder is damaged: {error}")).at(source.place(span)))
@@ -143,12 +156,14 @@ impl Store {
         files::make_folder(&self.folder, 0o700)?;
         let owner = format!("`provision {verb}` of {}", host::whoami());
         files::lock(&self.folder.join("lock"), &owner).unwrap_or_else(|holder| {
-            Err(Error::new(format!("deployment `{}` is being worked on by {holder}", self.name)).hint("wait until that run has ended"))
+            Err(Error::new(format!("deployment `{}` is being worked on by {holder}", self.name))
+                .hint("wait until that run has ended"))
         })
     }
 
     pub fn save(&self, record: &Record) -> Result<()> {
-        let text = serde_json::to_string_pretty(record).map_err(|error| Error::new(format!("cannot write the deployment down: {error}")))?;
+        let text = serde_json::to_string_pretty(record)
+            .map_err(|error| Error::new(format!("cannot write the deployment down: {error}")))?;
         self.put(RECORD, &text)
     }
 
@@ -159,7 +174,7 @@ impl Store {
         let text = String::from_utf8(found.content).ok().filter(|text| !text.is_empty());
         text.map(Some).ok_or_else(|| {
             Error::new(format!("the deployment's folder is damaged: `{}` is empty or no text", path.display()))
-                .hint("put the file back from a backup; or remove it, and the next run makes a new one")
+                .hint("put the file back from a backup, or set up another deployment beside this one with `--name`")
         })
     }
 
@@ -194,7 +209,15 @@ impl Store {
 impl Record {
     pub fn new(id: &str, playbook: &Playbook, path: Option<String>, inputs: BTreeMap<String, Json>) -> Self {
         let playbook = PlaybookRecord { name: playbook.name.clone(), path, text: playbook.source.text.clone() };
-        Self { version: 1, id: id.to_owned(), playbook, inputs, kinds: BTreeSet::new(), outputs: BTreeMap::new(), kept: false }
+        Self {
+            version: VERSION,
+            id: id.to_owned(),
+            playbook,
+            inputs,
+            kinds: BTreeSet::new(),
+            outputs: BTreeMap::new(),
+            kept: false,
+        }
     }
 
     /// The playbook of the last run, as it was then.
@@ -202,7 +225,7 @@ impl Record {
         let file = self.playbook.path.as_deref();
         let name = file.map_or_else(|| format!("playbooks/{}.yml", self.playbook.name), str::to_owned);
         let folder = file.and_then(|path| Path::new(path).parent()).map(Path::to_path_buf);
-        Playbook::parse(&self.playbook.name, Source::new(name, self.playbook.text.clone()), folder)
+        Playbook::parse(&self.playbook.name, &Source::new(name, self.playbook.text.clone()), folder)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_width::UnicodeWidthChar;
+
 /// A result whose error can be shown to a user as it is.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -118,7 +120,8 @@ impl Place {
         let gutter = " ".repeat(number.len());
         let (text, before, width) = self.visible();
         // A tab stays one, or the caret would stand elsewhere than what it points at.
-        let indent: String = before.chars().map(|c| if c == '\t' { c } else { ' ' }).collect();
+        let blank = |c: char| if c == '\t' { "\t".to_owned() } else { " ".repeat(c.width().unwrap_or_default()) };
+        let indent: String = before.chars().map(blank).collect();
         let caret = "^".repeat(width);
         format!(
             "\n{gutter}--> {}:{}:{}\n{gutter} |\n{number} | {text}\n{gutter} | {indent}{caret}",

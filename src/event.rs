@@ -11,26 +11,84 @@ use tokio::sync::mpsc::UnboundedSender;
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// What a plan says of one resource.
-    Planned { resource: String, kind: &'static str, action: &'static str, fields: Vec<FieldEvent>, reason: Option<String> },
+    Planned {
+        resource: String,
+        kind: &'static str,
+        action: &'static str,
+        fields: Vec<FieldEvent>,
+        reason: Option<String>,
+    },
     /// The end of a plan.
-    Plan { deployment: String, create: usize, update: usize, replace: usize, delete: usize, check: usize, unchanged: usize },
+    Plan {
+        deployment: String,
+        create: usize,
+        update: usize,
+        replace: usize,
+        delete: usize,
+        check: usize,
+        unchanged: usize,
+    },
     /// Work on a resource began.
-    Started { resource: String, kind: &'static str, action: &'static str },
+    Started {
+        resource: String,
+        kind: &'static str,
+        action: &'static str,
+    },
     /// How far a long step is. `total` is 0 where the end is not known.
-    Progress { resource: String, text: String, done: u64, total: u64 },
+    Progress {
+        resource: String,
+        text: String,
+        done: u64,
+        total: u64,
+    },
     /// Something a user should know that is no error.
-    Note { resource: Option<String>, text: String },
-    Finished { resource: String, kind: &'static str, action: &'static str, milliseconds: u64 },
-    Failed { resource: String, kind: &'static str, error: String, hint: Option<String>, detail: Vec<String> },
+    Note {
+        resource: Option<String>,
+        text: String,
+    },
+    Finished {
+        resource: String,
+        kind: &'static str,
+        action: &'static str,
+        milliseconds: u64,
+    },
+    Failed {
+        resource: String,
+        kind: &'static str,
+        error: String,
+        hint: Option<String>,
+        detail: Vec<String>,
+    },
     /// A step that was taken back after a failure.
-    Undone { resource: String, kind: &'static str, error: Option<String> },
+    Undone {
+        resource: String,
+        kind: &'static str,
+        error: Option<String>,
+    },
     /// The state of one resource, for `status`.
-    Status { resource: String, kind: &'static str, state: String, fields: Vec<FieldEvent>, reason: Option<String> },
+    Status {
+        resource: String,
+        kind: &'static str,
+        state: String,
+        fields: Vec<FieldEvent>,
+        reason: Option<String>,
+    },
     /// A request to the engine; bodies are never shown.
-    Request { method: String, path: String },
-    Outputs { deployment: String, outputs: BTreeMap<String, String> },
+    Request {
+        method: String,
+        path: String,
+    },
+    Outputs {
+        deployment: String,
+        outputs: BTreeMap<String, String>,
+    },
     /// The last event of a run.
-    Summary { deployment: String, changed: usize, milliseconds: u64, outcome: &'static str },
+    Summary {
+        deployment: String,
+        changed: usize,
+        milliseconds: u64,
+        outcome: &'static str,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]

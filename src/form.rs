@@ -168,8 +168,8 @@ impl Checker<'_> {
         let own = (self.template)(path).map(|text| Source::new(self.source.beside(path), text));
         let embedded = || embedded(path).map(|text| Source::new(format!("templates/{path}"), text));
         let source = own.or_else(embedded).ok_or_else(|| self.no_template(node, path))?;
-        let expression = Expression::text(&source.text)
-            .map_err(|fault| fault.in_template(&source, "not a valid template"))?;
+        let expression =
+            Expression::text(&source.text).map_err(|fault| fault.in_template(&source, "not a valid template"))?;
         let bare = Slot::bare(expression, node.span);
         let slot = Slot { want: Want::Text, secret: true, template: Some(source), ..bare };
         Ok(Form::Expression(Box::new(slot)))
@@ -255,8 +255,12 @@ impl Slot {
         let json = serde_json::to_value(&value).unwrap_or(Json::Null);
         // The value itself may be a secret.
         let json = coerce(json, self.want).ok_or_else(|| {
-            Error::new(format!("{} is wanted here, and this expression yields a {}", self.want.describe(), value.kind()))
-                .at(source.place(self.span))
+            Error::new(format!(
+                "{} is wanted here, and this expression yields a {}",
+                self.want.describe(),
+                value.kind()
+            ))
+            .at(source.place(self.span))
         })?;
         self.limits.check(&json, "what this expression yields").map_err(|error| error.at(source.place(self.span)))?;
         Ok(json)
@@ -298,7 +302,9 @@ impl Form {
         match self {
             Self::Literal(value, _) => Ok(value.clone()),
             Self::Expression(slot) => evaluate(slot),
-            Self::List(items, _) => items.iter().map(|item| item.fill(evaluate)).collect::<Result<Vec<_>>>().map(Json::from),
+            Self::List(items, _) => {
+                items.iter().map(|item| item.fill(evaluate)).collect::<Result<Vec<_>>>().map(Json::from)
+            }
             Self::Map(entries, _) => {
                 let mut map = Map::new();
                 for (key, value) in entries {
@@ -385,10 +391,12 @@ fn literal(text: &str, want: Want) -> Option<Json> {
 fn coerce(value: Json, want: Want) -> Option<Json> {
     match (want, &value) {
         (_, Json::Null) => None,
-        (Want::Any, _) | (Want::Text, Json::String(_)) => Some(value),
+        (Want::Any, _)
+        | (Want::Text, Json::String(_))
+        | (Want::Number, Json::Number(_))
+        | (Want::Boolean, Json::Bool(_)) => Some(value),
         (Want::Text, Json::Number(_) | Json::Bool(_)) => Some(Json::from(value.to_string())),
         (Want::Integer, Json::Number(number)) => number.is_i64().then_some(value),
-        (Want::Number, Json::Number(_)) | (Want::Boolean, Json::Bool(_)) => Some(value),
         (_, Json::String(text)) => literal(text, want),
         _ => None,
     }

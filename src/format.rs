@@ -42,15 +42,18 @@ impl Format {
 
 fn one_driver(source: &Source, node: &Node) -> Result<()> {
     let Content::Map(entries) = &node.value else { return Ok(()) };
-    let Some((key, Node { value: Content::Map(storage), .. })) = entries.iter().find(|(key, _)| key.text == "storage") else {
+    let Some((key, Node { value: Content::Map(storage), .. })) = entries.iter().find(|(key, _)| key.text == "storage")
+    else {
         return Ok(());
     };
-    let drivers: Vec<&str> = storage.iter().map(|(key, _)| key.text.as_str()).filter(|key| DRIVERS.contains(key)).collect();
+    let drivers: Vec<&str> =
+        storage.iter().map(|(key, _)| key.text.as_str()).filter(|key| DRIVERS.contains(key)).collect();
     if drivers.len() == 1 {
         return Ok(());
     }
     let what = format!("`storage` names {} drivers, and a registry has exactly one", drivers.len());
-    let hint = if drivers.is_empty() { did_you_mean("", &DRIVERS) } else { format!("keep one of: {}", drivers.join(", ")) };
+    let hint =
+        if drivers.is_empty() { did_you_mean("", &DRIVERS) } else { format!("keep one of: {}", drivers.join(", ")) };
     Err(Error::new(what).at(source.place(key.span)).hint(hint))
 }
 
@@ -68,12 +71,20 @@ mod tests {
         assert_eq!(told(good), "ok");
         let cases = [
             (good.replace("rootdirectory", "rootdirectoy"), "config.yml:3:17", "did you mean `rootdirectory`?"),
-            (good.replace("enabled: true", "enabled: maybe"), "wants `true` or `false`, not `maybe`", "config.yml:4:22"),
+            (
+                good.replace("enabled: true", "enabled: maybe"),
+                "wants `true` or `false`, not `maybe`",
+                "config.yml:4:22",
+            ),
             (good.replace("http:", "htpp:"), "unknown field `htpp`", "did you mean `http`?"),
             (good.replace("version: 0.1\n", ""), "needs the field `version`", "config.yml:1:1"),
             (good.replace("  delete", "  inmemory: {}\n  delete"), "names 2 drivers", "filesystem, inmemory"),
             (good.replace("  filesystem: { rootdirectory: /var/lib/registry }\n", ""), "names 0 drivers", "filesystem"),
-            (good.replace("delete: { enabled: true }", "maintenance: { uploadpurging: { enabled: true } }"), "needs the field `age`", "config.yml:4"),
+            (
+                good.replace("delete: { enabled: true }", "maintenance: { uploadpurging: { enabled: true } }"),
+                "needs the field `age`",
+                "config.yml:4",
+            ),
             ("version: [".to_owned(), "not valid YAML", "config.yml:1"),
         ];
         for (text, what, more) in cases {

@@ -2,18 +2,19 @@
 //!
 //! Everything that can be wrong with a playbook is found here, before anything is read from the world.
 
+mod uses;
+mod values;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use minijinja::Value;
-use minijinja::value::Serde;
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::form::{Checker, Form, Slot};
 use crate::input::InputType;
 use crate::playbook::{Declaration, Playbook};
-use crate::resource::{self, Entry, Outputs};
+use crate::resource::{self, Entry};
 use crate::template::{Expression, is_expression};
 use crate::yaml::{Content, Key, Node, Span};
 
@@ -65,13 +66,6 @@ enum Member {
     Include(usize),
 }
 
-/// What one expression draws on.
-#[derive(Default)]
-struct Uses {
-    needs: BTreeSet<Id>,
-    secret: bool,
-}
-
 impl Graph {
     /// Checks a playbook and builds its graph; `name` is the deployment's.
     ///
@@ -79,7 +73,8 @@ impl Graph {
     /// An unknown kind, field, name, input or output, a duplicate name, a cycle, a wrong type, a secret where it would
     /// show: each with its place and a hint.
     pub fn build(playbook: Playbook, values: BTreeMap<String, Json>, name: &str) -> Result<Self> {
-        let mut inputs: BTreeMap<String, Binding> = values.into_iter().map(|(key, value)| (variable(&key), Binding::Value(value))).collect();
+        let mut inputs: BTreeMap<String, Binding> =
+            values.into_iter().map(|(key, value)| (variable(&key), Binding::Value(value))).collect();
         inputs.insert("name".to_owned(), Binding::Value(Json::from(name)));
         let mut graph = Self { nodes: BTreeMap::new(), order: Vec::new(), absent: Vec::new(), scopes: Vec::new() };
         graph.open(playbook, String::new(), inputs, true)?;
@@ -88,10 +83,17 @@ impl Graph {
         Ok(graph)
     }
 
-    fn open(&mut self, playbook: Playbook, prefix: String, inputs: BTreeMap<String, Binding>, present: bool) -> Result<usize> {
+    fn open(
+        &mut self,
+        playbook: Playbook,
+        prefix: String,
+        inputs: BTreeMap<String, Binding>,
+        present: bool,
+    ) -> Result<usize> {
         let playbook = Arc::new(playbook);
         let index = self.scopes.len();
-        let scope = Scope { playbook: playbook.clone(), prefix, inputs, members: BTreeMap::new(), outputs: BTreeMap::new() };
+        let scope =
+            Scope { playbook: playbook.clone(), prefix, inputs, members: BTreeMap::new(), outputs: BTreeMap::new() };
         self.scopes.push(scope);
         let text_schema = serde_json::json!({ "type": "string" });
         let own = |path: &str| playbook.own_template(path);
@@ -118,12 +120,25 @@ impl Graph {
         Ok(index)
     }
 
-    fn vertex(&mut self, scope: usize, declaration: &Declaration, checker: &Checker<'_>, present: bool) -> Result<Member> {
+    fn vertex(
+        &mut self,
+        scope: usize,
+        declaration: &Declaration,
+        checker: &Checker<'_>,
+        present: bool,
+    ) -> Result<Member> {
         let kind = resource::kind(&declaration.kind.text).expect("a playbook is read with known kinds only");
         let title = format!("{} `{}`", kind.name, declaration.name.text);
         let form = checker.fields(&declaration.fields, declaration.span, kind.schema(), &title)?;
         let id = format!("{}{}", self.scopes[scope].prefix, declaration.name.text);
-        let vertex = Vertex { kind, form, needs: BTreeSet::new(), scope, after: declaration.after.clone(), span: declaration.name.span };
+        let vertex = Vertex {
+            kind,
+            form,
+            needs: BTreeSet::new(),
+            scope,
+            after: declaration.after.clone(),
+            span: declaration.name.span,
+        };
         if present {
             self.nodes.insert(id.clone(), vertex);
         } else {
@@ -132,13 +147,22 @@ impl Graph {
         Ok(Member::Resource { id, kind, present })
     }
 
-    fn include(&mut self, scope: usize, declaration: &Declaration, checker: &Checker<'_>, present: bool) -> Result<usize> {
+    fn include(
+        &mut self,
+        scope: usize,
+        declaration: &Declaration,
+        checker: &Checker<'_>,
+        present: bool,
+    ) -> Result<usize> {
         let place = |span: Span| checker.source.place(span);
         let depth = self.scopes[scope].prefix.matches('/').count();
         if depth > 8 {
             return Err(Error::new("playbooks include each other in a circle").at(place(declaration.name.span)));
         }
-        let child = self.scopes[scope].playbook.included(&declaration.name.text).map_err(|error| error.at(place(declaration.name.span)))?;
+        let child = self.scopes[scope]
+            .playbook
+            .included(&declaration.name.text)
+            .map_err(|error| error.at(place(declaration.name.span)))?;
         let mut inputs = BTreeMap::new();
         for (key, node) in &declaration.fields {
             match (key.text.as_str(), &node.value) {
@@ -146,7 +170,9 @@ impl Graph {
                 ("inputs", Content::Map(entries)) => Self::bind(scope, &child, entries, checker, &mut inputs)?,
                 (field @ ("as" | "inputs"), _) => {
                     let wanted = if field == "as" { "a text" } else { "a mapping" };
-                    return Err(Error::new(format!("`{field}` wants {wanted}, not {}", node.describe())).at(place(node.span)));
+                    return Err(
+                        Error::new(format!("`{field}` wants {wanted}, not {}", node.describe())).at(place(node.span))
+                    );
                 }
                 (other, _) => {
                     return Err(Error::new(format!("unknown field `{other}` of an included playbook"))
@@ -210,10 +236,13 @@ impl Graph {
             return Err(Error::new("`when` wants an expression").at(source.place(node.span)));
         };
         if is_expression(text) {
-            return Err(Error::new("`when` is an expression already").at(source.place(node.span)).hint("write it without braces"));
+            return Err(Error::new("`when` is an expression already")
+                .at(source.place(node.span))
+                .hint("write it without braces"));
         }
-        let expression = Expression::bare(text)
-            .map_err(|fault| Error::new(format!("not a valid expression: {}", fault.message)).at(source.place(node.span)))?;
+        let expression = Expression::bare(text).map_err(|fault| {
+            Error::new(format!("not a valid expression: {}", fault.message)).at(source.place(node.span))
+        })?;
         let slot = Slot::bare(expression, node.span);
         for name in slot.expression.names() {
             let root = name.split('.').next().unwrap_or(name);
@@ -279,91 +308,6 @@ impl Graph {
         }
     }
 
-    fn uses_of_form(&self, scope: usize, form: &Form) -> Result<Uses> {
-        let mut slots = Vec::new();
-        form.slots(&mut slots);
-        let mut all = Uses::default();
-        for slot in slots {
-            let uses = self.uses(scope, slot)?;
-            all.needs.extend(uses.needs);
-            all.secret |= uses.secret;
-        }
-        Ok(all)
-    }
-
-    /// What an expression draws on, each name checked; a secret must have its place.
-    fn uses(&self, scope: usize, slot: &Slot) -> Result<Uses> {
-        let mut all = Uses::default();
-        for name in slot.expression.names() {
-            let uses = self.uses_of_name(scope, slot, name)?;
-            if uses.secret && !slot.secret {
-                let source = &self.scopes[scope].playbook.source;
-                return Err(Error::new(format!("`{name}` is a secret, and it would show here"))
-                    .at(slot.place(source, name))
-                    .hint("a secret fits a file's `content`, `secret_env` and other fields that are kept from view; `provision secrets` prints it"));
-            }
-            all.needs.extend(uses.needs);
-            all.secret |= uses.secret;
-        }
-        Ok(all)
-    }
-
-    fn uses_of_name(&self, scope: usize, slot: &Slot, name: &str) -> Result<Uses> {
-        let here = &self.scopes[scope];
-        let (root, attribute) = name.split_once('.').map_or((name, None), |(root, rest)| (root, rest.split('.').next()));
-        if let Some(binding) = here.inputs.get(root) {
-            let typed_secret = here.playbook.inputs.iter().any(|input| variable(&input.name) == root && input.kind == InputType::Secret);
-            let inner = match binding {
-                Binding::Value(_) => Uses::default(),
-                Binding::Form(form, parent) => self.uses_of_form(*parent, form)?,
-            };
-            if attribute.is_some() {
-                return Err(Error::new(format!("`{root}` is an input and has no outputs"))
-                    .at(slot.place(&here.playbook.source, name))
-                    .hint(format!("write `{root}` alone")));
-            }
-            return Ok(Uses { needs: inner.needs, secret: typed_secret || inner.secret });
-        }
-        match here.members.get(root) {
-            Some(Member::Resource { id, kind, .. }) => {
-                let output = attribute.or(kind.bare);
-                let known: Vec<&str> = kind.outputs.iter().map(|output| output.name).collect();
-                let found = output.and_then(|wanted| kind.outputs.iter().find(|output| output.name == wanted));
-                let found = found.ok_or_else(|| match attribute {
-                    Some(attribute) => Error::new(format!("{} `{root}` has no output `{attribute}`", kind.name))
-                        .at(slot.place(&here.playbook.source, name))
-                        .hint(did_you_mean(attribute, &known)),
-                    None => Error::new(format!("`{root}` stands for a {} and is no text by itself", kind.name))
-                        .at(slot.place(&here.playbook.source, name))
-                        .hint(dotted(root, &known)),
-                })?;
-                Ok(Uses { needs: BTreeSet::from([id.clone()]), secret: found.secret })
-            }
-            Some(Member::Include(inner)) => self.uses_of_include(scope, slot, name, *inner, attribute),
-            None => {
-                let mut known = self.inputs(scope);
-                known.extend(here.members.keys().map(String::as_str));
-                Err(Error::new(format!("unknown name `{root}`")).at(slot.place(&here.playbook.source, root)).hint(did_you_mean(root, &known)))
-            }
-        }
-    }
-
-    fn uses_of_include(&self, scope: usize, slot: &Slot, name: &str, inner: usize, attribute: Option<&str>) -> Result<Uses> {
-        let outputs = &self.scopes[inner].outputs;
-        if let Some(form) = attribute.and_then(|attribute| outputs.get(attribute)) {
-            return self.uses_of_form(inner, form);
-        }
-        let known: Vec<&str> = outputs.keys().map(String::as_str).collect();
-        let root = name.split('.').next().unwrap_or(name);
-        let (what, hint) = match attribute {
-            Some(attribute) => {
-                (format!("the included playbook `{root}` has no output `{attribute}`"), did_you_mean(attribute, &known))
-            }
-            None => (format!("`{root}` stands for an included playbook and is no text by itself"), dotted(root, &known)),
-        };
-        Err(Error::new(what).at(slot.place(&self.scopes[scope].playbook.source, name)).hint(hint))
-    }
-
     /// Every id after all that it needs.
     fn sorted(&self) -> Result<Vec<Id>> {
         let mut order = Vec::new();
@@ -393,82 +337,6 @@ impl Graph {
         order.push(id.clone());
         Ok(())
     }
-
-    /// The fields of a resource with every expression evaluated; `known` holds the outputs of what it needs.
-    pub fn fields(&self, id: &Id, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
-        let vertex = &self.nodes[id];
-        self.fill(vertex.scope, &vertex.form, known)
-    }
-
-    /// Turns an error at a path of a resource's fields into one with its place.
-    pub fn locate(&self, id: &Id, path: &serde_path_to_error::Path, error: Error) -> Error {
-        let vertex = &self.nodes[id];
-        error.at(self.scopes[vertex.scope].playbook.source.place(vertex.form.locate(path)))
-    }
-
-    /// The outputs of the playbook, in the order of their names.
-    pub fn outputs(&self, known: &BTreeMap<Id, Outputs>) -> Result<BTreeMap<String, String>> {
-        let Some(root) = self.scopes.first() else { return Ok(BTreeMap::new()) };
-        let mut outputs = BTreeMap::new();
-        for (key, _) in &root.playbook.outputs {
-            let Some(form) = root.outputs.get(&variable(&key.text)) else { continue };
-            let value = self.fill(0, form, known)?;
-            outputs.insert(key.text.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-        }
-        Ok(outputs)
-    }
-
-    fn fill(&self, scope: usize, form: &Form, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
-        let source = &self.scopes[scope].playbook.source;
-        form.fill(&mut |slot| slot.evaluate(source, self.context(scope, slot, known)?))
-    }
-
-    /// The values of the names that an expression uses.
-    fn context(&self, scope: usize, slot: &Slot, known: &BTreeMap<Id, Outputs>) -> Result<Value> {
-        let here = &self.scopes[scope];
-        let mut values = BTreeMap::new();
-        for name in slot.expression.names() {
-            let root = name.split('.').next().unwrap_or(name);
-            let value = match (here.inputs.get(root), here.members.get(root)) {
-                (Some(Binding::Value(value)), _) => Some(Value::from(Serde(value))),
-                (Some(Binding::Form(form, parent)), _) => Some(Value::from(Serde(&self.fill(*parent, form, known)?))),
-                (None, Some(Member::Resource { id, kind, present: true })) => known.get(id).map(|outputs| outputs.value(kind.bare)),
-                (None, Some(Member::Include(inner))) => Some(self.include_value(*inner, name, known)?),
-                _ => None,
-            };
-            if let Some(value) = value {
-                let merged = values.remove(root).map_or(value.clone(), |earlier| merge(&earlier, &value));
-                values.insert(root.to_owned(), merged);
-            }
-        }
-        Ok(Value::from(values))
-    }
-
-    fn include_value(&self, inner: usize, name: &str, known: &BTreeMap<Id, Outputs>) -> Result<Value> {
-        let attribute = name.split('.').nth(1).unwrap_or_default();
-        let Some(form) = self.scopes[inner].outputs.get(attribute) else { return Ok(Value::UNDEFINED) };
-        let value = Value::from(Serde(&self.fill(inner, form, known)?));
-        Ok(Value::from(BTreeMap::from([(attribute.to_owned(), value)])))
-    }
-}
-
-/// Two sets of attributes of the same name as one.
-fn merge(earlier: &Value, later: &Value) -> Value {
-    let mut all: BTreeMap<String, Value> = BTreeMap::new();
-    for value in [earlier, later] {
-        let Ok(keys) = value.try_iter() else { return later.clone() };
-        for key in keys {
-            let inner = value.get_item(&key).unwrap_or(Value::UNDEFINED);
-            all.insert(key.to_string(), inner);
-        }
-    }
-    Value::from(all)
-}
-
-/// A hint to name an output.
-fn dotted(root: &str, outputs: &[&str]) -> String {
-    let names: Vec<String> = outputs.iter().map(|output| format!("`{root}.{output}`")).collect();
-    if names.is_empty() { "it has no outputs".to_owned() } else { format!("name one of its outputs: {}", names.join(", ")) }
 }
 
 /// How a name with hyphens is written in an expression.

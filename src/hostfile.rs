@@ -53,8 +53,11 @@ impl HostFile {
     pub fn check(path: &Path, file: Option<&Self>) -> Result<()> {
         let ours = file.and_then(|file| file.record.as_ref()).is_some_and(|record| record.path == path);
         if file.is_some_and(|file| file.found.is_some()) && !ours {
-            return Err(Error::new(format!("`{}` is there already and was not written by this deployment", path.display()))
-                .hint("move it away, or choose another path; nothing was changed"));
+            return Err(Error::new(format!(
+                "`{}` is there already and was not written by this deployment",
+                path.display()
+            ))
+            .hint("move it away, or choose another path; nothing was changed"));
         }
         files::check_writable(path)
     }
@@ -64,7 +67,13 @@ impl HostFile {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let earlier = record(key, at)?;
         let folders = files::missing_folders(folder);
-        at.will(&Undo { key: key.to_owned(), record: earlier.clone(), path: path.to_path_buf(), before: kept(path)?, folders: folders.clone() })?;
+        at.will(&Undo {
+            key: key.to_owned(),
+            record: earlier.clone(),
+            path: path.to_path_buf(),
+            before: kept(path)?,
+            folders: folders.clone(),
+        })?;
         files::make_folder(folder, 0o755)?;
         files::write(path, content, mode)?;
         let moved = earlier.as_ref().filter(|earlier| earlier.path != path).cloned();
@@ -72,10 +81,17 @@ impl HostFile {
         known.extend(folders);
         let written = Record { path: path.to_path_buf(), folders: known };
         if let Some(moved) = moved {
-            at.will(&Undo { key: key.to_owned(), record: Some(moved.clone()), path: moved.path.clone(), before: kept(&moved.path)?, folders: Vec::new() })?;
+            at.will(&Undo {
+                key: key.to_owned(),
+                record: Some(moved.clone()),
+                path: moved.path.clone(),
+                before: kept(&moved.path)?,
+                folders: Vec::new(),
+            })?;
             erase(&moved)?;
         }
-        let text = serde_json::to_string(&written).map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
+        let text =
+            serde_json::to_string(&written).map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
         at.store().put(key, &text)
     }
 
@@ -83,7 +99,13 @@ impl HostFile {
     pub fn retire(owned: &Owned, at: &At) -> Result<()> {
         let Some(earlier) = record(&owned.handle, at)? else { return Ok(()) };
         let before = kept(&earlier.path)?;
-        at.will(&Undo { key: owned.handle.clone(), record: Some(earlier.clone()), path: earlier.path.clone(), before, folders: Vec::new() })?;
+        at.will(&Undo {
+            key: owned.handle.clone(),
+            record: Some(earlier.clone()),
+            path: earlier.path,
+            before,
+            folders: Vec::new(),
+        })?;
         Self::remove(owned, at)
     }
 
@@ -142,7 +164,8 @@ impl Undo {
         self.folders.iter().rev().for_each(|folder| files::remove_empty_folder(folder));
         match &self.record {
             Some(record) => {
-                let text = serde_json::to_string(record).map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
+                let text = serde_json::to_string(record)
+                    .map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
                 at.store().put(&self.key, &text)
             }
             None => at.store().delete(&self.key),

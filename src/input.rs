@@ -39,9 +39,8 @@ impl InputType {
     pub const NAMES: [&str; 9] = ["string", "port", "domain", "bool", "choice", "path", "size", "list", "secret"];
 
     pub fn parse(text: &str) -> Result<Self> {
-        serde_json::from_value(Json::from(text)).map_err(|_| {
-            Error::new(format!("unknown input type `{text}`")).hint(did_you_mean(text, &Self::NAMES))
-        })
+        serde_json::from_value(Json::from(text))
+            .map_err(|_| Error::new(format!("unknown input type `{text}`")).hint(did_you_mean(text, &Self::NAMES)))
     }
 }
 
@@ -62,8 +61,8 @@ impl Input {
     ///
     /// # Errors
     /// A text that is not of the input's type; the error names the flag and says what it takes.
-    pub fn flag<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Result<Json> {
-        let values: Result<Vec<Json>> = texts.map(|text| self.parse(text)).collect();
+    pub fn flag(&self, texts: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Json> {
+        let values: Result<Vec<Json>> = texts.into_iter().map(|text| self.parse(text.as_ref())).collect();
         let mut values = values.map_err(|error| error.within(format!("`--{}`", self.name)).into_usage())?;
         if self.kind == InputType::List { Ok(Json::from(values)) } else { Ok(values.pop().unwrap_or_default()) }
     }
@@ -81,15 +80,18 @@ impl Input {
             InputType::String => Ok(Json::from(text)),
             InputType::Port => port(text),
             InputType::Domain => Name::parse(text).map(|name| Json::from(name.to_string())),
-            InputType::Bool => text.parse::<bool>().map(Json::from).map_err(|_| {
-                Error::new(format!("`{text}` is neither `true` nor `false`"))
-            }),
+            InputType::Bool => text
+                .parse::<bool>()
+                .map(Json::from)
+                .map_err(|_| Error::new(format!("`{text}` is neither `true` nor `false`"))),
             InputType::Choice if self.choices.iter().any(|choice| choice == text) => Ok(Json::from(text)),
             InputType::Choice => {
                 let choices: Vec<&str> = self.choices.iter().map(String::as_str).collect();
                 Err(Error::new(format!("there is no choice `{text}`")).hint(did_you_mean(text, &choices)))
             }
-            InputType::Path if text.is_empty() => Err(Error::new("an empty path").hint("`.` is the folder where the command is typed")),
+            InputType::Path if text.is_empty() => {
+                Err(Error::new("an empty path").hint("`.` is the folder where the command is typed"))
+            }
             InputType::Path => files::absolute(text).map(Json::from),
             InputType::Size => size(text).map(Json::from),
             InputType::Secret => files::secret_argument(text).map(Json::from),

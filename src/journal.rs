@@ -28,7 +28,10 @@ impl Journal {
     }
 
     /// Writes a step down before it is taken.
-    #[expect(clippy::unnecessary_wraps, reason = "a journal on disk can fail to write, and then the step must not be taken")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "a journal on disk can fail to write, and then the step must not be taken"
+    )]
     pub fn record(&self, id: &str, kind: &str, undo: Json) -> Result<()> {
         self.entries().push(Entry { id: id.to_owned(), kind: kind.to_owned(), undo });
         Ok(())

@@ -13,12 +13,13 @@
 //! | `playbook`, `yaml`, `input`, `template`, `form` | a playbook as written, checked, every part with its place |
 //! | `graph` | the resources and which needs which |
 //! | `resource/` | one file a kind: what should be, what is, how they differ, how to get there and back |
-//! | `plan`, `change`, `apply`, `journal`, `run` | compare all, carry out all, or take it back |
+//! | `plan`, `change`, `apply`, `journal`, `run`, `at` | compare all, carry out all, or take it back |
 //! | [`event`], `report/` | what happens, and who tells it |
-//! | `deployment`, `hostfile`, `secret`, `content`, `format`, `x509` | what is kept of a deployment, and what it is made of |
+//! | `deployment`, `kept`, `hostfile`, `secret`, `content`, `format`, `x509` | what is kept of a deployment, and what it is made of |
 //! | `world/` | the only place with I/O |
 
 mod apply;
+mod at;
 mod change;
 pub mod cli;
 mod command;
@@ -32,6 +33,7 @@ mod graph;
 mod hostfile;
 mod input;
 mod journal;
+mod kept;
 mod plan;
 mod playbook;
 pub mod report;

@@ -1,4 +1,9 @@
 //! Reads the command line, runs it, and ends with its exit code.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::exit,
+    reason = "only here may the process end, and only here and in apply may a task be spawned"
+)]
 
 use std::process::ExitCode;
 
@@ -21,7 +26,8 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.is_usage() { 2 } else { 1 });
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can always be made");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can always be made");
     ExitCode::from(runtime.block_on(run(invocation)))
 }
 
@@ -43,7 +49,13 @@ async fn run(invocation: cli::Invocation) -> u8 {
         Ok(code) => code,
         Err(error) => {
             report::error(&error, style);
-            if stopped { INTERRUPTED } else if error.is_usage() { 2 } else { 1 }
+            if stopped {
+                INTERRUPTED
+            } else if error.is_usage() {
+                2
+            } else {
+                1
+            }
         }
     }
 }
@@ -51,7 +63,8 @@ async fn run(invocation: cli::Invocation) -> u8 {
 /// Waits for SIGINT or SIGTERM and asks the run to stop. The second one ends the process at once.
 async fn stop_on_signals(stopper: &Stopper) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }

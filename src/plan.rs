@@ -103,13 +103,20 @@ impl Plan {
                 Ok(())
             }
         };
-        let (visited, deletions) = futures_util::future::join(visit(graph, examine), Self::deletions(graph, run, kinds)).await;
+        let (visited, deletions) =
+            futures_util::future::join(visit(graph, examine), Self::deletions(graph, run, kinds)).await;
         visited?;
         let (changes, touched) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Self { changes, deletions: deletions?, touched, known: known.into_inner() })
     }
 
-    async fn examine(graph: &Graph, run: &Arc<Run>, id: &Id, known: &Known, state: &Mutex<(BTreeMap<Id, Change>, BTreeSet<Id>)>) -> Result<Change> {
+    async fn examine(
+        graph: &Graph,
+        run: &Arc<Run>,
+        id: &Id,
+        known: &Known,
+        state: &Mutex<(BTreeMap<Id, Change>, BTreeSet<Id>)>,
+    ) -> Result<Change> {
         let vertex = &graph.nodes[id];
         let spec = decode(graph, id, known)?;
         let touched = {
@@ -127,11 +134,17 @@ impl Plan {
     }
 
     /// What exists of this deployment and has no resource any more.
-    async fn deletions(graph: &Graph, run: &Arc<Run>, kinds: &BTreeSet<String>) -> Result<Vec<(&'static Entry, Owned)>> {
+    async fn deletions(
+        graph: &Graph,
+        run: &Arc<Run>,
+        kinds: &BTreeSet<String>,
+    ) -> Result<Vec<(&'static Entry, Owned)>> {
         let mut used: BTreeSet<&str> = kinds.iter().map(String::as_str).collect();
         used.extend(graph.nodes.values().map(|vertex| vertex.kind.name));
         let owned = owned(run, &used).await?;
-        let gone = owned.into_iter().filter(|(kind, owned)| graph.nodes.get(&owned.id).is_none_or(|vertex| vertex.kind.name != kind.name));
+        let gone = owned
+            .into_iter()
+            .filter(|(kind, owned)| graph.nodes.get(&owned.id).is_none_or(|vertex| vertex.kind.name != kind.name));
         Ok(gone.collect())
     }
 
@@ -145,7 +158,11 @@ impl Plan {
             let path = change.fields.iter().find(|field| field.name == "path").map(|field| field.old.clone());
             path.unwrap_or_else(|| id.clone())
         });
-        let deleted = self.deletions.iter().filter(|(_, owned)| owned.data).map(|(kind, owned)| format!("{} {}", kind.name, owned.label));
+        let deleted = self
+            .deletions
+            .iter()
+            .filter(|(_, owned)| owned.data)
+            .map(|(kind, owned)| format!("{} {}", kind.name, owned.label));
         replaced.chain(deleted).collect()
     }
 

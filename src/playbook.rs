@@ -53,7 +53,9 @@ pub(crate) fn builtin_names() -> Vec<&'static str> {
 
 /// Whether a playbook is named by its file.
 pub(crate) fn is_file_name(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|ending| ["yml", "yaml"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
+    Path::new(name)
+        .extension()
+        .is_some_and(|ending| ["yml", "yaml"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
 fn builtin(name: &str) -> Option<&'static str> {
@@ -64,19 +66,21 @@ impl Playbook {
     /// Loads the built-in playbook of that name.
     pub fn builtin(name: &str) -> Option<Result<Self>> {
         let text = builtin(name)?;
-        Some(Self::parse(name, Source::new(format!("playbooks/{name}.yml"), text), None))
+        Some(Self::parse(name, &Source::new(format!("playbooks/{name}.yml"), text), None))
     }
 
     /// Loads a playbook file of the user.
     pub fn file(path: &str) -> Result<Self> {
         let missing = !files::exists(Path::new(path));
-        let text = files::read_text(Path::new(path))
-            .map_err(|error| if missing { error.hint("`provision list` shows the built-in playbooks") } else { error })?;
+        let text = files::read_text(Path::new(path)).map_err(|error| {
+            if missing { error.hint("`provision list` shows the built-in playbooks") } else { error }
+        })?;
         let absolute = PathBuf::from(files::absolute(path)?);
         let stem = absolute.file_stem().and_then(|stem| stem.to_str()).unwrap_or("playbook");
-        let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let name: String =
+            stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let folder = absolute.parent().map(Path::to_path_buf);
-        Self::parse(name.trim_matches('-'), Source::new(path, text), folder)
+        Self::parse(name.trim_matches('-'), &Source::new(path, text), folder)
     }
 
     /// Loads the playbook that this one includes under that name.
@@ -98,9 +102,9 @@ impl Playbook {
         files::read_text(&self.folder.as_ref()?.join(path)).ok()
     }
 
-    pub fn parse(name: &str, source: Arc<Source>, folder: Option<PathBuf>) -> Result<Self> {
-        let node = Node::parse(&source)?;
-        let reader = Reader { source: &source };
+    pub fn parse(name: &str, source: &Arc<Source>, folder: Option<PathBuf>) -> Result<Self> {
+        let node = Node::parse(source)?;
+        let reader = Reader { source };
         let mut playbook = Self {
             name: name.to_owned(),
             source: source.clone(),
@@ -183,14 +187,18 @@ impl Reader<'_> {
         let rest = key.text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         let hyphens = key.text.ends_with('-') || key.text.contains("--");
         if is_word(&key.text) {
-            return Err(self.wrong(key.span, format!("`{}` cannot be a name: it is a word of expressions", key.text))
+            return Err(self
+                .wrong(key.span, format!("`{}` cannot be a name: it is a word of expressions", key.text))
                 .hint(format!("give the {of} another name, such as `my-{}`", key.text)));
         }
         if first && rest && !hyphens {
             return Ok(());
         }
-        let what = if key.text.is_empty() { format!("the {of} has no name") } else { format!("`{}` is no name", key.text) };
-        Err(self.wrong(key.span, what).hint("a name is lower-case words and digits with hyphens between them, a letter first"))
+        let what =
+            if key.text.is_empty() { format!("the {of} has no name") } else { format!("`{}` is no name", key.text) };
+        Err(self
+            .wrong(key.span, what)
+            .hint("a name is lower-case words and digits with hyphens between them, a letter first"))
     }
 
     fn inputs(&self, node: Node) -> Result<Vec<Input>> {
@@ -198,7 +206,8 @@ impl Reader<'_> {
         for (key, node) in self.map(node, "`inputs`")? {
             self.name(&key, "input")?;
             if RESERVED.contains(&key.text.as_str()) {
-                return Err(self.wrong(key.span, format!("an input cannot be called `{}`", key.text))
+                return Err(self
+                    .wrong(key.span, format!("an input cannot be called `{}`", key.text))
                     .hint("every playbook has a flag of that name already"));
             }
             inputs.push(self.input(key, node)?);
@@ -211,22 +220,30 @@ impl Reader<'_> {
         let mut fields: BTreeMap<String, (Key, Node)> =
             self.map(node, &title)?.into_iter().map(|(key, node)| (key.text.clone(), (key, node))).collect();
         let places: BTreeMap<String, Span> = fields.iter().map(|(field, (key, _))| (field.clone(), key.span)).collect();
-        let mut text = |field: &str| fields.remove(field).map(|(_, node)| Ok::<_, Error>((self.text(&node, field)?, node.span))).transpose();
+        let mut text = |field: &str| {
+            fields.remove(field).map(|(_, node)| Ok::<_, Error>((self.text(&node, field)?, node.span))).transpose()
+        };
         let typed = |given: Option<(String, Span)>| {
-            given.map(|(text, span)| InputType::parse(&text).map_err(|error| error.at(self.source.place(span)))).transpose()
+            given
+                .map(|(text, span)| InputType::parse(&text).map_err(|error| error.at(self.source.place(span))))
+                .transpose()
         };
         let about = text("about")?.map(|(about, _)| about).unwrap_or_default();
         let kind = typed(text("type")?)?.ok_or_else(|| {
-            self.wrong(key.span, format!("{title} needs a `type`")).hint(format!("one of: {}", InputType::NAMES.join(", ")))
+            self.wrong(key.span, format!("{title} needs a `type`"))
+                .hint(format!("one of: {}", InputType::NAMES.join(", ")))
         })?;
         let of = typed(text("of")?)?.unwrap_or(InputType::String);
         let choices = match fields.remove("choices") {
-            Some((_, node)) => self.list(node, "`choices`")?.iter().map(|item| self.text(item, "a choice")).collect::<Result<_>>()?,
+            Some((_, node)) => {
+                self.list(node, "`choices`")?.iter().map(|item| self.text(item, "a choice")).collect::<Result<_>>()?
+            }
             None => Vec::new(),
         };
         let default = fields.remove("default").map(|(_, node)| node);
         if let Some((unknown, _)) = fields.into_values().next() {
-            return Err(self.wrong(unknown.span, format!("unknown field `{}` of {title}", unknown.text))
+            return Err(self
+                .wrong(unknown.span, format!("unknown field `{}` of {title}", unknown.text))
                 .hint(did_you_mean(&unknown.text, &["type", "default", "about", "choices", "of"])));
         }
         let mut input = Input { name: key.text, kind, default: None, about, choices, of };
@@ -249,7 +266,9 @@ impl Reader<'_> {
             return Err(self.wrong(span, "`choices` belong to an input of the type `choice`"));
         }
         if wants_choices && input.choices.is_empty() {
-            return Err(self.wrong(name, format!("input `{}` needs `choices`", input.name)).hint("add them as in `choices: [local, s3]`"));
+            return Err(self
+                .wrong(name, format!("input `{}` needs `choices`", input.name))
+                .hint("add them as in `choices: [local, s3]`"));
         }
         Ok(())
     }
@@ -263,6 +282,9 @@ impl Reader<'_> {
         }
         match self.text(&node, &name)?.as_str() {
             "" => Ok(Json::from("")),
+            _ if input.kind == InputType::Secret => Err(self
+                .wrong(node.span, format!("{name} would show in the playbook"))
+                .hint("leave the default empty: a `secret` resource makes one where none is given")),
             _ => self.value(input, &node, &name),
         }
     }
@@ -270,8 +292,10 @@ impl Reader<'_> {
     fn value(&self, input: &Input, node: &Node, name: &str) -> Result<Json> {
         let text = self.text(node, name)?;
         if is_expression(&text) {
-            return Err(self.wrong(node.span, format!("{name} cannot be an expression"))
-                .hint(format!("leave it empty, and write `{{{{ {} or … }}}}` where the input is used", input.name.replace('-', "_"))));
+            return Err(self.wrong(node.span, format!("{name} cannot be an expression")).hint(format!(
+                "leave it empty, and write `{{{{ {} or … }}}}` where the input is used",
+                input.name.replace('-', "_")
+            )));
         }
         input.parse(&text).map_err(|error| error.within(name).at(self.source.place(node.span)))
     }
@@ -284,7 +308,8 @@ impl Reader<'_> {
             let name = declaration.alias().text.replace('-', "_");
             if let Some(line) = seen.insert(name, declaration.span.line) {
                 let name = declaration.alias();
-                return Err(self.wrong(name.span, format!("a resource `{}` stands on line {line} already", name.text))
+                return Err(self
+                    .wrong(name.span, format!("a resource `{}` stands on line {line} already", name.text))
                     .hint("every resource of a playbook has a name of its own, whatever its kind"));
             }
         }

@@ -69,4 +69,3 @@ pub(crate) fn ask(question: &str) -> Option<bool> {
     std::io::stdin().read_line(&mut answer).ok()?;
     Some(answer.trim() == "yes")
 }
-

@@ -1,25 +1,22 @@
 //! The kinds of resources. A new kind is one file in `resource/` that implements [`Kind`], and one line in the table below.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use minijinja::Value;
 use minijinja::value::Serde;
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::change::{Action, Change, Field, unknown};
-use crate::deployment::Store;
+pub(crate) use crate::at::At;
+use crate::change::{Action, Change, unknown};
 use crate::error::{Error, Result};
-use crate::event::{Event, Events};
-use crate::journal::Journal;
-use crate::run::Run;
-use crate::world::engine::{DEPLOYMENT, Engine, ID, RESOURCE};
+pub(crate) use crate::kept::Kept;
 
 macro_rules! kinds {
     ($($module:ident => $kind:ident),* $(,)?) => {
@@ -120,7 +117,12 @@ pub(crate) trait Kind: 'static + Send + Sync {
     fn actual(spec: &Self::Spec, at: &At) -> impl Future<Output = Result<Option<Self::Actual>>> + Send;
 
     /// Finds what stands in the way of a change, such as a name or a port that somebody else holds. Reads only.
-    fn check(_spec: &Self::Spec, _actual: Option<&Self::Actual>, _change: &Change, _at: &At) -> impl Future<Output = Result<()>> + Send {
+    fn check(
+        _spec: &Self::Spec,
+        _actual: Option<&Self::Actual>,
+        _change: &Change,
+        _at: &At,
+    ) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }
 
@@ -131,7 +133,12 @@ pub(crate) trait Kind: 'static + Send + Sync {
     fn outputs(spec: &Self::Spec, actual: Option<&Self::Actual>, at: &At) -> Outputs;
 
     /// Carries out a change. Before each step that alters the world it calls [`At::will`] with the way back.
-    fn apply(spec: &Self::Spec, actual: Option<Self::Actual>, change: &Change, at: &At) -> impl Future<Output = Result<()>> + Send;
+    fn apply(
+        spec: &Self::Spec,
+        actual: Option<Self::Actual>,
+        change: &Change,
+        at: &At,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Takes a step back. It may have been taken wholly, partly or not at all.
     fn undo(undo: Self::Undo, at: &At) -> impl Future<Output = Result<()>> + Send;
@@ -149,51 +156,6 @@ pub(crate) trait Kind: 'static + Send + Sync {
     /// Removes one thing that [`Kind::owned`] told of.
     fn remove(_owned: &Owned, _at: &At) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
-    }
-}
-
-/// Where a resource stands: its name, and the run that it is part of.
-#[derive(Clone)]
-pub(crate) struct At {
-    pub id: String,
-    pub kind: &'static str,
-    pub run: Arc<Run>,
-}
-
-impl At {
-    pub fn store(&self) -> &Store {
-        &self.run.store
-    }
-
-    pub fn events(&self) -> &Events {
-        &self.run.events
-    }
-
-    pub async fn engine(&self) -> Result<&Engine> {
-        self.run.engine().await
-    }
-
-    /// The name that a thing of this resource has in the world unless the playbook gives one.
-    pub fn default_name(&self) -> String {
-        format!("{}-{}", self.run.store.name(), self.id.replace('/', "-"))
-    }
-
-    /// Writes down how the next step can be taken back.
-    ///
-    /// # Errors
-    /// The run was told to stop: the step must not be taken.
-    pub fn will<U: Serialize>(&self, undo: &U) -> Result<()> {
-        self.run.check_cancelled()?;
-        let undo = serde_json::to_value(undo).map_err(|error| Error::new(format!("cannot write down an undo: {error}")))?;
-        self.journal().record(&self.id, self.kind, undo)
-    }
-
-    fn journal(&self) -> &Journal {
-        &self.run.journal
-    }
-
-    pub fn progress(&self, text: impl Into<String>, done: u64, total: u64) {
-        self.events().send(Event::Progress { resource: self.id.clone(), text: text.into(), done, total });
     }
 }
 
@@ -279,7 +241,8 @@ fn spec_of<K: Kind>(spec: &Thing) -> &K::Spec {
 }
 
 fn step<U: DeserializeOwned>(undo: Json) -> Result<U> {
-    serde_json::from_value(undo).map_err(|error| Error::new(format!("the journal holds a step that cannot be read: {error}")))
+    serde_json::from_value(undo)
+        .map_err(|error| Error::new(format!("the journal holds a step that cannot be read: {error}")))
 }
 
 async fn examine<K: Kind>(spec: &K::Spec, at: &At) -> Result<Examined> {
@@ -292,7 +255,8 @@ async fn examine<K: Kind>(spec: &K::Spec, at: &At) -> Result<Examined> {
 }
 
 async fn apply<K: Kind>(spec: &K::Spec, examined: Examined, at: &At) -> Result<Outputs> {
-    let actual = examined.actual.map(|actual| *actual.downcast::<K::Actual>().expect("the same line of the table examined it"));
+    let actual =
+        examined.actual.map(|actual| *actual.downcast::<K::Actual>().expect("the same line of the table examined it"));
     K::apply(spec, actual, &examined.change, at).await?;
     let actual = if K::FOLLOWS { None } else { K::actual(spec, at).await? };
     Ok(K::outputs(spec, actual.as_ref(), at))
@@ -304,76 +268,4 @@ pub(crate) fn kind(name: &str) -> Option<&'static Entry> {
 
 pub(crate) fn names() -> Vec<&'static str> {
     KINDS.iter().map(|kind| kind.name).collect()
-}
-
-/// The way back of a kind that keeps what it makes in the deployment's folder: the bytes that stood there before.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    pub key: String,
-    pub before: Option<String>,
-}
-
-impl At {
-    /// Keeps a text in the deployment's folder, with a way back.
-    pub fn keep(&self, key: &str, text: &str) -> Result<()> {
-        self.will(&Kept { key: key.to_owned(), before: self.store().get(key).unwrap_or_default() })?;
-        self.store().put(key, text)
-    }
-
-    /// The key of this resource's own texts: `secret/password`, `certificate/tls.server`.
-    pub fn key(&self) -> String {
-        format!("{}/{}", self.kind, self.id.replace('/', "."))
-    }
-
-    /// Everything kept by resources of this kind.
-    pub fn owned_keys(&self, data: bool) -> Result<Vec<Owned>> {
-        let names = self.store().names(self.kind)?;
-        let owned = names.into_iter().map(|name| Owned {
-            id: name.replace('.', "/"),
-            handle: format!("{}/{name}", self.kind),
-            label: name,
-            data,
-        });
-        Ok(owned.collect())
-    }
-}
-
-impl Kept {
-    pub fn restore(self, at: &At) -> Result<()> {
-        match self.before {
-            Some(text) => at.store().put(&self.key, &text),
-            None => at.store().delete(&self.key),
-        }
-    }
-}
-
-impl At {
-    /// The labels of everything that this resource makes on an engine.
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        BTreeMap::from([label(DEPLOYMENT, self.store().name()), label(ID, self.store().id()), label(RESOURCE, &self.id)])
-    }
-
-    /// How the labels of a thing differ from what they should be. Labels of others are left alone.
-    pub fn compare_labels(&self, found: &HashMap<String, String>) -> Vec<Field> {
-        let wanted = self.labels();
-        let differ = wanted.iter().filter_map(|(key, value)| {
-            Field::compare(format!("labels.{key}"), found.get(key).map(String::as_str).unwrap_or_default(), value)
-        });
-        differ.collect()
-    }
-
-    /// The error for a name that somebody else's thing has.
-    pub fn taken(&self, what: &str, name: &str, labels: Option<&HashMap<String, String>>) -> Error {
-        let owner = labels.and_then(|labels| labels.get(DEPLOYMENT));
-        let holder = owner.map_or_else(|| "it was not made by provision".to_owned(), |owner| format!("it belongs to another deployment called `{owner}`"));
-        Error::new(format!("the {what} `{name}` exists already, and {holder}"))
-            .hint(format!("give this deployment another name with `--name`, or remove that {what}: `docker {what} rm {name}`"))
-    }
-
-    /// What was found on an engine, as a thing that this deployment owns.
-    pub fn owned(&self, labels: Option<&HashMap<String, String>>, handle: Option<String>, label: Option<String>, data: bool) -> Owned {
-        let id = labels.and_then(|labels| labels.get(RESOURCE)).cloned().unwrap_or_default();
-        Owned { id, handle: handle.unwrap_or_default(), label: label.unwrap_or_default(), data }
-    }
 }

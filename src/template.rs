@@ -43,7 +43,9 @@ fn environment() -> &'static Environment<'static> {
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         // Configuration files write `true`, not Python's `True`.
         environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
-            Ok(truth) if value.kind() == ValueKind::Bool => escape_formatter(out, state, &Value::from(truth.to_string())),
+            Ok(truth) if value.kind() == ValueKind::Bool => {
+                escape_formatter(out, state, &Value::from(truth.to_string()))
+            }
             _ => escape_formatter(out, state, value),
         });
         environment

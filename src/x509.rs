@@ -5,6 +5,7 @@
 
 mod facts;
 mod name;
+mod pem;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -12,7 +13,6 @@ mod verify;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use rcgen::{
@@ -23,11 +23,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
-pub(crate) use self::facts::{Facts, read};
+pub(crate) use self::facts::{Facts, matches, read};
 pub(crate) use self::name::Name;
-pub(crate) use self::verify::{matches, verify};
+pub(crate) use self::verify::verify;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::world::host::random;
 
 /// The longest common name, in characters (RFC 5280 appendix A.1, `ub-common-name`).
 const LONGEST_COMMON_NAME: usize = 64;
@@ -35,8 +36,6 @@ const LONGEST_COMMON_NAME: usize = 64;
 const LONGEST_LEAF: u32 = 825;
 /// How far a certificate's start lies back, for clients whose clock is slow.
 const CLOCK_LEEWAY: Duration = Duration::HOUR;
-
-type OpensslResult<T> = std::result::Result<T, ErrorStack>;
 
 /// The algorithm of a leaf's key. Authorities always have a P-256 key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -47,6 +46,16 @@ pub(crate) enum Algorithm {
     P256,
     /// RSA with 3072 bits, for clients that know no elliptic curves; making a key takes about a quarter second.
     Rsa3072,
+}
+
+impl Algorithm {
+    /// As a playbook names it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::P256 => "p256",
+            Self::Rsa3072 => "rsa3072",
+        }
+    }
 }
 
 /// A certificate and its private key.
@@ -133,31 +142,29 @@ fn sign(
     days: u32,
     now: OffsetDateTime,
 ) -> Result<Pair> {
-    let facts = authority_facts(issuer, now)?;
+    let (issuer, end) = signer(issuer, now)?;
     let (not_before, not_after) = window(days, now)?;
     params.not_before = not_before;
-    params.not_after = not_after.min(facts.not_after);
+    params.not_after = not_after.min(end);
     params.serial_number = Some(serial()?);
     params.use_authority_key_identifier_extension = true;
-    let signer = KeyPair::from_pem(issuer.key.expose()).map_err(|e| {
-        failed("load the authority's key", &e).hint("turn it into PKCS#8 with `openssl pkcs8 -topk8 -nodes`")
-    })?;
-    let issuer = Issuer::from_ca_cert_pem(&issuer.certificate, signer)
-        .map_err(|e| failed("load the authority's certificate", &e))?;
     let key = generate(algorithm)?;
     let certificate = params.signed_by(&key, &issuer).map_err(|e| failed("sign the certificate", &e))?;
     Ok(Pair { certificate: certificate.pem(), key: Secret::new(key.serialize_pem()) })
 }
 
-/// The facts of a pair that can sign now, else why it cannot.
-fn authority_facts(issuer: &Pair, now: OffsetDateTime) -> Result<Facts> {
-    let facts = read(&issuer.certificate).map_err(|e| e.within("the authority"))?;
+/// An authority that can sign now, with the last second of its life; else why it cannot.
+fn signer(pair: &Pair, now: OffsetDateTime) -> Result<(Issuer<'static, KeyPair>, OffsetDateTime)> {
+    let der = pem::certificate(&pair.certificate).map_err(|e| e.within("the authority"))?;
+    let certificate = facts::parse(&der).map_err(|e| e.within("the authority"))?;
+    let facts = facts::facts(&certificate);
     if !facts.authority {
         return Err(
             Error::new("the issuer's certificate is not an authority's").hint("give an authority's certificate")
         );
     }
-    if !matches(&issuer.certificate, &issuer.key).map_err(|e| e.within("the authority"))? {
+    let key = pem::key(&pair.key).map_err(|e| e.within("the authority"))?;
+    if !facts::belongs(&certificate, &key) {
         let what = "the authority's key does not belong to its certificate";
         return Err(Error::new(what).hint("restore the certificate and the key that were made together"));
     }
@@ -166,7 +173,9 @@ fn authority_facts(issuer: &Pair, now: OffsetDateTime) -> Result<Facts> {
         let what = format!("the authority is valid from {from} to {to}, and today is {}", now.date());
         return Err(Error::new(what).hint("renew the authority, or set the clock right"));
     }
-    Ok(facts)
+    let issuer = Issuer::from_ca_cert_der(&der.as_slice().into(), key)
+        .map_err(|e| failed("load the authority's certificate", &e))?;
+    Ok((issuer, facts.not_after))
 }
 
 /// What the root and the issuing authority have in common (RFC 5280 sections 4.2.1.3 and 4.2.1.9).
@@ -204,7 +213,7 @@ fn window(days: u32, now: OffsetDateTime) -> Result<(OffsetDateTime, OffsetDateT
 fn serial() -> Result<SerialNumber> {
     let mut bytes = [0; 16];
     while bytes[0] == 0 {
-        openssl::rand::rand_bytes(&mut bytes).map_err(|e| failed("draw a random number", &e))?;
+        bytes = random()?;
         bytes[0] &= 0x7f;
     }
     Ok(SerialNumber::from_slice(&bytes))

@@ -1,5 +1,9 @@
 //! The binary from the outside: what it says and how it ends, without an engine. Each test has a sandbox of its own.
-#![expect(clippy::disallowed_methods, reason = "a test looks at the world from outside of the program")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test looks at the world from outside of the program"
+)]
 
 #[path = "cli/certs.rs"]
 mod certs;

@@ -1,5 +1,10 @@
 //! Whole runs against a real Docker engine, with real clients. Every test has names and ports of its own, so they run side
 //! by side, and cleans up after itself even if it fails.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test acts on the world, and tells a failure by a panic"
+)]
 
 #[path = "live/engine.rs"]
 mod engine;

@@ -40,13 +40,23 @@ pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
         }
         Err(Failure { error, undone: true }) => {
             restore(&run, earlier.as_ref());
-            let outcome = if run.is_cancelled() { "stopped; everything is as it was before" } else { "failed; everything is as it was before" };
+            let outcome = if run.is_cancelled() {
+                "stopped; everything is as it was before"
+            } else {
+                "failed; everything is as it was before"
+            };
             finish(&run, BTreeMap::new(), 0, started, outcome);
             Err(error)
         }
         Err(Failure { error, undone: false }) => {
             // The record stays: by its mark the next run finds what is left.
-            finish(&run, BTreeMap::new(), 0, started, "failed; not all could be taken back, and the next run goes on from here");
+            finish(
+                &run,
+                BTreeMap::new(),
+                0,
+                started,
+                "failed; not all could be taken back, and the next run goes on from here",
+            );
             Err(error)
         }
     }

@@ -28,7 +28,11 @@ pub(crate) async fn run(session: &Session, name: &str, keep_data: bool) -> Resul
         found.retain(|(_, owned)| !owned.data);
     }
     // Secrets that open nothing any more are no loss.
-    let data: Vec<String> = found.iter().filter(|(kind, owned)| owned.data && kind.name != "secret").map(|(kind, owned)| format!("{} {}", kind.name, owned.label)).collect();
+    let data: Vec<String> = found
+        .iter()
+        .filter(|(kind, owned)| owned.data && kind.name != "secret")
+        .map(|(kind, owned)| format!("{} {}", kind.name, owned.label))
+        .collect();
     session.confirm(&data, "`--yes` says yes; `--keep-data` leaves volumes and their secrets for the next run")?;
     let mut failure = None;
     for kind in KINDS.iter().rev() {
@@ -47,11 +51,20 @@ pub(crate) async fn run(session: &Session, name: &str, keep_data: bool) -> Resul
         run.store.forget()?;
     }
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    run.events.send(Event::Summary { deployment: name.to_owned(), changed: found.len(), milliseconds, outcome: if keep_data { "destroyed; its data is kept" } else { "destroyed" } });
+    run.events.send(Event::Summary {
+        deployment: name.to_owned(),
+        changed: found.len(),
+        milliseconds,
+        outcome: if keep_data { "destroyed; its data is kept" } else { "destroyed" },
+    });
     Ok(())
 }
 
-async fn remove(kind: &'static crate::resource::Entry, owned: &Owned, run: &std::sync::Arc<crate::run::Run>) -> Result<()> {
+async fn remove(
+    kind: &'static crate::resource::Entry,
+    owned: &Owned,
+    run: &std::sync::Arc<crate::run::Run>,
+) -> Result<()> {
     let at = At { id: owned.id.clone(), kind: kind.name, run: run.clone() };
     let started = Instant::now();
     run.events.send(Event::Started { resource: owned.label.clone(), kind: kind.name, action: Action::Delete.word() });

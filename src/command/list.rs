@@ -25,7 +25,8 @@ pub(crate) fn run(style: Style) -> Result<()> {
         line(&serde_json::json!({ "playbooks": playbooks, "deployments": deployments }).to_string());
         return Ok(());
     }
-    let width = playbooks.keys().map(|name| name.len()).chain(deployments.keys().map(String::len)).max().unwrap_or_default();
+    let width =
+        playbooks.keys().map(|name| name.len()).chain(deployments.keys().map(String::len)).max().unwrap_or_default();
     line("playbooks:");
     playbooks.iter().for_each(|(name, about)| line(&format!("  {name:width$}  {about}")));
     line("deployments:");

@@ -87,8 +87,10 @@ fn loosened(schema: Json) -> Json {
     match schema {
         Json::Object(mut object) => {
             object.retain(|key, _| !key.starts_with("x-"));
-            let object: serde_json::Map<String, Json> = object.into_iter().map(|(key, value)| (key, loosened(value))).collect();
-            let open = matches!(object.get("type").and_then(Json::as_str), Some("integer" | "number" | "boolean" | "array"));
+            let object: serde_json::Map<String, Json> =
+                object.into_iter().map(|(key, value)| (key, loosened(value))).collect();
+            let open =
+                matches!(object.get("type").and_then(Json::as_str), Some("integer" | "number" | "boolean" | "array"));
             if open {
                 json!({ "anyOf": [object, { "type": "string", "pattern": "\\{\\{" }] })
             } else {

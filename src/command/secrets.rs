@@ -10,7 +10,9 @@ pub(crate) fn run(name: &str, key: Option<&str>, style: Style) -> Result<()> {
     if let Some(key) = key {
         if !names.iter().any(|known| known == key) {
             let known: Vec<&str> = names.iter().map(String::as_str).collect();
-            return Err(Error::new(format!("the deployment `{name}` has no secret `{key}`")).hint(did_you_mean(key, &known)));
+            return Err(
+                Error::new(format!("the deployment `{name}` has no secret `{key}`")).hint(did_you_mean(key, &known))
+            );
         }
         line(&store.get(&format!("secret/{key}"))?.unwrap_or_default());
         return Ok(());

@@ -55,7 +55,7 @@ fn a_flag_is_read_by_its_type() {
 fn a_list_is_read_item_by_item() {
     let ports = input(InputType::List, InputType::Port);
     assert_eq!(ports.flag(["80", "81"].into_iter()).unwrap(), Json::from(vec![80, 81]));
-    let error = ports.flag(["80", "x"].into_iter()).unwrap_err();
+    let error = ports.flag(["80", "x"]).unwrap_err();
     assert!(error.is_usage() && error.to_string() == "`--a`: `x` is no port");
     assert!(!ports.parse("x").unwrap_err().is_usage(), "a default is no flag");
 }

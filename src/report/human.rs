@@ -28,9 +28,20 @@ impl Human {
 
     pub fn tell(&mut self, event: &Event) {
         match event {
-            Event::Planned { resource, kind, action, fields, reason } => self.planned(resource, kind, action, fields, reason.as_deref()),
+            Event::Planned { resource, kind, action, fields, reason } => {
+                self.planned(resource, kind, action, fields, reason.as_deref());
+            }
             Event::Plan { deployment, create, update, replace, delete, check, .. } => {
-                self.plan(deployment, [(*create, "to create"), (*update, "to update"), (*replace, "to replace"), (*delete, "to delete"), (*check, "to check")]);
+                self.plan(
+                    deployment,
+                    [
+                        (*create, "to create"),
+                        (*update, "to update"),
+                        (*replace, "to replace"),
+                        (*delete, "to delete"),
+                        (*check, "to check"),
+                    ],
+                );
             }
             Event::Started { resource, kind, action } => self.started(resource, kind, action),
             Event::Progress { resource, text, done, total } => self.progress(resource, text, *done, *total),
@@ -48,12 +59,18 @@ impl Human {
                 Some(error) => self.aside(&format!("{} {kind} {resource}: {error}", self.action("not undone"))),
             },
             Event::Status { resource, kind, state, fields, reason } => {
-                line(&format!("{} {kind} {resource}{}", self.action(state), reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"))));
+                line(&format!(
+                    "{} {kind} {resource}{}",
+                    self.action(state),
+                    reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"))
+                ));
                 fields.iter().for_each(Self::field);
             }
             Event::Request { method, path } => self.aside(&format!("engine: {method} {path}")),
             Event::Outputs { outputs, .. } => Self::outputs(outputs),
-            Event::Summary { deployment, changed, milliseconds, outcome } => Self::summary(deployment, *changed, *milliseconds, outcome),
+            Event::Summary { deployment, changed, milliseconds, outcome } => {
+                Self::summary(deployment, *changed, *milliseconds, outcome);
+            }
         }
     }
 
@@ -68,7 +85,8 @@ impl Human {
     }
 
     fn plan(&self, deployment: &str, counts: [(usize, &str); 5]) {
-        let parts: Vec<String> = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let parts: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
         if parts.is_empty() {
             line(&format!("{deployment}: nothing to change"));
         } else {
@@ -79,7 +97,8 @@ impl Human {
 
     fn started(&mut self, resource: &str, kind: &str, action: &str) {
         if self.live {
-            let style = ProgressStyle::with_template("{spinner} {prefix} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style = ProgressStyle::with_template("{spinner} {prefix} {wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bar = self.display.add(ProgressBar::new_spinner()).with_style(style);
             bar.set_prefix(format!("{action} {kind} {resource}"));
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -89,7 +108,7 @@ impl Human {
 
     fn progress(&self, resource: &str, text: &str, done: u64, total: u64) {
         if let Some(bar) = self.bars.get(resource) {
-            let share = if total > 0 { format!(" {}%", done.saturating_mul(100) / total) } else { String::new() };
+            let share = done.saturating_mul(100).checked_div(total).map_or(String::new(), |share| format!(" {share}%"));
             bar.set_message(format!("{text}{share}"));
         }
     }
@@ -133,5 +152,9 @@ impl Human {
 }
 
 fn seconds(milliseconds: u64) -> String {
-    if milliseconds < 1000 { format!("{milliseconds} ms") } else { format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100) }
+    if milliseconds < 1000 {
+        format!("{milliseconds} ms")
+    } else {
+        format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
+    }
 }

@@ -9,7 +9,9 @@ pub(super) fn line(event: &Event) -> String {
 
 /// The error that ends a run, as its last line.
 pub(super) fn error(error: &Error) -> String {
-    let place = error.place().map(|place| serde_json::json!({ "file": place.file, "line": place.line, "column": place.column }));
+    let place = error
+        .place()
+        .map(|place| serde_json::json!({ "file": place.file, "line": place.line, "column": place.column }));
     let value = serde_json::json!({
         "event": "error", "error": error.to_string(), "place": place, "hint": error.next_step(), "detail": error.lines(),
     });

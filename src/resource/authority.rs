@@ -5,10 +5,10 @@ use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
 
 use super::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
-use crate::change::{Action, Change, Field};
-use crate::error::{Error, Result};
-use crate::secret::Secret;
-use crate::x509::{self, Facts, Name, Pair};
+use crate::change::{Action, Change, Field, listed};
+use crate::error::Result;
+use crate::kept::KeptPair;
+use crate::x509::{self, Name, Pair};
 
 pub(crate) struct AuthorityKind;
 
@@ -28,40 +28,14 @@ pub(crate) struct Spec {
 
 /// What is kept: the root, and the authority that signs under it.
 pub(crate) struct Actual {
-    root: Pair,
-    issuing: Pair,
-    root_facts: Facts,
-    facts: Facts,
+    root: KeptPair,
+    issuing: KeptPair,
 }
 
 impl Spec {
     fn names(&self) -> Result<Vec<Name>> {
         self.names.iter().map(|name| Name::parse(name)).collect()
     }
-}
-
-/// How names are shown in a diff.
-pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a Name>) -> String {
-    let mut names: Vec<String> = names.into_iter().map(ToString::to_string).collect();
-    names.sort();
-    names.dedup();
-    names.join(", ")
-}
-
-/// Reads a certificate and its key that were kept under two keys.
-pub(crate) fn pair(at: &At, certificate: &str, key: &str) -> Result<Option<Pair>> {
-    match (at.store().get(certificate)?, at.store().get(key)?) {
-        (Some(certificate), Some(key)) => Ok(Some(Pair { certificate, key: Secret::new(key) })),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(damaged(at, key, "is gone")),
-        (None, Some(_)) => Err(damaged(at, certificate, "is gone")),
-    }
-}
-
-/// The error for a kept file that cannot be what was written.
-pub(crate) fn damaged(at: &At, key: &str, how: &str) -> Error {
-    Error::new(format!("the deployment's folder is damaged: `{}` {how}", at.store().path(key).display()))
-        .hint("put the file back from a backup; `--renew` makes a new certificate, and removing the folder it is in a new authority that clients do not know yet")
 }
 
 impl AuthorityKind {
@@ -77,7 +51,8 @@ impl AuthorityKind {
 
     fn issue(root: &Pair, spec: &Spec, at: &At) -> Result<()> {
         let [_, _, certificate, key] = Self::keys(at);
-        let issuing = x509::issuing(root, &Self::common_name(at, "issuing")?, &spec.names()?, ISSUING_DAYS, at.run.now)?;
+        let issuing =
+            x509::issuing(root, &Self::common_name(at, "issuing")?, &spec.names()?, ISSUING_DAYS, at.run.now)?;
         at.keep(&certificate, &issuing.certificate)?;
         at.keep(&key, issuing.key.expose())
     }
@@ -86,7 +61,8 @@ impl AuthorityKind {
 impl Kind for AuthorityKind {
     const NAME: &'static str = "authority";
     const ABOUT: &'static str = "a certificate authority: a root for clients, and an issuing one limited to some names";
-    const OUTPUTS: &'static [Output] = &[public("certificate"), public("path"), public("expires"), public("fingerprint"), hidden("issuer")];
+    const OUTPUTS: &'static [Output] =
+        &[public("certificate"), public("path"), public("expires"), public("fingerprint"), hidden("issuer")];
 
     type Spec = Spec;
     type Actual = Actual;
@@ -94,45 +70,55 @@ impl Kind for AuthorityKind {
 
     async fn actual(_: &Spec, at: &At) -> Result<Option<Actual>> {
         let [root_certificate, root_key, issuing_certificate, issuing_key] = Self::keys(at);
-        let (root, issuing) = (pair(at, &root_certificate, &root_key)?, pair(at, &issuing_certificate, &issuing_key)?);
-        let (Some(root), Some(issuing)) = (root, issuing) else { return Ok(None) };
-        let read = |pair: &Pair, key: &str| x509::read(&pair.certificate).map_err(|error| damaged(at, key, &error.to_string()));
-        let root_facts = read(&root, &root_certificate)?;
-        let facts = read(&issuing, &issuing_certificate)?;
-        for (pair, key) in [(&root, &root_key), (&issuing, &issuing_key)] {
-            if !x509::matches(&pair.certificate, &pair.key).map_err(|error| damaged(at, key, &error.to_string()))? {
-                return Err(damaged(at, key, "does not belong to its certificate"));
-            }
-        }
-        Ok(Some(Actual { root, issuing, root_facts, facts }))
+        let pairs = || -> Result<Option<Actual>> {
+            let root = KeptPair::read(at, &root_certificate, &root_key)?;
+            let issuing = KeptPair::read(at, &issuing_certificate, &issuing_key)?;
+            Ok(root.zip(issuing).map(|(root, issuing)| Actual { root, issuing }))
+        };
+        pairs().map_err(|error| {
+            let folder = at.store().path(&at.key());
+            error.hint(format!(
+                "put the file back from a backup; or remove the folder `{}`, and the next run makes an authority that clients do not know yet",
+                folder.display()
+            ))
+        })
     }
 
     fn diff(spec: &Spec, actual: &Actual, at: &At) -> Change {
         let wanted = spec.names().unwrap_or_default();
         let mut fields: Vec<Field> = Vec::new();
         let wanted: Vec<Name> = wanted.iter().map(Name::subtree).collect();
-        fields.extend(Field::compare("names", &listed(&actual.facts.permitted), &listed(&wanted)));
-        let left = (actual.facts.not_after - at.run.now).whole_days();
+        fields.extend(Field::compare("names", &listed(&actual.issuing.facts.permitted), &listed(&wanted)));
+        let left = (actual.issuing.facts.not_after - at.run.now).whole_days();
         if left < MARGIN_DAYS {
-            fields.push(Field { name: "expires".to_owned(), old: format!("in {left} days"), new: format!("in {ISSUING_DAYS} days") });
+            fields.push(Field {
+                name: "expires".to_owned(),
+                old: format!("in {left} days"),
+                new: format!("in {ISSUING_DAYS} days"),
+            });
         }
         Change::of(Action::Update, fields)
     }
 
     fn outputs(_: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {
         let Some(actual) = actual else { return Outputs::unknown::<Self>(&at.id).with("path", Self::path(at)) };
-        let issuer = format!("{}{}{}", actual.issuing.key.expose(), actual.issuing.certificate, actual.root.certificate);
+        let issuer = format!(
+            "{}{}{}",
+            actual.issuing.pair.key.expose(),
+            actual.issuing.pair.certificate,
+            actual.root.pair.certificate
+        );
         Outputs::default()
-            .with("certificate", actual.root.certificate.as_str())
+            .with("certificate", actual.root.pair.certificate.as_str())
             .with("path", Self::path(at))
-            .with("expires", actual.root_facts.not_after.format(&Rfc3339).unwrap_or_default())
-            .with("fingerprint", actual.root_facts.fingerprint.as_str())
+            .with("expires", actual.root.facts.not_after.format(&Rfc3339).unwrap_or_default())
+            .with("fingerprint", actual.root.facts.fingerprint.as_str())
             .with("issuer", issuer)
     }
 
     async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
         if let Some(actual) = actual {
-            return Self::issue(&actual.root, spec, at);
+            return Self::issue(&actual.root.pair, spec, at);
         }
         let root = x509::root(&Self::common_name(at, "root")?, ROOT_DAYS, at.run.now)?;
         let [certificate, key, ..] = Self::keys(at);

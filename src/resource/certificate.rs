@@ -2,12 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use time::Duration;
 use time::format_description::well_known::Rfc3339;
 
-use super::authority::{damaged, listed, pair};
 use super::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
-use crate::change::{Action, Change, Field, is_unknown};
+use crate::change::{Action, Change, Field, is_unknown, listed};
 use crate::error::{Error, Result};
+use crate::kept::KeptPair;
 use crate::secret::Secret;
 use crate::x509::{self, Algorithm, Facts, Leaf, Name, Pair};
 
@@ -41,11 +42,6 @@ struct Issuer {
     root: String,
 }
 
-pub(crate) struct Actual {
-    pair: Pair,
-    facts: Facts,
-}
-
 impl Spec {
     fn names(&self) -> Result<Vec<Name>> {
         self.names.iter().map(|name| Name::parse(name)).collect()
@@ -76,6 +72,14 @@ impl CertificateKind {
         ["chain.crt", "private.key"].map(|file| format!("{}/{file}", at.key()))
     }
 
+    /// How the days that it lives differ from those that are wanted. One that ends with its issuer lives as long as it can.
+    fn life(spec: &Spec, facts: &Facts, issuer: &Issuer) -> Option<Field> {
+        // Both ends belong to its life (RFC 5280, section 4.1.2.5).
+        let days = (facts.not_after - facts.not_before + Duration::SECOND).whole_days();
+        let clipped = x509::read(&issuer.pair.certificate).is_ok_and(|issuer| facts.not_after >= issuer.not_after);
+        if clipped { None } else { Field::compare("days", &days.to_string(), &spec.days.to_string()) }
+    }
+
     fn renewal(spec: &Spec, facts: &Facts, at: &At) -> Option<Field> {
         let left = facts.not_after - at.run.now;
         let life = facts.not_after - facts.not_before;
@@ -93,42 +97,48 @@ impl Kind for CertificateKind {
         &[public("chain"), public("expires"), public("serial"), public("fingerprint"), hidden("key")];
 
     type Spec = Spec;
-    type Actual = Actual;
+    type Actual = KeptPair;
     type Undo = Kept;
 
-    async fn actual(_: &Spec, at: &At) -> Result<Option<Actual>> {
+    async fn actual(_: &Spec, at: &At) -> Result<Option<KeptPair>> {
         let [chain, key] = Self::keys(at);
-        let read = || -> Result<Option<Actual>> {
-            let Some(pair) = pair(at, &chain, &key)? else { return Ok(None) };
-            let facts = x509::read(&pair.certificate).map_err(|error| damaged(at, &chain, &error.to_string()))?;
-            if !x509::matches(&pair.certificate, &pair.key).map_err(|error| damaged(at, &key, &error.to_string()))? {
-                return Err(damaged(at, &key, "does not belong to its certificate"));
-            }
-            Ok(Some(Actual { pair, facts }))
-        };
-        // A new one takes the place of a damaged one, if that was asked for.
-        read().or_else(|error| if at.run.options.renew { Ok(None) } else { Err(error) })
+        match KeptPair::read(at, &chain, &key) {
+            // A new one takes the place of a damaged one, if that was asked for.
+            Err(_) if at.run.options.renew => Ok(None),
+            found => found.map_err(|error| {
+                error.hint("put the file back from a backup, or issue a new certificate with `--renew`")
+            }),
+        }
     }
 
-    fn diff(spec: &Spec, actual: &Actual, at: &At) -> Change {
+    fn diff(spec: &Spec, actual: &KeptPair, at: &At) -> Change {
+        let facts = &actual.facts;
         let wanted = spec.names().unwrap_or_default();
         let mut fields: Vec<Field> = Vec::new();
-        fields.extend(Field::compare("names", &listed(&actual.facts.names), &listed(&wanted)));
-        if actual.facts.algorithm != Some(spec.algorithm) {
-            fields.push(Field { name: "algorithm".to_owned(), old: format!("{:?}", actual.facts.algorithm), new: format!("{:?}", spec.algorithm) });
+        fields.extend(Field::compare("names", &listed(&facts.names), &listed(&wanted)));
+        let algorithm = facts.algorithm.map_or("another", Algorithm::word);
+        fields.extend(Field::compare("algorithm", algorithm, spec.algorithm.word()));
+        let issuer = spec.issuer().ok().filter(|_| !is_unknown(spec.issuer.expose()));
+        match &issuer {
+            None => fields.push(Field {
+                name: "issuer".to_owned(),
+                old: "the one that signed it".to_owned(),
+                new: "(a new one)".to_owned(),
+            }),
+            Some(issuer) if !actual.pair.certificate.contains(issuer.pair.certificate.trim()) => {
+                fields.push(Field {
+                    name: "issuer".to_owned(),
+                    old: "another authority".to_owned(),
+                    new: "this one".to_owned(),
+                });
+            }
+            Some(issuer) => fields.extend(Self::life(spec, facts, issuer)),
         }
-        fields.extend(Self::renewal(spec, &actual.facts, at));
-        let issued = if is_unknown(spec.issuer.expose()) {
-            Some("(a new one)".to_owned())
-        } else {
-            let issuer = spec.issuer().map(|issuer| issuer.pair.certificate).unwrap_or_default();
-            (!actual.pair.certificate.contains(issuer.trim())).then(|| "another authority".to_owned())
-        };
-        fields.extend(issued.map(|new| Field { name: "issuer".to_owned(), old: "the one that signed it".to_owned(), new }));
+        fields.extend(Self::renewal(spec, facts, at));
         Change::of(Action::Update, fields)
     }
 
-    fn outputs(_: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {
+    fn outputs(_: &Spec, actual: Option<&KeptPair>, at: &At) -> Outputs {
         let Some(actual) = actual else { return Outputs::unknown::<Self>(&at.id) };
         Outputs::default()
             .with("chain", actual.pair.certificate.as_str())
@@ -138,7 +148,7 @@ impl Kind for CertificateKind {
             .with("fingerprint", actual.facts.fingerprint.as_str())
     }
 
-    async fn apply(spec: &Spec, _: Option<Actual>, _: &Change, at: &At) -> Result<()> {
+    async fn apply(spec: &Spec, _: Option<KeptPair>, _: &Change, at: &At) -> Result<()> {
         let names = spec.names()?;
         let issuer = spec.issuer()?;
         let request = Leaf { names: &names, days: spec.days, algorithm: spec.algorithm, client: spec.client };

@@ -72,7 +72,8 @@ impl Actual {
 
     /// The host's ports that it holds as it is.
     fn ports(&self) -> Vec<u16> {
-        let bindings = self.container.host_config.as_ref().and_then(|config| config.port_bindings.clone()).unwrap_or_default();
+        let bindings =
+            self.container.host_config.as_ref().and_then(|config| config.port_bindings.clone()).unwrap_or_default();
         let ports = bindings.into_values().flatten().flatten().filter_map(|binding| binding.host_port?.parse().ok());
         if self.is_running() { ports.collect() } else { Vec::new() }
     }
@@ -98,16 +99,24 @@ impl ContainerKind {
             });
             let holder = match holder {
                 Some(container) => {
-                    let name = container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
+                    let name =
+                        container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
                     Some(format!("the container `{}`", name.unwrap_or_default()))
                 }
-                None if engine.is_local() && !running.iter().any(|c| c.ports.iter().flatten().any(|p| p.public_port == Some(port))) && !host::port_is_free(port) => {
-                    Some(host::port_holder(port).map_or_else(|| "another process".to_owned(), |holder| format!("`{holder}`")))
+                None if engine.is_local()
+                    && !running.iter().any(|c| c.ports.iter().flatten().any(|p| p.public_port == Some(port)))
+                    && !host::port_is_free(port) =>
+                {
+                    Some(
+                        host::port_holder(port)
+                            .map_or_else(|| "another process".to_owned(), |holder| format!("`{holder}`")),
+                    )
                 }
                 None => None,
             };
             if let Some(holder) = holder {
-                return Err(Error::new(format!("port {port} is taken by {holder}")).hint("stop that one, or choose another port with `--port`"));
+                return Err(Error::new(format!("port {port} is taken by {holder}"))
+                    .hint("stop that one, or choose another port with `--port`"));
             }
         }
         Ok(())
@@ -191,9 +200,7 @@ impl ContainerKind {
 }
 
 async fn read(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>> {
-    let image = async {
-        if is_unknown(&spec.image) { Ok(None) } else { engine.image(&spec.image).await }
-    };
+    let image = async { if is_unknown(&spec.image) { Ok(None) } else { engine.image(&spec.image).await } };
     let states = join_all(spec.files()?.into_iter().map(|file| async move {
         let state = files::look(&file, name, engine).await;
         state.map(|state| (file.path.clone(), state))
@@ -221,7 +228,7 @@ impl Kind for ContainerKind {
         spec.check()?;
         if let Some(actual) = actual.filter(|actual| !actual.is_ours(at)) {
             let labels = actual.container.config.as_ref().and_then(|config| config.labels.as_ref());
-            return Err(at.taken("container", &spec.name(at), labels));
+            return Err(At::taken("container", &spec.name(at), labels));
         }
         if change.is_change() { Self::check_ports(spec, actual, at).await } else { Ok(()) }
     }
@@ -264,7 +271,8 @@ impl Kind for ContainerKind {
             Undo::Started { name } => engine.stop_container(&name).await,
             Undo::Uploaded { name, before, signal } => {
                 for (path, archive) in before {
-                    let folder = path.rsplit_once('/').map_or("/", |(folder, _)| if folder.is_empty() { "/" } else { folder });
+                    let folder =
+                        path.rsplit_once('/').map_or("/", |(folder, _)| if folder.is_empty() { "/" } else { folder });
                     engine.upload(&name, folder, archive).await?;
                 }
                 match signal {
@@ -286,7 +294,7 @@ impl Kind for ContainerKind {
         let found = at.engine().await?.containers_of(at.store().id()).await?;
         let owned = found.into_iter().map(|container| {
             let name = container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
-            let mut owned = at.owned(container.labels.as_ref(), container.id, name, false);
+            let mut owned = At::owned(container.labels.as_ref(), container.id, name, false);
             if owned.label.ends_with(".new") || owned.label.ends_with(".old") {
                 // Left over from a run that was killed: no resource of the playbook stands for it.
                 owned.id.push_str(" (left over)");

@@ -1,6 +1,6 @@
 //! A file on this host: [`FileKind`].
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,13 +22,13 @@ pub(crate) struct Spec {
     content: Option<Secret>,
     /// A file below `templates/`, or beside the playbook, that is rendered with the names of the playbook.
     template: Option<Content>,
-    /// The permission bits, in octal.
+    /// The permission bits, in octal. Without it only the owner may read the file, since it may hold a secret.
     #[serde(default = "mode")]
     mode: Mode,
 }
 
 fn mode() -> Mode {
-    Mode::new(0o644)
+    Mode::new(0o600)
 }
 
 impl Spec {
@@ -60,19 +60,28 @@ impl Kind for FileKind {
 
     async fn check(spec: &Spec, actual: Option<&HostFile>, change: &Change, _: &At) -> Result<()> {
         spec.text()?;
+        if !spec.path().is_absolute() {
+            return Err(Error::new(format!("the path `{}` does not start with a slash", spec.path)).hint(
+                "a path of this host counts from the root; an input of type `path` turns what a user gives into one",
+            ));
+        }
         if change.is_change() { HostFile::check(spec.path(), actual) } else { Ok(()) }
     }
 
     fn diff(spec: &Spec, actual: &HostFile, _: &At) -> Change {
         let Some(record) = actual.record.as_ref() else { return Change::new(Action::Create) };
-        if record.path != PathBuf::from(&spec.path) {
+        if record.path != spec.path() {
             let fields = Field::compare("path", &record.path.display().to_string(), &spec.path).into_iter().collect();
             // A file that only its owner may read is a key or a password, and those cannot be made again.
             return Change { data: spec.mode.is_private(), ..Change::of(Action::Replace, fields) };
         }
         let Some(found) = &actual.found else { return Change::new(Action::Create).because("the file is gone") };
         let mut fields: Vec<Field> = Vec::new();
-        fields.extend(Field::compare("content", &digest(&found.content), &digest(spec.text().unwrap_or_default().as_bytes())));
+        fields.extend(Field::compare(
+            "content",
+            &digest(&found.content),
+            &digest(spec.text().unwrap_or_default().as_bytes()),
+        ));
         fields.extend(Field::compare("mode", &Mode::new(found.mode).to_string(), &spec.mode.to_string()));
         Change::of(Action::Update, fields)
     }

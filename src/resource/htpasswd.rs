@@ -73,7 +73,11 @@ impl Kind for HtpasswdKind {
     fn diff(spec: &Spec, actual: &Self::Actual, _: &At) -> Change {
         let mut fields: Vec<Field> = Vec::new();
         for (name, password) in &spec.users {
-            let field = |old: &str, new: &str| Field { name: format!("users.{name}"), old: old.to_owned(), new: new.to_owned() };
+            let field = |old: &str, new: &str| Field {
+                name: format!("users.{name}"),
+                old: old.to_owned(),
+                new: new.to_owned(),
+            };
             match actual.get(name) {
                 None => fields.push(field("(none)", "(secret)")),
                 Some(user) if is_unknown(password.expose()) || user.proof != proof(password, &user.hash) => {
@@ -103,20 +107,22 @@ impl Kind for HtpasswdKind {
         let mut users = BTreeMap::new();
         for (name, password) in &spec.users {
             if name.is_empty() || name.contains([':', '\n', ' ']) {
-                return Err(Error::new(format!("`{name}` cannot be a user's name")).hint("a name has no colon, space or line end"));
+                return Err(Error::new(format!("`{name}` cannot be a user's name"))
+                    .hint("a name has no colon, space or line end"));
             }
             if password.expose().len() > 72 {
-                return Err(Error::new(format!("the password of `{name}` is longer than 72 bytes")).hint("bcrypt looks at 72 bytes only; choose a shorter one"));
+                return Err(Error::new(format!("the password of `{name}` is longer than 72 bytes"))
+                    .hint("bcrypt looks at 72 bytes only; choose a shorter one"));
             }
             let cost = format!("${:02}$", spec.cost);
             let kept = actual.as_ref().and_then(|users| users.get(name));
             let kept = kept.filter(|user| user.proof == proof(password, &user.hash) && user.hash.contains(&cost));
-            let user = match kept {
-                Some(user) => user.clone(),
-                None => {
-                    let hash = bcrypt::hash(password.expose(), spec.cost).map_err(|error| Error::new(format!("cannot hash a password: {error}")))?;
-                    User { proof: proof(password, &hash), hash }
-                }
+            let user = if let Some(user) = kept {
+                user.clone()
+            } else {
+                let hash = bcrypt::hash(password.expose(), spec.cost)
+                    .map_err(|error| Error::new(format!("cannot hash a password: {error}")))?;
+                User { proof: proof(password, &hash), hash }
             };
             users.insert(name.clone(), user);
         }

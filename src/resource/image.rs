@@ -70,7 +70,8 @@ impl Spec {
         let first = self.reference.split('/').next().unwrap_or_default();
         let own = self.reference.contains('/') && (first.contains(['.', ':']) || first == "localhost");
         let mirror = self.mirror.trim_end_matches('/');
-        let reference = if mirror.is_empty() || own { self.reference.clone() } else { format!("{mirror}/{}", self.reference) };
+        let reference =
+            if mirror.is_empty() || own { self.reference.clone() } else { format!("{mirror}/{}", self.reference) };
         let name = reference.rsplit('/').next().unwrap_or_default();
         if name.contains([':', '@']) { reference } else { format!("{reference}:latest") }
     }
@@ -80,7 +81,8 @@ impl Spec {
     fn built(&self) -> Result<Option<String>> {
         let Some(build) = &self.build else { return Ok(None) };
         let context = context(build)?;
-        let digest = sha256(format!("{}\n{}\n{}\n{}", self.reference, self.suite, BASE.concat(), sha256(&context)).as_bytes());
+        let digest =
+            sha256(format!("{}\n{}\n{}\n{}", self.reference, self.suite, BASE.concat(), sha256(&context)).as_bytes());
         Ok(Some(format!("provision/{build}:{}-{}", self.suite, &digest[..12])))
     }
 
@@ -91,7 +93,8 @@ impl Spec {
 
 /// A tar archive of the folder that an image is built from: the same bytes for the same files.
 fn context(build: &str) -> Result<Vec<u8>> {
-    let files = embedded_folder(&format!("images/{build}")).ok_or_else(|| Error::new(format!("there is nothing to build an image `{build}` from")))?;
+    let files = embedded_folder(&format!("images/{build}"))
+        .ok_or_else(|| Error::new(format!("there is nothing to build an image `{build}` from")))?;
     let mut archive = tar::Builder::new(Vec::new());
     let fail = |error: std::io::Error| Error::new(format!("cannot pack the build of `{build}`: {error}"));
     for (name, content) in files {
@@ -114,12 +117,13 @@ impl ImageKind {
 
     async fn build(spec: &Spec, at: &At) -> Result<()> {
         let (Some(build), Some(reference)) = (&spec.build, spec.built()?) else {
-            return Err(Error::new(format!("the playbook says of no way to build `{}`", spec.reference)).hint("leave `--images build` out"));
+            return Err(Error::new(format!("the playbook says of no way to build `{}`", spec.reference))
+                .hint("leave `--images build` out"));
         };
         let base = Self::make_base(spec, at).await?;
         let arguments = HashMap::from([("BASE".to_owned(), base)]);
         let digest = reference.rsplit('-').next().unwrap_or_default().to_owned();
-    let labels = HashMap::from([(BUILD.to_owned(), digest), (STANDS_FOR.to_owned(), spec.reference.clone())]);
+        let labels = HashMap::from([(BUILD.to_owned(), digest), (STANDS_FOR.to_owned(), spec.reference.clone())]);
         let watch = |step: Step| at.progress(step.part, step.done, step.total);
         let engine = at.engine().await?;
         let work = engine.build(context(build)?, &reference, &arguments, &labels, &watch);
@@ -154,7 +158,8 @@ impl ImageKind {
 
 impl Kind for ImageKind {
     const NAME: &'static str = "image";
-    const ABOUT: &'static str = "an image: present, pulled, or built from Debian's packages where no registry can be reached";
+    const ABOUT: &'static str =
+        "an image: present, pulled, or built from Debian's packages where no registry can be reached";
     const OUTPUTS: &'static [Output] = &[public("reference"), public("id")];
 
     type Spec = Spec;

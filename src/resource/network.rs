@@ -57,15 +57,20 @@ impl Kind for NetworkKind {
         let name = spec.name(at);
         let mut found = at.engine().await?.networks_named(&name).await?;
         if found.len() > 1 {
-            return Err(Error::new(format!("the engine has {} networks called `{name}`, so none can be used by name", found.len()))
-                .hint(format!("`docker network ls --filter name=^{name}$` lists them; remove all but one by its id")));
+            return Err(Error::new(format!(
+                "the engine has {} networks called `{name}`, so none can be used by name",
+                found.len()
+            ))
+            .hint(format!("`docker network ls --filter name=^{name}$` lists them; remove all but one by its id")));
         }
         Ok(found.pop())
     }
 
     async fn check(spec: &Spec, actual: Option<&Network>, _: &Change, at: &At) -> Result<()> {
         match actual {
-            Some(network) if !is_ours(network, at) => Err(at.taken("network", &spec.name(at), network.labels.as_ref())),
+            Some(network) if !is_ours(network, at) => {
+                Err(At::taken("network", &spec.name(at), network.labels.as_ref()))
+            }
             _ => Ok(()),
         }
     }
@@ -73,7 +78,11 @@ impl Kind for NetworkKind {
     fn diff(spec: &Spec, actual: &Network, at: &At) -> Change {
         let labels = actual.labels.clone().unwrap_or_default();
         let mut fields: Vec<Field> = Vec::new();
-        fields.extend(Field::compare("internal", &actual.internal.unwrap_or_default().to_string(), &spec.internal.to_string()));
+        fields.extend(Field::compare(
+            "internal",
+            &actual.internal.unwrap_or_default().to_string(),
+            &spec.internal.to_string(),
+        ));
         fields.extend(Field::compare("driver", actual.driver.as_deref().unwrap_or_default(), &spec.driver));
         fields.extend(at.compare_labels(&labels));
         Change::of(Action::Replace, fields)
@@ -112,7 +121,10 @@ impl Kind for NetworkKind {
 
     async fn owned(at: &At) -> Result<Vec<Owned>> {
         let found = at.engine().await?.networks_of(at.store().id()).await?;
-        Ok(found.into_iter().map(|network| at.owned(network.labels.as_ref(), network.id, network.name, false)).collect())
+        Ok(found
+            .into_iter()
+            .map(|network| At::owned(network.labels.as_ref(), network.id, network.name, false))
+            .collect())
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {

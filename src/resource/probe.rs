@@ -11,8 +11,8 @@ use crate::change::{Action, Change, Field};
 use crate::content::sha256;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::world::http::{Answer, Client, Request, connects, resolve};
 use crate::world::host;
+use crate::world::http::{Answer, Client, Request, connects, resolve};
 
 pub(crate) struct ProbeKind;
 
@@ -62,7 +62,8 @@ struct Target {
 
 impl Target {
     fn parse(url: &str) -> Result<Self> {
-        let wrong = || Error::new(format!("`{url}` is no URL that can be probed")).hint("write `https://HOST:PORT/PATH`");
+        let wrong =
+            || Error::new(format!("`{url}` is no URL that can be probed")).hint("write `https://HOST:PORT/PATH`");
         let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
         let authority = rest.split('/').next().unwrap_or_default();
         let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()) {
@@ -129,8 +130,14 @@ async fn locate(address: &str, port: u16, at: &At) -> Result<SocketAddr> {
         Some(rest) => format!("{}{rest}", at.engine().await?.host()),
         None => address.to_owned(),
     };
-    let whole = if whole.rsplit(':').next().is_some_and(|last| last.parse::<u16>().is_ok()) { whole } else { format!("{whole}:{port}") };
-    resolve(&whole).await.ok_or_else(|| Error::new(format!("`{whole}` is no address that can be found")).hint("write `127.0.0.1:5000`"))
+    let whole = if whole.rsplit(':').next().is_some_and(|last| last.parse::<u16>().is_ok()) {
+        whole
+    } else {
+        format!("{whole}:{port}")
+    };
+    resolve(&whole)
+        .await
+        .ok_or_else(|| Error::new(format!("`{whole}` is no address that can be found")).hint("write `127.0.0.1:5000`"))
 }
 
 /// The calls of the OCI distribution specification (1.1) that a push and a pull need.
@@ -150,7 +157,10 @@ impl Registry {
     }
 
     async fn upload(&self, blob: &[u8]) -> Result<()> {
-        let start = self.client.send(Request { method: "POST", url: &self.url("blobs/uploads/"), ..Request::default() }).await?;
+        let start = self
+            .client
+            .send(Request { method: "POST", url: &self.url("blobs/uploads/"), ..Request::default() })
+            .await?;
         let location = expect(start, 202, "start an upload")?.location.unwrap_or_default();
         let location = if location.starts_with('/') { format!("{}{location}", self.base) } else { location };
         let separator = if location.contains('?') { '&' } else { '?' };
@@ -170,7 +180,11 @@ impl Registry {
         let manifest = manifest.to_string().into_bytes();
         let body = Some((MANIFEST, manifest.clone()));
         let url = self.url("manifests/probe");
-        expect(self.client.send(Request { method: "PUT", url: &url, body, accept: None }).await?, 201, "push a manifest")?;
+        expect(
+            self.client.send(Request { method: "PUT", url: &url, body, accept: None }).await?,
+            201,
+            "push a manifest",
+        )?;
         Ok(manifest)
     }
 
@@ -179,12 +193,19 @@ impl Registry {
         let url = self.url(&blob_path(layer));
         let blob = self.client.send(Request { method: "GET", url: &url, ..Request::default() });
         let (manifest, blob) = try_join(self.client.send(request), blob).await?;
-        let (manifest, blob) = (expect(manifest, 200, "give a manifest back")?, expect(blob, 200, "give a layer back")?);
+        let (manifest, blob) =
+            (expect(manifest, 200, "give a manifest back")?, expect(blob, 200, "give a layer back")?);
         let found = format!("sha256:{}", sha256(&manifest.body));
         if found != digest || manifest.digest.as_deref() != Some(digest) {
-            return Err(Error::new(format!("the registry gave back another manifest: pushed {digest}, pulled {found}")));
+            return Err(Error::new(format!(
+                "the registry gave back another manifest: pushed {digest}, pulled {found}"
+            )));
         }
-        if blob.body == layer { Ok(()) } else { Err(Error::new("the registry gave back another layer than was pushed")) }
+        if blob.body == layer {
+            Ok(())
+        } else {
+            Err(Error::new("the registry gave back another layer than was pushed"))
+        }
     }
 
     async fn delete(&self, path: &str) -> Result<()> {
@@ -203,12 +224,14 @@ fn expect(answer: Answer, status: u16, task: &str) -> Result<Answer> {
     }
     let body = String::from_utf8_lossy(&answer.body);
     let detail = body.lines().take(3).map(|line| line.chars().take(200).collect());
-    Err(Error::new(format!("the registry did not {task}: it answered {} instead of {status}", answer.status)).detail(detail))
+    Err(Error::new(format!("the registry did not {task}: it answered {} instead of {status}", answer.status))
+        .detail(detail))
 }
 
 impl Kind for ProbeKind {
     const NAME: &'static str = "probe";
-    const ABOUT: &'static str = "a check as a client makes it, carried out whenever something that it names has changed";
+    const ABOUT: &'static str =
+        "a check as a client makes it, carried out whenever something that it names has changed";
     const OUTPUTS: &'static [Output] = &[];
     const FOLLOWS: bool = true;
 

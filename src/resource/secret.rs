@@ -49,7 +49,8 @@ impl Kind for SecretKind {
     fn diff(spec: &Spec, actual: &Secret, _: &At) -> Change {
         match spec.given() {
             Some(given) if given != actual => {
-                let field = Field { name: "value".to_owned(), old: "(secret)".to_owned(), new: "(another secret)".to_owned() };
+                let field =
+                    Field { name: "value".to_owned(), old: "(secret)".to_owned(), new: "(another secret)".to_owned() };
                 Change::of(Action::Update, vec![field])
             }
             _ => Change::unchanged(),
@@ -65,7 +66,10 @@ impl Kind for SecretKind {
 
     async fn apply(spec: &Spec, _: Option<Secret>, _: &Change, at: &At) -> Result<()> {
         if !(8..=1024).contains(&spec.length) {
-            return Err(Error::new(format!("a secret of {} characters is not made; the length goes from 8 to 1024", spec.length)));
+            return Err(Error::new(format!(
+                "a secret of {} characters is not made; the length goes from 8 to 1024",
+                spec.length
+            )));
         }
         match spec.given() {
             Some(given) => at.keep(&at.key(), given.expose()),

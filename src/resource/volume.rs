@@ -71,7 +71,7 @@ impl Kind for VolumeKind {
     async fn check(spec: &Spec, actual: Option<&Volume>, _: &Change, at: &At) -> Result<()> {
         match actual {
             Some(volume) if volume.labels.get(ID).is_none_or(|id| id != at.store().id()) => {
-                Err(at.taken("volume", &spec.name(at), Some(&volume.labels)))
+                Err(At::taken("volume", &spec.name(at), Some(&volume.labels)))
             }
             _ => Ok(()),
         }
@@ -114,7 +114,7 @@ impl Kind for VolumeKind {
         Ok(owned
             .map(|volume| {
                 let data = !volume.labels.contains_key(SCRATCH);
-                at.owned(Some(&volume.labels), Some(volume.name.clone()), Some(volume.name), data)
+                At::owned(Some(&volume.labels), Some(volume.name.clone()), Some(volume.name), data)
             })
             .collect())
     }

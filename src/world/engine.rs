@@ -73,9 +73,13 @@ impl Engine {
     /// An error of the engine as one of ours: `cannot {task}: …`.
     fn failed(&self, task: &str, error: &Cause) -> Error {
         match error {
-            Cause::DockerResponseServerError { message, .. } => Error::new(format!("cannot {task}: {}", message.trim())),
+            Cause::DockerResponseServerError { message, .. } => {
+                Error::new(format!("cannot {task}: {}", message.trim()))
+            }
             Cause::DockerStreamError { error } => Error::new(format!("cannot {task}: {error}")),
-            Cause::JsonDataError { .. } | Cause::JsonSerdeError { .. } => Error::new(format!("cannot {task}: the engine's answer cannot be understood: {error}")),
+            Cause::JsonDataError { .. } | Cause::JsonSerdeError { .. } => {
+                Error::new(format!("cannot {task}: the engine's answer cannot be understood: {error}"))
+            }
             // Whatever else there is comes from the connection.
             _ => unreachable(&self.address, error).within(format!("cannot {task}")),
         }
@@ -94,7 +98,11 @@ fn default_address() -> String {
 
 fn unreachable(address: &str, error: &Cause) -> Error {
     let path = address.strip_prefix("unix://").unwrap_or_default();
-    let hint = if !path.is_empty() && files::exists(path.as_ref()) && !host::is_root() && !files::writable_file(path.as_ref()) {
+    let hint = if !path.is_empty()
+        && files::exists(path.as_ref())
+        && !host::is_root()
+        && !files::writable_file(path.as_ref())
+    {
         "this user may not use it: `sudo usermod -aG docker $USER`, then log in anew"
     } else {
         "start it with `sudo systemctl start docker`, or point `DOCKER_HOST` at another one; then run the command again"

@@ -1,4 +1,5 @@
 //! Files of this host: read, written whole or not at all, and locked.
+#![expect(clippy::disallowed_methods, reason = "this is the place with I/O")]
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
@@ -17,7 +18,9 @@ pub(crate) struct Found {
 fn failed(verb: &str, path: &Path, error: &std::io::Error) -> Error {
     let what = Error::new(format!("cannot {verb} `{}`: {}", path.display(), reason(error)));
     match error.kind() {
-        ErrorKind::PermissionDenied => what.hint("run the command as a user who may, with `sudo` for instance, or choose another folder"),
+        ErrorKind::PermissionDenied => {
+            what.hint("run the command as a user who may, with `sudo` for instance, or choose another folder")
+        }
         ErrorKind::ReadOnlyFilesystem => what.hint("choose a folder on a file system that can be written"),
         ErrorKind::StorageFull => what.hint("make room on that file system, then run the command again"),
         _ => what,
@@ -41,7 +44,9 @@ pub(crate) fn absolute(path: &str) -> Result<String> {
 }
 
 pub(crate) fn home() -> Result<PathBuf> {
-    super::host::variable("HOME").map(PathBuf::from).ok_or_else(|| Error::new("`HOME` is not set").hint("set `PROVISION_HOME` to a folder for the deployments"))
+    super::host::variable("HOME")
+        .map(PathBuf::from)
+        .ok_or_else(|| Error::new("`HOME` is not set").hint("set `PROVISION_HOME` to a folder for the deployments"))
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String> {
@@ -57,7 +62,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<Found>> {
         Err(error) => return Err(failed("read", path, &error)),
     };
     if !metadata.is_file() {
-        return Err(Error::new(format!("`{}` is there already and is no regular file", path.display())).hint("move it away, or choose another path"));
+        return Err(Error::new(format!("`{}` is there already and is no regular file", path.display()))
+            .hint("move it away, or choose another path"));
     }
     let content = fs::read(path).map_err(|error| failed("read", path, &error))?;
     Ok(Some(Found { content, mode: metadata.mode() & 0o7777 }))
@@ -103,7 +109,8 @@ pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<Vec<PathBuf>> {
 
 /// The folders on the way to `path` that do not exist yet, the outermost first.
 pub(crate) fn missing_folders(path: &Path) -> Vec<PathBuf> {
-    let mut missing: Vec<PathBuf> = path.ancestors().take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
+    let mut missing: Vec<PathBuf> =
+        path.ancestors().take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
     missing.reverse();
     missing
 }
@@ -200,7 +207,9 @@ pub(crate) fn secret_argument(text: &str) -> Result<String> {
         Some(path) => read_text(Path::new(path))?,
         None if text == "-" => {
             let mut input = String::new();
-            std::io::stdin().read_to_string(&mut input).map_err(|error| Error::new(format!("cannot read standard input: {error}")))?;
+            std::io::stdin()
+                .read_to_string(&mut input)
+                .map_err(|error| Error::new(format!("cannot read standard input: {error}")))?;
             input
         }
         None => text.to_owned(),
@@ -214,7 +223,10 @@ pub(crate) fn secret_argument(text: &str) -> Result<String> {
 
 /// A folder for large temporary files, removed when it is dropped.
 pub(crate) fn scratch() -> Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix("provision-").tempdir().map_err(|error| Error::new(format!("cannot make a temporary folder: {error}")))
+    tempfile::Builder::new()
+        .prefix("provision-")
+        .tempdir()
+        .map_err(|error| Error::new(format!("cannot make a temporary folder: {error}")))
 }
 
 /// Opens a file for streaming.

@@ -1,9 +1,11 @@
 //! This host: its environment, clock, random numbers, processes and ports.
+#![expect(clippy::disallowed_methods, reason = "this is the place with I/O")]
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::rand::{GetRandomFlags, getrandom};
 use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
@@ -17,10 +19,14 @@ pub(crate) fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-/// Random bytes from OpenSSL's generator.
+/// Random bytes from the kernel, which OpenSSL's own generator would take a millisecond to seed from.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    openssl::rand::rand_bytes(&mut bytes).map_err(|error| Error::new(format!("no random numbers: {error}")))?;
+    let mut filled = 0;
+    while filled < N {
+        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())
+            .map_err(|error| Error::new(format!("no random numbers: {error}")))?;
+    }
     Ok(bytes)
 }
 
@@ -31,7 +37,8 @@ pub(crate) fn random_text(length: usize) -> Result<String> {
     while text.len() < length {
         // 248 is the largest multiple of 62 in a byte: above it the first letters would be likelier.
         let fresh = random::<64>()?;
-        let letters = fresh.iter().filter(|byte| **byte < 248).map(|byte| char::from(ALPHABET[usize::from(*byte % 62)]));
+        let letters =
+            fresh.iter().filter(|byte| **byte < 248).map(|byte| char::from(ALPHABET[usize::from(*byte % 62)]));
         text.extend(letters.take(length - text.len()));
     }
     Ok(text)
@@ -59,7 +66,8 @@ pub(crate) fn state_home() -> Result<PathBuf> {
 
 /// Whether a TCP port of this host can be taken. A port that only root may take counts as free.
 pub(crate) fn port_is_free(port: u16) -> bool {
-    let taken = |result: std::io::Result<TcpListener>| result.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse);
+    let taken =
+        |result: std::io::Result<TcpListener>| result.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse);
     !taken(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))) && !taken(TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)))
 }
 
@@ -89,7 +97,9 @@ pub(crate) fn port_holder(port: u16) -> Option<String> {
 pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<()> {
     let output = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).output().await;
     let output = output.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::new(format!("`{program}` is not installed")).hint(format!("apt-get install {program}")),
+        std::io::ErrorKind::NotFound => {
+            Error::new(format!("`{program}` is not installed")).hint(format!("apt-get install {program}"))
+        }
         _ => Error::new(format!("cannot run `{program}`: {error}")),
     })?;
     if output.status.success() {

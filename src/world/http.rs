@@ -36,7 +36,12 @@ pub(crate) struct Answer {
 
 impl Client {
     /// A client for `host`, which it looks for at `address`, that trusts nothing but `authority` (PEM).
-    pub fn new(host: &str, address: Option<SocketAddr>, authority: Option<&str>, login: Option<(String, Secret)>) -> Result<Self> {
+    pub fn new(
+        host: &str,
+        address: Option<SocketAddr>,
+        authority: Option<&str>,
+        login: Option<(String, Secret)>,
+    ) -> Result<Self> {
         // A second call finds the provider installed, which is what is wanted.
         drop(rustls::crypto::ring::default_provider().install_default());
         let fail = |error: reqwest::Error| Error::new(format!("cannot make an HTTPS client: {}", reasons(&error)));
@@ -56,7 +61,8 @@ impl Client {
     pub async fn send(&self, request: Request<'_>) -> Result<Answer> {
         let title = format!("{} {}", request.method, request.url);
         let fail = |error: reqwest::Error| Error::new(format!("no answer to `{title}`: {}", reasons(&error)));
-        let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| Error::new(format!("`{}` is no HTTP method", request.method)))?;
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| Error::new(format!("`{}` is no HTTP method", request.method)))?;
         let mut builder = self.client.request(method, request.url);
         if let Some((user, password)) = &self.login {
             builder = builder.basic_auth(user, Some(password.expose()));

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use openssl::pkey::{PKey, Private};
+use openssl::error::ErrorStack;
 use openssl::stack::Stack;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::{X509CheckFlags, X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509PurposeId, X509StoreContext};
 use time::OffsetDateTime;
 
-use super::{Name, OpensslResult, facts, failed};
+use super::facts::{Facts, matches, read_all};
+use super::{Name, failed, pem};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+
+type OpensslResult<T> = std::result::Result<T, ErrorStack>;
 
 /// OpenSSL's security level: 2 asks for 112 bits, which RSA-2048, P-256 and SHA-256 reach.
 const SECURITY_LEVEL: i32 = 2;
@@ -32,37 +35,34 @@ struct Refusal {
 /// The error says in plain words which of these does not hold, or which of the texts is cut off or no PEM.
 pub(crate) fn verify(chain: &str, key: &Secret, root: &str, names: &[Name], now: OffsetDateTime) -> Result<()> {
     let roots = certificates(root).map_err(|e| e.within("the root certificate"))?;
-    let chain = certificates(chain).map_err(|e| e.within("the certificate"))?;
-    let (leaf, others) = chain.split_first().expect("a parsed PEM holds at least one certificate");
-    if !belongs(leaf, key)? {
+    let certificates = certificates(chain).map_err(|e| e.within("the certificate"))?;
+    if !matches(chain, key)? {
         let what = "the key does not belong to the certificate";
         return Err(Error::new(what).hint("use the certificate and the key that were made together"));
     }
+    let (leaf, others) = certificates.split_first().expect("a PEM holds at least one certificate");
     let mut stack = Stack::new().map_err(|e| failed("verify the certificate", &e))?;
     for certificate in others {
         stack.push(certificate.clone()).map_err(|e| failed("verify the certificate", &e))?;
     }
-    // The chain comes first and by itself, so that a fault of it is not told once per name.
-    for name in std::iter::once(None).chain(names.iter().map(Some)) {
-        let refusal = trust(&roots, name, now)
+    let check = |name| {
+        trust(&roots, name, now)
             .and_then(|store| refusal(&store, leaf, &stack))
-            .map_err(|e| failed("verify the certificate", &e))?;
-        if let Some(refusal) = refusal {
-            return Err(explain(&refusal, name, &chain, now));
-        }
+            .map_err(|e| failed("verify the certificate", &e))
+    };
+    let named = if names.is_empty() { vec![None] } else { names.iter().map(Some).collect() };
+    for name in named {
+        let Some(refused) = check(name)? else { continue };
+        // OpenSSL compares the name before it looks at signatures and dates, and a fault of the chain is told first.
+        let (refusal, name) = check(None)?.map_or((refused, name), |fault| (fault, None));
+        return Err(explain(&refusal, name, &read_all(chain)?, now));
     }
     Ok(())
 }
 
-/// Whether the private key belongs to the first certificate of the PEM. Fails when one of them cannot be read.
-pub(crate) fn matches(certificate: &str, key: &Secret) -> Result<bool> {
-    belongs(&first_certificate(certificate)?, key)
-}
-
-fn belongs(certificate: &X509, key: &Secret) -> Result<bool> {
-    let public = certificate.public_key().map_err(|e| failed("read the certificate's public key", &e))?;
-    let private = private_key(key).map_err(|e| e.within("the key"))?;
-    Ok(public.public_eq(&private))
+/// All certificates of a PEM, at least one. OpenSSL 3.0 takes half a millisecond for each.
+fn certificates(pem: &str) -> Result<Vec<X509>> {
+    pem::certificates(pem)?.iter().map(|der| X509::from_der(der).map_err(|_| pem::damaged())).collect()
 }
 
 fn trust(roots: &[X509], name: Option<&Name>, now: OffsetDateTime) -> OpensslResult<X509Store> {
@@ -100,7 +100,7 @@ fn refusal(store: &X509Store, leaf: &X509, others: &Stack<X509>) -> OpensslResul
     })
 }
 
-fn explain(refusal: &Refusal, name: Option<&Name>, chain: &[X509], now: OffsetDateTime) -> Error {
+fn explain(refusal: &Refusal, name: Option<&Name>, chain: &[Facts], now: OffsetDateTime) -> Error {
     let subject = match refusal.depth {
         0 => "the certificate",
         depth if usize::try_from(depth).is_ok_and(|depth| depth < chain.len()) => "the issuing authority",
@@ -108,8 +108,7 @@ fn explain(refusal: &Refusal, name: Option<&Name>, chain: &[X509], now: OffsetDa
     };
     match (refusal.code, name) {
         (62 | 64, Some(name)) => {
-            let covered = chain.first().and_then(|leaf| facts::facts(leaf).ok()).map(|leaf| leaf.names);
-            let hint = match covered.map(list).unwrap_or_default().as_str() {
+            let hint = match chain.first().map(|leaf| list(&leaf.names)).unwrap_or_default().as_str() {
                 "" => "it names no host".to_owned(),
                 covered => format!("it is for {covered}"),
             };
@@ -127,71 +126,19 @@ fn explain(refusal: &Refusal, name: Option<&Name>, chain: &[X509], now: OffsetDa
 }
 
 /// Says which names of the leaf the issuing authority's name constraints do not permit.
-fn forbidden(chain: &[X509]) -> Error {
-    let facts = |index: usize| chain.get(index).and_then(|certificate| facts::facts(certificate).ok());
-    let permitted = facts(1).map(|issuing| issuing.permitted).unwrap_or_default();
-    let mut names = facts(0).map(|leaf| leaf.names).unwrap_or_default();
-    names.retain(|name| !permitted.iter().any(|subtree| name.is_under(subtree)));
-    if names.is_empty() || permitted.is_empty() {
+fn forbidden(chain: &[Facts]) -> Error {
+    let names = chain.first().map(|leaf| leaf.names.clone()).unwrap_or_default();
+    let permitted = chain.get(1).map(|issuing| issuing.permitted.clone()).unwrap_or_default();
+    let others: BTreeSet<Name> =
+        names.into_iter().filter(|name| !permitted.iter().any(|subtree| name.is_under(subtree))).collect();
+    if others.is_empty() || permitted.is_empty() {
         let what = "an authority may not issue for a name of the certificate";
         return Error::new(what).hint("look at its name constraints with `openssl x509 -text`");
     }
-    Error::new(format!("the issuing authority may not issue for {}", list(names)))
-        .hint(format!("it may issue for {}; make one that may issue for all names", list(permitted)))
+    Error::new(format!("the issuing authority may not issue for {}", list(&others)))
+        .hint(format!("it may issue for {}; make one that may issue for all names", list(&permitted)))
 }
 
-fn list(names: BTreeSet<Name>) -> String {
-    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// All certificates of a PEM, at least one.
-fn certificates(pem: &str) -> Result<Vec<X509>> {
-    check_blocks(pem, "CERTIFICATE-----")?;
-    let certificates = X509::stack_from_pem(pem.as_bytes()).map_err(|_| damaged())?;
-    if certificates.is_empty() { Err(damaged()) } else { Ok(certificates) }
-}
-
-/// The first certificate of a PEM; the others are not decoded, which takes most of the time.
-pub(super) fn first_certificate(pem: &str) -> Result<X509> {
-    check_blocks(pem, "CERTIFICATE-----")?;
-    X509::from_pem(pem.as_bytes()).map_err(|_| damaged())
-}
-
-fn private_key(key: &Secret) -> Result<PKey<Private>> {
-    let pem = key.expose();
-    check_blocks(pem, "PRIVATE KEY-----")?;
-    if pem.contains("ENCRYPTED") {
-        let hint = "take the passphrase away with `openssl pkey -in KEY -out PLAIN`";
-        return Err(Error::new("it is encrypted with a passphrase").hint(hint));
-    }
-    // Without a callback OpenSSL would ask for a passphrase on the terminal.
-    PKey::private_key_from_pem_callback(pem.as_bytes(), |_| Ok(0)).map_err(|_| damaged())
-}
-
-fn damaged() -> Error {
-    Error::new("its PEM text is damaged: it cannot be decoded").hint("restore it from a backup, or make it again")
-}
-
-/// Says in plain words why a text cannot be PEM (RFC 7468 section 2): OpenSSL passes over what is cut off at the end.
-fn check_blocks(pem: &str, label: &str) -> Result<()> {
-    if pem.trim().is_empty() {
-        return Err(Error::new("it is empty").hint("restore it from a backup, or make it again"));
-    }
-    let lines = || pem.lines().map(str::trim_end);
-    if !lines().any(|line| line.starts_with('-')) {
-        let what = format!("it is not PEM: it has no line `-----BEGIN {label}`");
-        return Err(Error::new(what).hint("give the file in PEM, which is text"));
-    }
-    let begins = lines().filter(|line| line.starts_with("-----BEGIN ") && line.ends_with("-----")).count();
-    let ends = lines().filter(|line| line.starts_with("-----END ") && line.ends_with("-----")).count();
-    let rules = lines().filter(|line| line.starts_with('-')).count();
-    if begins != ends || begins + ends != rules {
-        let what = "it is cut off: a `-----BEGIN …-----` line has no `-----END …-----` line";
-        return Err(Error::new(what).hint("restore it from a backup, or make it again"));
-    }
-    if !lines().any(|line| line.starts_with("-----BEGIN ") && line.ends_with(label)) {
-        let what = format!("it holds something else: it has no line `-----BEGIN {label}`");
-        return Err(Error::new(what).hint("check that the certificate and the key are not swapped"));
-    }
-    Ok(())
+fn list(names: &BTreeSet<Name>) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

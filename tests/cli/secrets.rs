@@ -6,7 +6,7 @@ use crate::sandbox::{Sandbox, checks};
 use crate::snapshot;
 
 fn refused(title: &'static str, rest: &str) -> (&'static str, String) {
-    (title, format!("inputs:\n  token: {{ type: secret, default: abc }}\nresources:\n  - secret: password\n{rest}"))
+    (title, format!("inputs:\n  token: {{ type: secret, default: \"\" }}\nresources:\n  - secret: password\n{rest}"))
 }
 
 #[test]

@@ -239,5 +239,9 @@ fn pump(mut from: UnixStream, mut to: UnixStream, goes_on: impl Fn(&[u8]) -> boo
 
 /// Every file below a folder, with its mode and a digest.
 pub fn tree(folder: &Path) -> String {
-    shell(&format!("cd {} 2>/dev/null && find . -printf '%p %m ' -type f -exec sha256sum {{}} \\; -o -printf '\\n' | sort", folder.display())).out
+    shell(&format!(
+        "cd {} 2>/dev/null && find . -printf '%p %m ' -type f -exec sha256sum {{}} \\; -o -printf '\\n' | sort",
+        folder.display()
+    ))
+    .out
 }

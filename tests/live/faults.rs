@@ -11,12 +11,23 @@ fn a_taken_port_is_told_by_the_plan_with_its_holder() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", sandbox.port)).unwrap();
     let own = std::fs::read_to_string("/proc/self/comm").unwrap();
     let port = sandbox.port;
-    sandbox.plan(&[]).fails(1).says(&format!("port {port} is taken by `{} (process {})`", own.trim(), std::process::id())).says("--port");
+    sandbox
+        .plan(&[])
+        .fails(1)
+        .says(&format!("port {port} is taken by `{} (process {})`", own.trim(), std::process::id()))
+        .says("--port");
     sandbox.registry(&[]).fails(1).says("is taken by");
     drop(listener);
-    shell(&format!("docker run -d --name {0}-holder -p {port}:80 $(docker images -q provision/nginx | head -1)", sandbox.name)).ok();
+    shell(&format!(
+        "docker run -d --name {0}-holder -p {port}:80 $(docker images -q provision/nginx | head -1)",
+        sandbox.name
+    ))
+    .ok();
     sandbox.plan(&[]).fails(1).says(&format!("port {port} is taken by the container `{}-holder`", sandbox.name));
-    assert!(!sandbox.home.path().join("home/deployments").join(&sandbox.name).exists(), "a refused run leaves no folder");
+    assert!(
+        !sandbox.home.path().join("home/deployments").join(&sandbox.name).exists(),
+        "a refused run leaves no folder"
+    );
 }
 
 #[test]
@@ -25,7 +36,11 @@ fn a_taken_name_is_told_by_the_plan_with_its_holder() {
     let name = &sandbox.name;
     let image = "$(docker images -q provision/nginx | head -1)";
     shell(&format!("docker create --name {name}-proxy {image}")).ok();
-    sandbox.plan(&[]).fails(1).says(&format!("the container `{name}-proxy` exists already, and it was not made by provision")).says("--name");
+    sandbox
+        .plan(&[])
+        .fails(1)
+        .says(&format!("the container `{name}-proxy` exists already, and it was not made by provision"))
+        .says("--name");
     shell(&format!("docker rm {name}-proxy; docker network create {name}")).ok();
     sandbox.plan(&[]).fails(1).says(&format!("the network `{name}` exists already"));
     shell(&format!("docker network rm {name}; docker volume create {name}-data")).ok();
@@ -61,16 +76,25 @@ fn a_failing_step_is_explained_and_all_is_as_before() {
     let sandbox = Sandbox::new("failing");
     let playbook = sandbox.write("web.yml", FAILING);
     let port = sandbox.port.to_string();
-    let apply = |command: &str| sandbox.command(&["apply", &playbook, "--name", &sandbox.name, "--port", &port, "--command", command]);
+    let apply = |command: &str| {
+        sandbox.command(&["apply", &playbook, "--name", &sandbox.name, "--port", &port, "--command", command])
+    };
     // The first time: nothing is left.
-    let failed = apply("exit 7").fails(1).says("ended with exit code 7").says("its last words").says("hint:").says("as it was before");
+    let failed = apply("exit 7")
+        .fails(1)
+        .says("ended with exit code 7")
+        .says("its last words")
+        .says("hint:")
+        .says("as it was before");
     assert!(failed.err.contains("undone"), "{}", failed.err);
     assert_eq!(sandbox.things(), "");
     assert!(!sandbox.home.path().join("home/deployments").join(&sandbox.name).exists());
 
     // Later: the old one goes on, the very same container.
     apply("exec nginx -g 'daemon off;'").ok();
-    let id = || shell(&format!("docker inspect {}-web --format '{{{{.Id}}}} {{{{.State.Running}}}}'", sandbox.name)).ok().out;
+    let id = || {
+        shell(&format!("docker inspect {}-web --format '{{{{.Id}}}} {{{{.State.Running}}}}'", sandbox.name)).ok().out
+    };
     let (before, things) = (id(), sandbox.things());
     apply("exit 7").fails(1).says("its last words");
     assert_eq!(id(), before);
@@ -82,6 +106,32 @@ fn a_failing_step_is_explained_and_all_is_as_before() {
     let playbook = sandbox.write("web.yml", &shorter);
     sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
     assert!(!sandbox.things().contains("container"), "{}", sandbox.things());
+    sandbox.destroy().ok();
+}
+
+#[test]
+fn a_registry_that_cannot_start_leaves_the_old_one_serving() {
+    let sandbox = Sandbox::new("broken");
+    // An image that is there and is no registry.
+    let image = shell("docker images --format '{{.Repository}}:{{.Tag}}' provision/nginx | head -1").ok().out;
+    let broken = ["--image", image.trim()];
+    sandbox.registry(&broken).fails(1).says("container `registry`").says("everything is as it was before");
+    assert_eq!(sandbox.things(), "");
+
+    sandbox.registry(&[]).ok();
+    let things = sandbox.things();
+    let served = || {
+        let (ca, password) = (sandbox.output("ca"), sandbox.password());
+        shell(&format!(
+            "curl -s --cacert {ca} -u admin:{password} -o /dev/null -w '%{{http_code}}' https://localhost:{}/v2/",
+            sandbox.port
+        ))
+        .out
+    };
+    assert_eq!(served(), "200");
+    sandbox.registry(&broken).fails(1).says("everything is as it was before");
+    assert_eq!((served(), sandbox.things()), ("200".to_owned(), things));
+    sandbox.plan(&["--exit-code"]).ok().says("nothing to change");
     sandbox.destroy().ok();
 }
 
@@ -99,7 +149,10 @@ fn bad_files_for_a_running_container_are_refused_and_the_old_ones_stay() {
         sandbox.command(&["apply", &playbook, "--name", &sandbox.name])
     };
     let conf = |answer: &str| format!("server {{ listen 80 default_server; server_name _; return 200 {answer}; }}");
-    let get = || shell(&format!("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; curl -s http://127.0.0.1:{}/", sandbox.port)).out;
+    let get = || {
+        shell(&format!("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; curl -s http://127.0.0.1:{}/", sandbox.port))
+            .out
+    };
     shell(&format!("true {}", conf("x").len())).ok();
     apply(&conf("one").replace("default_server", "")).ok();
     let id = || shell(&format!("docker inspect {}-web --format '{{{{.Id}}}}'", sandbox.name)).ok().out;
@@ -146,7 +199,11 @@ fn an_engine_that_dies_halfway_is_told_and_the_next_run_converges() {
         sandbox.socket = Some(recorder.socket.clone());
         let failed = sandbox.registry(&["--trust", "no"]).fails(1).says("no Docker engine answers at").says("hint:");
         assert!(recorder.is_dead(), "{}", failed.all());
-        assert!(failed.all().contains(if lives == 0 { "failed" } else { "next run goes on" }) || lives < 2, "{}", failed.all());
+        assert!(
+            failed.all().contains(if lives == 0 { "failed" } else { "next run goes on" }) || lives < 2,
+            "{}",
+            failed.all()
+        );
         sandbox.socket = None;
     }
     sandbox.registry(&["--trust", "no"]).ok();
@@ -159,7 +216,11 @@ fn an_engine_that_dies_halfway_is_told_and_the_next_run_converges() {
 fn no_engine_is_one_clear_error() {
     let mut sandbox = Sandbox::new("none");
     sandbox.socket = Some("/nonexistent/docker.sock".into());
-    sandbox.registry(&[]).fails(1).says("no Docker engine answers at `unix:///nonexistent/docker.sock`").says("systemctl start docker");
+    sandbox
+        .registry(&[])
+        .fails(1)
+        .says("no Docker engine answers at `unix:///nonexistent/docker.sock`")
+        .says("systemctl start docker");
     assert!(!sandbox.home.path().join("home/deployments").join(&sandbox.name).exists());
 }
 

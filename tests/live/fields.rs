@@ -37,7 +37,8 @@ fn recreate(name: &str, change: &dyn Fn(&mut Value)) {
     body.as_object_mut().unwrap().remove("Hostname");
     body["HostConfig"] = inspected[0]["HostConfig"].clone();
     let networks = inspected[0]["NetworkSettings"]["Networks"].as_object().unwrap();
-    let endpoints: serde_json::Map<String, Value> = networks.keys().map(|network| (network.clone(), json!({}))).collect();
+    let endpoints: serde_json::Map<String, Value> =
+        networks.keys().map(|network| (network.clone(), json!({}))).collect();
     body["NetworkingConfig"] = json!({ "EndpointsConfig": endpoints });
     change(&mut body);
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -49,6 +50,9 @@ fn recreate(name: &str, change: &dyn Fn(&mut Value)) {
     .ok();
 }
 
+/// A change to the body that a container is created from.
+type Edit = Box<dyn Fn(&mut Value)>;
+
 #[test]
 fn every_field_of_a_container_is_watched() {
     let sandbox = Sandbox::new("fields");
@@ -58,19 +62,34 @@ fn every_field_of_a_container_is_watched() {
     apply();
     plan().ok();
     let name = format!("{}-web", sandbox.name);
-    let changes: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
+    let changes: Vec<(&str, Edit)> = vec![
         ("nothing to change", Box::new(|_| {})),
         ("env.COLOUR: (none) → blue", Box::new(|body| body["Env"] = json!([]))),
         ("env.EXTRA: 1 → (none)", Box::new(|body| body["Env"].as_array_mut().unwrap().push(json!("EXTRA=1")))),
         ("labels.team: b → a", Box::new(|body| body["Labels"]["team"] = json!("b"))),
         ("labels.other: x → (none)", Box::new(|body| body["Labels"]["other"] = json!("x"))),
-        ("labels.provision.resource: other → web", Box::new(|body| body["Labels"]["provision.resource"] = json!("other"))),
-        ("command: nginx -g daemon off; worker_processes 1; → nginx -g daemon off;", Box::new(|body| body["Cmd"] = json!(["nginx", "-g", "daemon off; worker_processes 1;"]))),
+        (
+            "labels.provision.resource: other → web",
+            Box::new(|body| body["Labels"]["provision.resource"] = json!("other")),
+        ),
+        (
+            "command: nginx -g daemon off; worker_processes 1; → nginx -g daemon off;",
+            Box::new(|body| body["Cmd"] = json!(["nginx", "-g", "daemon off; worker_processes 1;"])),
+        ),
         ("user: 0:0 → (none)", Box::new(|body| body["User"] = json!("0:0"))),
-        ("memory: 134217728 → 67108864", Box::new(|body| { body["HostConfig"]["Memory"] = json!(134_217_728); body["HostConfig"]["MemorySwap"] = json!(-1); })),
+        (
+            "memory: 134217728 → 67108864",
+            Box::new(|body| {
+                body["HostConfig"]["Memory"] = json!(134_217_728);
+                body["HostConfig"]["MemorySwap"] = json!(-1);
+            }),
+        ),
         ("cpus: 1000000000 → 500000000", Box::new(|body| body["HostConfig"]["NanoCpus"] = json!(1_000_000_000))),
         ("pids: 60 → 50", Box::new(|body| body["HostConfig"]["PidsLimit"] = json!(60))),
-        ("restart: always → unless-stopped", Box::new(|body| body["HostConfig"]["RestartPolicy"] = json!({ "Name": "always" }))),
+        (
+            "restart: always → unless-stopped",
+            Box::new(|body| body["HostConfig"]["RestartPolicy"] = json!({ "Name": "always" })),
+        ),
         ("cap_drop: (none) → NET_RAW", Box::new(|body| body["HostConfig"]["CapDrop"] = json!([]))),
         ("cap_add: SYS_TIME → (none)", Box::new(|body| body["HostConfig"]["CapAdd"] = json!(["SYS_TIME"]))),
         ("security: (none) → no-new-privileges", Box::new(|body| body["HostConfig"]["SecurityOpt"] = json!([]))),
@@ -78,7 +97,13 @@ fn every_field_of_a_container_is_watched() {
         ("volumes./data: (none) → ", Box::new(|body| body["HostConfig"]["Mounts"] = json!([]))),
         ("volumes./host: /tmp → (none)", Box::new(|body| body["HostConfig"]["Binds"] = json!(["/tmp:/host"]))),
         ("publish: ", Box::new(|body| body["HostConfig"]["PortBindings"] = json!({}))),
-        ("networks: bridge → ", Box::new(|body| { body["HostConfig"]["NetworkMode"] = json!("bridge"); body["NetworkingConfig"] = json!({}); })),
+        (
+            "networks: bridge → ",
+            Box::new(|body| {
+                body["HostConfig"]["NetworkMode"] = json!("bridge");
+                body["NetworkingConfig"] = json!({});
+            }),
+        ),
     ];
     for (field, change) in changes {
         recreate(&name, &*change);
@@ -98,7 +123,8 @@ fn a_network_made_anew_by_hand_is_told() {
     let playbook = sandbox.write("net.yml", "resources:\n  - network: net\n    internal: true\n");
     sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
     let name = format!("{}-net", sandbox.name);
-    let labels = "$(docker network inspect NAME --format '{{range $k, $v := .Labels}}--label {{$k}}={{$v}} {{end}}')".replace("NAME", &name);
+    let labels = "$(docker network inspect NAME --format '{{range $k, $v := .Labels}}--label {{$k}}={{$v}} {{end}}')"
+        .replace("NAME", &name);
     shell(&format!("set -e; labels=\"{labels}\"; docker network rm {name}; docker network create $labels {name}")).ok();
     let plan = || sandbox.command(&["plan", &playbook, "--name", &sandbox.name, "--exit-code"]);
     plan().fails(3).says("internal: false → true");

@@ -5,7 +5,9 @@ use crate::engine::{Sandbox, shell};
 
 fn playbook(reference: &str, build: bool) -> String {
     let build = if build { "    build: nginx\n" } else { "" };
-    format!("inputs:\n  mirror: {{ type: string, default: \"\" }}\nresources:\n  - image: it\n    reference: {reference}\n    mirror: \"{{{{ mirror }}}}\"\n{build}outputs:\n  from: \"{{{{ it.reference }}}}\"\n")
+    format!(
+        "inputs:\n  mirror: {{ type: string, default: \"\" }}\nresources:\n  - image: it\n    reference: {reference}\n    mirror: \"{{{{ mirror }}}}\"\n{build}outputs:\n  from: \"{{{{ it.reference }}}}\"\n"
+    )
 }
 
 #[test]
@@ -13,7 +15,8 @@ fn an_image_is_pulled_from_a_mirror_or_built_and_each_refusal_is_clear() {
     let sandbox = Sandbox::new("images");
     let name = &sandbox.name;
     let mirror = format!("127.0.0.1:{}/library", sandbox.port);
-    let (registry, nginx) = ("$(docker images -q provision/registry | head -1)", "$(docker images -q provision/nginx | head -1)");
+    let (registry, nginx) =
+        ("$(docker images -q provision/registry | head -1)", "$(docker images -q provision/nginx | head -1)");
     shell(&format!("set -e; docker run -d --name {name}-mirror -p 127.0.0.1:{}:5000 {registry}; sleep 1; docker tag {nginx} {mirror}/{name}:1; docker push {mirror}/{name}:1; docker rmi {mirror}/{name}:1", sandbox.port)).ok();
     let run = |text: &str, more: &[&str]| {
         let file = sandbox.write("image.yml", text);
@@ -33,9 +36,15 @@ fn an_image_is_pulled_from_a_mirror_or_built_and_each_refusal_is_clear() {
 
     // No registry there at all: built, which is told in one line and found again; or not, if only pulling will do.
     let nowhere = "127.0.0.1:1/library";
-    run(&playbook(&format!("{name}-missing:2"), false), &["--mirror", nowhere]).fails(1).says("cannot pull the image").says("--mirror");
+    run(&playbook(&format!("{name}-missing:2"), false), &["--mirror", nowhere])
+        .fails(1)
+        .says("cannot pull the image")
+        .says("--mirror");
     run(&missing(2), &["--mirror", nowhere, "--images", "pull"]).fails(1).says("cannot pull the image");
-    let built = run(&missing(2), &["--mirror", nowhere]).ok().says("provision/nginx:trixie-").says("no registry can be reached");
+    let built = run(&missing(2), &["--mirror", nowhere])
+        .ok()
+        .says("provision/nginx:trixie-")
+        .says("no registry can be reached");
     assert_eq!(built.err.lines().count(), 2, "{}", built.err);
     run(&missing(2), &["--mirror", nowhere]).ok().says("nothing to change");
     for number in [1, 2] {

@@ -8,7 +8,8 @@ fn world() -> String {
         "docker ps -a --no-trunc --format 'container {{.ID}} {{.Names}} {{.Image}} {{.Labels}}'; docker network ls --no-trunc --format 'network {{.ID}} {{.Name}} {{.Labels}}'; docker volume ls --format 'volume {{.Name}} {{.Labels}}'",
     );
     let others = format!("t{}-", std::process::id());
-    let mut lines: Vec<&str> = listed.out.lines().filter(|line| !line.contains(&others) && !line.contains("provision.id")).collect();
+    let mut lines: Vec<&str> =
+        listed.out.lines().filter(|line| !line.contains(&others) && !line.contains("provision.id")).collect();
     lines.sort_unstable();
     lines.join("\n")
 }
@@ -21,7 +22,9 @@ fn clients_push_and_pull() {
     let folder = sandbox.home.path().display().to_string();
     let password = sandbox.password();
     let ca = sandbox.output("ca");
-    let login = sandbox.output("login").replace("provision ", &format!("PROVISION_HOME={folder}/home {} ", env!("CARGO_BIN_EXE_provision")));
+    let login = sandbox
+        .output("login")
+        .replace("provision ", &format!("PROVISION_HOME={folder}/home {} ", env!("CARGO_BIN_EXE_provision")));
     let docker = |script: &str| shell(&format!("export DOCKER_CONFIG={folder}/docker; set -e; {script}"));
 
     // docker, by the very line that is printed.
@@ -37,7 +40,9 @@ fn clients_push_and_pull() {
     skopeo(&format!("inspect --no-creds docker://{host}/team/copy:2")).fails(1);
 
     // curl, with and without a password, and in the clear.
-    let curl = |arguments: &str| shell(&format!("curl -s --cacert {ca} -o /dev/null -w '%{{http_code}} %{{redirect_url}}' {arguments}"));
+    let curl = |arguments: &str| {
+        shell(&format!("curl -s --cacert {ca} -o /dev/null -w '%{{http_code}} %{{redirect_url}}' {arguments}"))
+    };
     assert_eq!(curl(&format!("https://{host}/v2/")).out.trim(), "401");
     assert_eq!(curl(&format!("-u admin:wrong https://{host}/v2/")).out.trim(), "401");
     assert_eq!(curl(&format!("-u admin:{password} https://{host}/v2/_catalog")).out.trim(), "200");
@@ -54,12 +59,20 @@ fn the_registry_is_reached_through_the_proxy_alone() {
     let sandbox = Sandbox::new("alone");
     sandbox.registry(&["--trust", "no"]).ok();
     let name = &sandbox.name;
-    let inspect = |container: &str, format: &str| shell(&format!("docker inspect {name}-{container} --format '{format}'")).ok().out.trim().to_owned();
+    let inspect = |container: &str, format: &str| {
+        shell(&format!("docker inspect {name}-{container} --format '{format}'")).ok().out.trim().to_owned()
+    };
     assert_eq!(inspect("registry", "{{json .HostConfig.PortBindings}}"), "{}");
     let address = inspect("registry", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
     shell(&format!("curl -s -m 2 http://{address}:5000/v2/")).fails(7);
     for container in ["registry", "proxy"] {
-        assert_eq!(inspect(container, "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}"), "65532:65532 true [ALL] [no-new-privileges]");
+        assert_eq!(
+            inspect(
+                container,
+                "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}"
+            ),
+            "65532:65532 true [ALL] [no-new-privileges]"
+        );
     }
     let published = shell(&format!("docker port {name}-proxy")).ok().out;
     assert!(published.lines().all(|line| line.starts_with("8443/tcp")), "{published}");
@@ -104,7 +117,9 @@ fn data_outlives_a_destroy_that_keeps_it() {
     sandbox.registry(&[]).ok();
     let password = sandbox.password();
     let image = format!("localhost:{}/kept:1", sandbox.port);
-    let push = format!("skopeo copy --dest-creds admin:{password} docker-daemon:$(docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' provision/registry | head -1) docker://{image}");
+    let push = format!(
+        "skopeo copy --dest-creds admin:{password} docker-daemon:$(docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' provision/registry | head -1) docker://{image}"
+    );
     shell(&push).ok();
     sandbox.command(&["destroy", &sandbox.name]).fails(1).says("deletes data").says("--keep-data");
     sandbox.command(&["destroy", &sandbox.name, "--keep-data"]).ok();
@@ -129,7 +144,10 @@ fn drift_is_told_field_by_field_and_mended() {
         sandbox.plan(&["--exit-code"]).ok();
     };
     let inside = |script: &str| format!("docker exec -u 0 {name}-proxy sh -c '{script}'");
-    drift(&inside("echo \"# by hand\" >> /etc/provision/nginx.conf"), "files./etc/provision/nginx.conf.content: sha256:");
+    drift(
+        &inside("echo \"# by hand\" >> /etc/provision/nginx.conf"),
+        "files./etc/provision/nginx.conf.content: sha256:",
+    );
     drift(&inside("chmod 604 /etc/provision/tls.key"), "files./etc/provision/tls.key.mode: 0604 → 0640");
     drift(&inside("rm /etc/provision/htpasswd"), "files./etc/provision/htpasswd: (none) → a file");
     // The same size and the same time: only the digest in the nanoseconds would not tell, but the time is a new one.
@@ -150,19 +168,33 @@ fn drift_is_told_field_by_field_and_mended() {
 fn a_changed_input_changes_only_what_it_must() {
     let sandbox = Sandbox::new("inputs");
     sandbox.registry(&[]).ok();
-    let id = |container: &str| shell(&format!("docker inspect {}-{container} --format '{{{{.Id}}}}'", sandbox.name)).ok().out;
+    let id = |container: &str| {
+        shell(&format!("docker inspect {}-{container} --format '{{{{.Id}}}}'", sandbox.name)).ok().out
+    };
     let (registry, proxy) = (id("registry"), id("proxy"));
-    sandbox.registry(&["--san", "127.0.0.1", "--san", "registry.test"]).ok().says("names: localhost → 127.0.0.1, localhost, registry.test");
-    assert_eq!((id("registry"), id("proxy")), (registry.clone(), proxy.clone()), "a new certificate takes no new container");
+    sandbox
+        .registry(&["--san", "127.0.0.1", "--san", "registry.test"])
+        .ok()
+        .says("names: localhost → 127.0.0.1, localhost, registry.test");
+    assert_eq!((id("registry"), id("proxy")), (registry.clone(), proxy), "a new certificate takes no new container");
     let ca = sandbox.output("ca");
-    let served = format!("curl -s --cacert {ca} -o /dev/null -w '%{{http_code}}' --resolve registry.test:{0}:127.0.0.1 https://registry.test:{0}/v2/", sandbox.port);
+    let served = format!(
+        "curl -s --cacert {ca} -o /dev/null -w '%{{http_code}}' --resolve registry.test:{0}:127.0.0.1 https://registry.test:{0}/v2/",
+        sandbox.port
+    );
     assert_eq!(shell(&served).out, "401", "the new name is served");
     sandbox.registry(&["--renew"]).ok().says("expires");
     assert_eq!(id("registry"), registry);
     sandbox.registry(&["--user", "ci"]).ok();
     assert_eq!(id("registry"), registry);
     let password = sandbox.password();
-    let code = |user: &str| shell(&format!("curl -s --cacert {ca} -u {user}:{password} -o /dev/null -w '%{{http_code}}' https://localhost:{}/v2/", sandbox.port)).out;
+    let code = |user: &str| {
+        shell(&format!(
+            "curl -s --cacert {ca} -u {user}:{password} -o /dev/null -w '%{{http_code}}' https://localhost:{}/v2/",
+            sandbox.port
+        ))
+        .out
+    };
     assert_eq!((code("ci").as_str(), code("admin").as_str()), ("200", "401"));
     // What was given stays given.
     sandbox.registry(&[]).ok().says("nothing to change");
@@ -194,7 +226,9 @@ fn no_secret_shows() {
         assert!(!told.contains(secret.as_str()), "the secret `{key}` shows");
     }
     assert!(!told.contains("PRIVATE KEY") && !told.contains("$2b$"), "a key or a hash shows");
-    let readable = shell(&format!("find {} -type f -perm /077 -o -type d -perm /077", sandbox.home.path().join("home").display())).out;
+    let readable =
+        shell(&format!("find {} -type f -perm /077 -o -type d -perm /077", sandbox.home.path().join("home").display()))
+            .out;
     assert_eq!(readable, "", "others may read this");
     sandbox.destroy().ok();
 }

@@ -121,7 +121,10 @@ fn host_config(spec: &Spec, at: &At) -> Result<HostConfig> {
 }
 
 /// Processors in billionths, as the engine counts them.
-#[expect(clippy::cast_possible_truncation, reason = "a number of processors is small, and the engine refuses what it has not")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a number of processors is small, and the engine refuses what it has not"
+)]
 pub(super) fn nano_cpus(cpus: f64) -> i64 {
     (cpus * 1e9).round() as i64
 }

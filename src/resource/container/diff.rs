@@ -7,7 +7,7 @@ use bollard::models::{HostConfig, ImageConfig};
 use super::files::FileState;
 use super::spec::{Publish, Spec};
 use super::{Actual, body};
-use crate::change::{Action, Change, Field, is_unknown};
+use crate::change::{Action, Change, Field, is_unknown, listed};
 use crate::resource::At;
 
 /// The field that says whether it runs.
@@ -40,8 +40,7 @@ impl Fields {
     }
 
     fn add_list(&mut self, name: &str, old: Option<&Vec<String>>, new: &[String]) {
-        let sorted = |items: &[String]| items.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
-        self.add(name, sorted(old.map(Vec::as_slice).unwrap_or_default()), sorted(new));
+        self.add(name, listed(old.into_iter().flatten()), listed(new));
     }
 }
 
@@ -79,7 +78,10 @@ fn identity(fields: &mut Fields, spec: &Spec, actual: &Actual, at: &At) {
     for (name, value) in &wanted {
         fields.add(format!("labels.{name}"), found.get(name).map(String::as_str).unwrap_or_default(), value);
     }
-    let extra: BTreeMap<_, _> = found.iter().filter(|(name, value)| !wanted.contains_key(*name) && image_labels.get(*name) != Some(value)).collect();
+    let extra: BTreeMap<_, _> = found
+        .iter()
+        .filter(|(name, value)| !wanted.contains_key(*name) && image_labels.get(*name) != Some(value))
+        .collect();
     for (name, value) in extra {
         fields.add(format!("labels.{name}"), value, "");
     }
@@ -91,7 +93,10 @@ fn image_config(actual: &Actual) -> ImageConfig {
 
 fn environment(fields: &mut Fields, spec: &Spec, actual: &Actual) {
     let split = |list: &[String]| -> BTreeMap<String, String> {
-        list.iter().filter_map(|item| item.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        list.iter()
+            .filter_map(|item| item.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     };
     let mut wanted = split(&image_config(actual).env.unwrap_or_default());
     wanted.extend(split(&body::environment(spec)));
@@ -112,7 +117,8 @@ fn environment(fields: &mut Fields, spec: &Spec, actual: &Actual) {
 }
 
 fn limits(fields: &mut Fields, spec: &Spec, found: &HostConfig) {
-    let restart = found.restart_policy.as_ref().and_then(|policy| policy.name).map(|name| name.to_string()).unwrap_or_default();
+    let restart =
+        found.restart_policy.as_ref().and_then(|policy| policy.name).map(|name| name.to_string()).unwrap_or_default();
     fields.add("restart", if restart.is_empty() { "no" } else { &restart }, spec.restart.word());
     let number = |value: Option<i64>| value.unwrap_or_default().to_string();
     fields.add("memory", number(found.memory), number(spec.memory().unwrap_or_default()));
@@ -124,7 +130,9 @@ fn limits(fields: &mut Fields, spec: &Spec, found: &HostConfig) {
     fields.add_list("cap_add", found.cap_add.as_ref(), &spec.cap_add);
     fields.add_list("security", found.security_opt.as_ref(), &body::security(spec));
     let tmpfs: BTreeMap<String, String> = found.tmpfs.clone().unwrap_or_default().into_iter().collect();
-    let show = |map: &BTreeMap<String, String>| map.iter().map(|(path, options)| format!("{path}:{options}")).collect::<Vec<_>>().join(" ");
+    let show = |map: &BTreeMap<String, String>| {
+        map.iter().map(|(path, options)| format!("{path}:{options}")).collect::<Vec<_>>().join(" ")
+    };
     fields.add("tmpfs", show(&tmpfs), show(&spec.tmpfs));
 }
 
@@ -140,7 +148,19 @@ fn places(fields: &mut Fields, spec: &Spec, actual: &Actual) {
     }
     let show = |ports: &mut Vec<Publish>| {
         ports.sort();
-        ports.iter().map(|port| format!("{}{}{}:{}", port.address, if port.address.is_empty() { "" } else { ":" }, port.host, port.container)).collect::<Vec<_>>().join(", ")
+        ports
+            .iter()
+            .map(|port| {
+                format!(
+                    "{}{}{}:{}",
+                    port.address,
+                    if port.address.is_empty() { "" } else { ":" },
+                    port.host,
+                    port.container
+                )
+            })
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     fields.add("publish", show(&mut ports), show(&mut spec.published().unwrap_or_default()));
     let own = body::file_folders(spec).unwrap_or_default();
@@ -151,7 +171,7 @@ fn places(fields: &mut Fields, spec: &Spec, actual: &Actual) {
             volumes.insert(target, mount.source.unwrap_or_default());
         }
     }
-    for bind in found.binds.clone().unwrap_or_default() {
+    for bind in found.binds.unwrap_or_default() {
         let (source, target) = bind.split_once(':').unwrap_or((&bind, ""));
         volumes.insert(target.split(':').next().unwrap_or_default().to_owned(), source.to_owned());
     }
@@ -164,15 +184,18 @@ fn places(fields: &mut Fields, spec: &Spec, actual: &Actual) {
 }
 
 fn networks(fields: &mut Fields, spec: &Spec, actual: &Actual) {
-    let networks = actual.container.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
+    let networks =
+        actual.container.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
     let mut names: Vec<String> = networks.keys().cloned().collect();
     if spec.networks.is_empty() {
         names.retain(|name| name != "bridge");
     }
     fields.add_list("networks", Some(&names), &spec.networks);
-    let linked: BTreeSet<String> = networks.values().flat_map(|network| network.links.clone().unwrap_or_default()).collect();
+    let linked: BTreeSet<String> =
+        networks.values().flat_map(|network| network.links.clone().unwrap_or_default()).collect();
     fields.add_list("links", Some(&linked.into_iter().collect()), &body::links(spec));
-    let aliases: BTreeSet<String> = networks.values().flat_map(|network| network.aliases.clone().unwrap_or_default()).collect();
+    let aliases: BTreeSet<String> =
+        networks.values().flat_map(|network| network.aliases.clone().unwrap_or_default()).collect();
     let id = actual.container.id.clone().unwrap_or_default();
     // The engine adds the start of the container's id.
     let aliases: Vec<String> = aliases.into_iter().filter(|alias| !id.starts_with(alias.as_str())).collect();

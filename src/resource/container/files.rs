@@ -60,7 +60,8 @@ impl File<'_> {
 
 /// The mount point of the declared volume that a path lies in.
 pub(super) fn volume_of<'a>(spec: &'a Spec, path: &str) -> Option<&'a str> {
-    let inside = |mount: &&String| path.strip_prefix(mount.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
+    let inside =
+        |mount: &&String| path.strip_prefix(mount.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
     spec.volumes.keys().filter(inside).max_by_key(|mount| mount.len()).map(String::as_str)
 }
 
@@ -74,7 +75,8 @@ pub(super) async fn upload(spec: &Spec, name: &str, engine: &Engine) -> Result<(
         let root = volume_of(spec, &file.path).or(own).unwrap_or("/");
         groups.entry(root).or_default().push(file);
     }
-    let uploads = groups.into_iter().map(|(root, files)| async move { engine.upload(name, root, archive(root, &files)?).await });
+    let uploads =
+        groups.into_iter().map(|(root, files)| async move { engine.upload(name, root, archive(root, &files)?).await });
     try_join_all(uploads).await.map(drop)
 }
 
@@ -123,7 +125,8 @@ fn nanoseconds(time: &str) -> Option<u32> {
 }
 
 async fn read(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState> {
-    let fail = |error: std::io::Error| Error::new(format!("cannot read `{}` in the container `{name}`: {error}", file.path));
+    let fail =
+        |error: std::io::Error| Error::new(format!("cannot read `{}` in the container `{name}`: {error}", file.path));
     let Some(archive) = engine.download(name, &file.path).await? else { return Ok(FileState::Missing) };
     let mut archive = tar::Archive::new(archive.as_slice());
     let Some(entry) = archive.entries().map_err(fail)?.next() else { return Ok(FileState::Missing) };
@@ -134,6 +137,7 @@ async fn read(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState>
     let mode = Mode::new(header.mode().unwrap_or_default() & 0o7777);
     let mut content = Vec::new();
     entry.read_to_end(&mut content).map_err(fail)?;
-    let right = Some(content.as_slice()) == file.content.map(str::as_bytes) && mode == file.mode && owner == file.owner();
+    let right =
+        Some(content.as_slice()) == file.content.map(str::as_bytes) && mode == file.mode && owner == file.owner();
     Ok(if right { FileState::AsWanted } else { FileState::Differs { content: digest(&content), mode, owner } })
 }

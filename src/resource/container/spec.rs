@@ -152,7 +152,10 @@ impl Restart {
 
 impl Publish {
     fn parse(text: &str) -> Result<Self> {
-        let wrong = || Error::new(format!("`{text}` is no port to publish")).hint("write `HOST:CONTAINER` as in `8080:80`, or `127.0.0.1:8080:80`");
+        let wrong = || {
+            Error::new(format!("`{text}` is no port to publish"))
+                .hint("write `HOST:CONTAINER` as in `8080:80`, or `127.0.0.1:8080:80`")
+        };
         let (host, container) = text.rsplit_once(':').ok_or_else(wrong)?;
         let (address, host) = host.rsplit_once(':').unwrap_or(("", host));
         let (number, protocol) = container.split_once('/').unwrap_or((container, "tcp"));
@@ -189,7 +192,10 @@ impl Spec {
         }
         let fault = |text: &str, hint: &str| Err(Error::new(text).hint(hint));
         if !self.links.is_empty() && self.networks.is_empty() {
-            return fault("`links` need a network of their own", "add `networks:`; on Docker's default bridge a link would show the other's environment");
+            return fault(
+                "`links` need a network of their own",
+                "add `networks:`; on Docker's default bridge a link would show the other's environment",
+            );
         }
         Ok(())
     }
@@ -216,9 +222,11 @@ impl Spec {
                 _ => return Err(Error::new(format!("the file `{path}` needs either `content` or `template`"))),
             };
             let mode = spec.mode.unwrap_or(Mode::new(if folder { 0o755 } else { 0o444 }));
-            let owner = spec.owner.split_once(':').and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)));
+            let owner =
+                spec.owner.split_once(':').and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)));
             let (user, group) = owner.ok_or_else(|| {
-                Error::new(format!("`{}` is no owner", spec.owner)).hint("write the numbers of user and group, as in `65532:65532`")
+                Error::new(format!("`{}` is no owner", spec.owner))
+                    .hint("write the numbers of user and group, as in `65532:65532`")
             })?;
             files.push(File { path: path.clone(), content, mode, user, group });
         }

@@ -51,7 +51,9 @@ impl Engine {
     pub async fn create_container(&self, name: &str, body: ContainerCreateBody) -> Result<String> {
         let options = query::CreateContainerOptionsBuilder::default().name(name).build();
         let created = self.docker.create_container(Some(options), body).await;
-        created.map(|created| created.id).map_err(|error| self.failed(&format!("create the container `{name}`"), &error))
+        created
+            .map(|created| created.id)
+            .map_err(|error| self.failed(&format!("create the container `{name}`"), &error))
     }
 
     pub async fn start_container(&self, name: &str) -> Result<()> {
@@ -96,7 +98,8 @@ impl Engine {
     pub async fn stat(&self, name: &str, path: &str) -> Result<Option<Archived>> {
         let options = query::ContainerArchiveInfoOptionsBuilder::default().path(path).build();
         let found = optional(self.docker.get_container_archive_info(name, Some(options)).await);
-        let found = found.map_err(|error| self.failed(&format!("look at `{path}` in the container `{name}`"), &error))?;
+        let found =
+            found.map_err(|error| self.failed(&format!("look at `{path}` in the container `{name}`"), &error))?;
         Ok(found.map(|stat| Archived {
             size: u64::try_from(stat.size).unwrap_or_default(),
             // The lower nine bits are the permissions; the highest says directory (Go's os.FileMode).

@@ -38,7 +38,11 @@ impl Engine {
         found.map_err(|error| self.failed(&format!("inspect the image `{reference}`"), &error))
     }
 
-    pub async fn pull(&self, reference: &str, watch: &(dyn Fn(Step) + Send + Sync)) -> std::result::Result<(), PullError> {
+    pub async fn pull(
+        &self,
+        reference: &str,
+        watch: &(dyn Fn(Step) + Send + Sync),
+    ) -> std::result::Result<(), PullError> {
         let options = query::CreateImageOptionsBuilder::default().from_image(reference).build();
         let mut stream = Box::pin(self.docker.create_image(Some(options), None, None));
         while let Some(part) = stream.next().await {
@@ -54,8 +58,24 @@ impl Engine {
         let text = error.to_string();
         let failed = self.failed(&format!("pull the image `{reference}`"), error);
         // The engine gives the reason of a failed pull as text only.
-        let network = ["dial tcp", "no such host", "lookup ", "connection refused", "i/o timeout", "context deadline", "Client.Timeout", "unreachable", "EOF", "TLS handshake", "proxyconnect"];
-        if network.iter().any(|sign| text.contains(sign)) { PullError::Unreachable(failed) } else { PullError::Refused(failed) }
+        let network = [
+            "dial tcp",
+            "no such host",
+            "lookup ",
+            "connection refused",
+            "i/o timeout",
+            "context deadline",
+            "Client.Timeout",
+            "unreachable",
+            "EOF",
+            "TLS handshake",
+            "proxyconnect",
+        ];
+        if network.iter().any(|sign| text.contains(sign)) {
+            PullError::Unreachable(failed)
+        } else {
+            PullError::Refused(failed)
+        }
     }
 
     /// Makes an image of a tar archive of a file system, and gives its id.
@@ -86,13 +106,28 @@ impl Engine {
     ///
     /// # Errors
     /// The last lines of the build's own output are part of the error.
-    pub async fn build(&self, context: Vec<u8>, reference: &str, arguments: &HashMap<String, String>, labels: &HashMap<String, String>, watch: &(dyn Fn(Step) + Send + Sync)) -> Result<()> {
-        let options = query::BuildImageOptionsBuilder::default().t(reference).rm(true).forcerm(true).buildargs(arguments).labels(labels).build();
+    pub async fn build(
+        &self,
+        context: Vec<u8>,
+        reference: &str,
+        arguments: &HashMap<String, String>,
+        labels: &HashMap<String, String>,
+        watch: &(dyn Fn(Step) + Send + Sync),
+    ) -> Result<()> {
+        let options = query::BuildImageOptionsBuilder::default()
+            .t(reference)
+            .rm(true)
+            .forcerm(true)
+            .buildargs(arguments)
+            .labels(labels)
+            .build();
         let mut stream = Box::pin(self.docker.build_image(options, None, Some(body_full(Bytes::from(context)))));
         let mut output: Vec<String> = Vec::new();
-        let failed = |error: Error, output: &[String]| error.detail(output[output.len().saturating_sub(12)..].iter().cloned());
+        let failed =
+            |error: Error, output: &[String]| error.detail(output[output.len().saturating_sub(12)..].iter().cloned());
         while let Some(part) = stream.next().await {
-            let info = part.map_err(|error| failed(self.failed(&format!("build the image `{reference}`"), &error), &output))?;
+            let info =
+                part.map_err(|error| failed(self.failed(&format!("build the image `{reference}`"), &error), &output))?;
             for line in info.stream.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty()) {
                 if line.starts_with("Step ") {
                     watch(Step { part: line.to_owned(), done: 0, total: 0 });

@@ -11,7 +11,8 @@ impl Engine {
     pub async fn networks_named(&self, name: &str) -> Result<Vec<Network>> {
         let filters = std::collections::HashMap::from([("name".to_owned(), vec![format!("^{name}$")])]);
         let options = query::ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let found = self.docker.list_networks(Some(options)).await.map_err(|error| self.failed("list the networks", &error))?;
+        let found =
+            self.docker.list_networks(Some(options)).await.map_err(|error| self.failed("list the networks", &error))?;
         Ok(found.into_iter().filter(|network| network.name.as_deref() == Some(name)).collect())
     }
 
@@ -26,7 +27,8 @@ impl Engine {
     }
 
     pub async fn remove_network(&self, name: &str) -> Result<()> {
-        gone(self.docker.remove_network(name).await).map_err(|error| self.failed(&format!("remove the network `{name}`"), &error))
+        gone(self.docker.remove_network(name).await)
+            .map_err(|error| self.failed(&format!("remove the network `{name}`"), &error))
     }
 
     pub async fn connect_network(&self, network: &str, request: NetworkConnectRequest) -> Result<()> {
@@ -41,7 +43,8 @@ impl Engine {
 
     pub async fn volumes_of(&self, id: &str) -> Result<Vec<Volume>> {
         let options = query::ListVolumesOptionsBuilder::default().filters(&labelled(ID, id)).build();
-        let listed = self.docker.list_volumes(Some(options)).await.map_err(|error| self.failed("list the volumes", &error))?;
+        let listed =
+            self.docker.list_volumes(Some(options)).await.map_err(|error| self.failed("list the volumes", &error))?;
         Ok(listed.volumes.unwrap_or_default())
     }
 

@@ -1,0 +1,87 @@
+//! What expressions yield, once the outputs of other resources are known.
+
+use std::collections::BTreeMap;
+
+use minijinja::Value;
+use minijinja::value::Serde;
+use serde_json::Value as Json;
+
+use super::{Binding, Graph, Id, Member};
+use crate::error::{Error, Result};
+use crate::form::{Form, Slot};
+use crate::graph::variable;
+use crate::resource::Outputs;
+
+impl Graph {
+    /// The fields of a resource with every expression evaluated; `known` holds the outputs of what it needs.
+    pub fn fields(&self, id: &Id, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
+        let vertex = &self.nodes[id];
+        self.fill(vertex.scope, &vertex.form, known)
+    }
+
+    /// Turns an error at a path of a resource's fields into one with its place.
+    pub fn locate(&self, id: &Id, path: &serde_path_to_error::Path, error: Error) -> Error {
+        let vertex = &self.nodes[id];
+        error.at(self.scopes[vertex.scope].playbook.source.place(vertex.form.locate(path)))
+    }
+
+    /// The outputs of the playbook, in the order of their names.
+    pub fn outputs(&self, known: &BTreeMap<Id, Outputs>) -> Result<BTreeMap<String, String>> {
+        let Some(root) = self.scopes.first() else { return Ok(BTreeMap::new()) };
+        let mut outputs = BTreeMap::new();
+        for (key, _) in &root.playbook.outputs {
+            let Some(form) = root.outputs.get(&variable(&key.text)) else { continue };
+            let value = self.fill(0, form, known)?;
+            outputs.insert(key.text.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        }
+        Ok(outputs)
+    }
+
+    fn fill(&self, scope: usize, form: &Form, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
+        let source = &self.scopes[scope].playbook.source;
+        form.fill(&mut |slot| slot.evaluate(source, self.context(scope, slot, known)?))
+    }
+
+    /// The values of the names that an expression uses.
+    pub(super) fn context(&self, scope: usize, slot: &Slot, known: &BTreeMap<Id, Outputs>) -> Result<Value> {
+        let here = &self.scopes[scope];
+        let mut values = BTreeMap::new();
+        for name in slot.expression.names() {
+            let root = name.split('.').next().unwrap_or(name);
+            let value = match (here.inputs.get(root), here.members.get(root)) {
+                (Some(Binding::Value(value)), _) => Some(Value::from(Serde(value))),
+                (Some(Binding::Form(form, parent)), _) => Some(Value::from(Serde(&self.fill(*parent, form, known)?))),
+                (None, Some(Member::Resource { id, kind, present: true })) => {
+                    known.get(id).map(|outputs| outputs.value(kind.bare))
+                }
+                (None, Some(Member::Include(inner))) => Some(self.include_value(*inner, name, known)?),
+                _ => None,
+            };
+            if let Some(value) = value {
+                let merged = values.remove(root).map_or(value.clone(), |earlier| merge(&earlier, &value));
+                values.insert(root.to_owned(), merged);
+            }
+        }
+        Ok(Value::from(values))
+    }
+
+    fn include_value(&self, inner: usize, name: &str, known: &BTreeMap<Id, Outputs>) -> Result<Value> {
+        let attribute = name.split('.').nth(1).unwrap_or_default();
+        let Some(form) = self.scopes[inner].outputs.get(attribute) else { return Ok(Value::UNDEFINED) };
+        let value = Value::from(Serde(&self.fill(inner, form, known)?));
+        Ok(Value::from(BTreeMap::from([(attribute.to_owned(), value)])))
+    }
+}
+
+/// Two sets of attributes of the same name as one.
+fn merge(earlier: &Value, later: &Value) -> Value {
+    let mut all: BTreeMap<String, Value> = BTreeMap::new();
+    for value in [earlier, later] {
+        let Ok(keys) = value.try_iter() else { return later.clone() };
+        for key in keys {
+            let inner = value.get_item(&key).unwrap_or(Value::UNDEFINED);
+            all.insert(key.to_string(), inner);
+        }
+    }
+    Value::from(all)
+}

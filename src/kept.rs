@@ -1,0 +1,82 @@
+//! What a resource keeps in the deployment's folder because it cannot be read back from anywhere: [`Kept`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::at::At;
+use crate::error::{Error, Result};
+use crate::resource::Owned;
+use crate::secret::Secret;
+use crate::x509::{self, Facts, Pair};
+
+/// The way back of a kind that keeps what it makes in the deployment's folder: the bytes that stood there before.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub key: String,
+    pub before: Option<String>,
+}
+
+impl At {
+    /// Keeps a text in the deployment's folder, with a way back.
+    pub fn keep(&self, key: &str, text: &str) -> Result<()> {
+        self.will(&Kept { key: key.to_owned(), before: self.store().get(key).unwrap_or_default() })?;
+        self.store().put(key, text)
+    }
+
+    /// The key of this resource's own texts: `secret/password`, `certificate/tls.server`.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.kind, self.id.replace('/', "."))
+    }
+
+    /// Everything kept by resources of this kind.
+    pub fn owned_keys(&self, data: bool) -> Result<Vec<Owned>> {
+        let names = self.store().names(self.kind)?;
+        let owned = names.into_iter().map(|name| Owned {
+            id: name.replace('.', "/"),
+            handle: format!("{}/{name}", self.kind),
+            label: name,
+            data,
+        });
+        Ok(owned.collect())
+    }
+}
+
+impl Kept {
+    pub fn restore(self, at: &At) -> Result<()> {
+        match self.before {
+            Some(text) => at.store().put(&self.key, &text),
+            None => at.store().delete(&self.key),
+        }
+    }
+}
+
+/// A certificate that is kept with its key.
+pub(crate) struct KeptPair {
+    pub pair: Pair,
+    pub facts: Facts,
+}
+
+impl KeptPair {
+    /// Reads a certificate and its key from under two keys; none if neither is there.
+    ///
+    /// # Errors
+    /// One of them is gone, cut off or no PEM, or they do not belong together: the folder is damaged.
+    pub fn read(at: &At, certificate: &str, key: &str) -> Result<Option<Self>> {
+        let pair = match (at.store().get(certificate)?, at.store().get(key)?) {
+            (Some(certificate), Some(key)) => Pair { certificate, key: Secret::new(key) },
+            (None, None) => return Ok(None),
+            (Some(_), None) => return Err(damaged(at, key, "is gone")),
+            (None, Some(_)) => return Err(damaged(at, certificate, "is gone")),
+        };
+        let facts = x509::read(&pair.certificate)
+            .map_err(|error| damaged(at, certificate, &format!("cannot be read: {error}")))?;
+        match x509::matches(&pair.certificate, &pair.key) {
+            Ok(true) => Ok(Some(Self { pair, facts })),
+            Ok(false) => Err(damaged(at, key, "does not belong to its certificate")),
+            Err(error) => Err(damaged(at, key, &format!("cannot be read: {error}"))),
+        }
+    }
+}
+
+fn damaged(at: &At, key: &str, how: &str) -> Error {
+    Error::new(format!("the deployment's folder is damaged: `{}` {how}", at.store().path(key).display()))
+}
