@@ -13,7 +13,7 @@ use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
 use crate::input::{Input, InputType};
-use crate::playbook::{Playbook, builtin_names};
+use crate::playbook::{self, Playbook, builtin_names};
 use crate::report::Style;
 use crate::run::{Images, Options, Run};
 use crate::world::files;
@@ -69,7 +69,7 @@ impl Stopper {
 /// # Errors
 /// What is wrong with it, or with the playbook that it names.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Invocation, Refusal> {
-    let matches = command()?.try_get_matches_from(arguments)?;
+    let matches = command().try_get_matches_from(arguments)?;
     let Some((verb, inner)) = matches.subcommand() else {
         return Err(Error::usage("a verb or a playbook is needed").into());
     };
@@ -100,7 +100,8 @@ fn chosen(
     }
     let (playbook, path, name) = named(word)?;
     let rest = inner.get_many::<OsString>("").into_iter().flatten().cloned();
-    let command = shared_flags(flags(playbook_command(word.to_owned(), &playbook)));
+    let command = Command::new(word.to_owned()).about(playbook.about.clone());
+    let command = shared_flags(flags(input_flags(command, &playbook)));
     let inner = command.no_binary_name(true).bin_name(format!("provision {verb} {word}")).try_get_matches_from(rest)?;
     let mut target = target(playbook, path, &inner)?;
     target.name = target.name.or(name);
@@ -150,7 +151,7 @@ fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Res
     Ok(Target { playbook, path, given, name: matches.get_one::<String>("name").cloned() })
 }
 
-fn command() -> Result<Command> {
+fn command() -> Command {
     let mut command = Command::new("provision")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A private registry, certificates and the rest of the Docker book's chapter, in one command")
@@ -158,7 +159,7 @@ fn command() -> Result<Command> {
         .arg_required_else_help(true);
     command = shared_flags(command);
     for name in builtin_names() {
-        command = command.subcommand(apply_flags(playbook_command(name.to_owned(), &builtin(name)?)));
+        command = command.subcommand(playbook_verb(name, |command| apply_flags(with_inputs(command))));
     }
     let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
     let deployment = || {
@@ -167,9 +168,13 @@ fn command() -> Result<Command> {
     let named =
         || Arg::new("name").long("name").value_name("NAME").help("The deployment's name, if it is not the playbook's");
     let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
-    Ok(command
-        .subcommand(targets(verb("apply", "Set up what a playbook file says"), apply_flags)?)
-        .subcommand(targets(verb("plan", "Show what a run would do, without doing it"), plan_flags)?)
+    command
+        .subcommand(verb("apply", "Set up what a playbook file says").defer(|verb| {
+            targets(verb, |command| apply_flags(with_inputs(command)))
+        }))
+        .subcommand(verb("plan", "Show what a run would do, without doing it").defer(|verb| {
+            targets(verb, |command| plan_flags(with_inputs(command)))
+        }))
         .subcommand(
             verb("destroy", "Remove what a deployment owns, and nothing else")
                 .arg(deployment())
@@ -199,15 +204,15 @@ fn command() -> Result<Command> {
                 .arg(key("Which secret"))
                 .arg(named()),
         )
-        .subcommand(targets(verb("graph", "Print the graph of a playbook, for Graphviz"), |command| {
-            command.arg(name_flag())
-        })?)
+        .subcommand(verb("graph", "Print the graph of a playbook, for Graphviz").defer(|verb| {
+            targets(verb, |command| with_inputs(command).arg(name_flag()))
+        }))
         .subcommand(verb("list", "List playbooks and deployments"))
         .subcommand(verb("schema", "Print the JSON Schema of a playbook"))
         .subcommand(
             verb("completions", "Print a completion script")
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("For which shell")),
-        ))
+        )
 }
 
 /// The flags that every verb has.
@@ -230,7 +235,7 @@ fn builtin(name: &str) -> Result<Playbook> {
 }
 
 /// A verb whose next word is a playbook, a file, or a deployment.
-fn targets(verb: Command, flags: impl Fn(Command) -> Command) -> Result<Command> {
+fn targets(verb: Command, flags: fn(Command) -> Command) -> Command {
     let mut verb = verb
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -238,18 +243,25 @@ fn targets(verb: Command, flags: impl Fn(Command) -> Command) -> Result<Command>
         .subcommand_value_name("PLAYBOOK|FILE|DEPLOYMENT")
         .subcommand_help_heading("Playbooks");
     for name in builtin_names() {
-        verb = verb.subcommand(flags(playbook_command(name.to_owned(), &builtin(name)?)));
+        verb = verb.subcommand(playbook_verb(name, flags));
     }
-    Ok(verb.disable_help_subcommand(true))
+    verb.disable_help_subcommand(true)
 }
 
-/// A command with the inputs of a playbook as flags.
-fn playbook_command(name: String, playbook: &Playbook) -> Command {
-    let mut command = Command::new(name).about(playbook.about.clone());
-    for input in &playbook.inputs {
-        command = command.arg(flag(input));
-    }
-    command
+/// The command of a built-in playbook. Its flags are read from the playbook only when they are needed, since most runs
+/// need those of one.
+fn playbook_verb(name: &'static str, flags: fn(Command) -> Command) -> Command {
+    Command::new(name).about(playbook::builtin_about(name)).defer(flags)
+}
+
+/// Adds the inputs of the built-in playbook that the command is named after.
+fn with_inputs(command: Command) -> Command {
+    let playbook = builtin(command.get_name()).expect("a built-in playbook is valid, as the tests hold");
+    input_flags(command, &playbook)
+}
+
+fn input_flags(command: Command, playbook: &Playbook) -> Command {
+    playbook.inputs.iter().fold(command, |command, input| command.arg(flag(input)))
 }
 
 fn flag(input: &Input) -> Arg {
@@ -379,7 +391,7 @@ fn options(matches: &ArgMatches) -> Options {
 fn completions(matches: &ArgMatches) -> Result<()> {
     let Some(shell) = matches.get_one::<Shell>("shell") else { return Ok(()) };
     let mut script = Vec::new();
-    clap_complete::generate(*shell, &mut command()?, "provision", &mut script);
+    clap_complete::generate(*shell, &mut command(), "provision", &mut script);
     crate::report::text(&String::from_utf8_lossy(&script));
     Ok(())
 }

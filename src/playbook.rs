@@ -58,6 +58,11 @@ pub(crate) fn is_file_name(name: &str) -> bool {
         .is_some_and(|ending| ["yml", "yaml"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
+/// What a built-in playbook is about, without reading the rest of it.
+pub(crate) fn builtin_about(name: &str) -> &'static str {
+    builtin(name).and_then(|text| text.lines().find_map(|line| line.strip_prefix("about: "))).unwrap_or_default()
+}
+
 fn builtin(name: &str) -> Option<&'static str> {
     EMBEDDED.get_file(format!("{name}.yml"))?.contents_utf8()
 }

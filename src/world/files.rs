@@ -81,16 +81,9 @@ pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     file.write_all(content).map_err(|error| fail(&error))?;
     file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(|error| fail(&error))?;
     file.as_file().sync_all().map_err(|error| fail(&error))?;
+    // The rename itself is not flushed: after a power cut the old file may stand there, whole, and the next run mends it.
     file.persist(path).map_err(|error| fail(&error.error))?;
-    sync_folder(folder);
     Ok(())
-}
-
-/// Flushes a rename to disk. Some file systems cannot, which costs durability only.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        drop(folder.sync_all());
-    }
 }
 
 /// Makes a folder and those above it; tells which were made, the outermost first.

@@ -34,7 +34,7 @@ fn key_pair(pem: &str) -> Result<KeyPair> {
     }
     let block = blocks(pem, KEY).next().unwrap_or_else(|| Err(damaged()))?;
     if block.label != KEY {
-        let what = format!("it is a `{}`, not PKCS#8", block.label);
+        let what = format!("it is in the form `{}`, not in PKCS#8", block.label);
         return Err(Error::new(what).hint("turn it into PKCS#8 with `openssl pkcs8 -topk8 -nodes`"));
     }
     KeyPair::try_from(block.contents).map_err(|_| {

@@ -225,6 +225,7 @@ fn a_certificate_is_accepted_in_its_time_only() {
     // OpenSSL leaves out the very last second, which RFC 5280 section 4.1.2.5 counts in.
     assert_eq!(authority.verify(&leaf, &["registry.test"], end - 2 * Duration::SECOND), "");
     assert!(authority.verify(&leaf, &[], end).contains("the certificate had expired"));
+    assert!(authority.verify(&leaf, &["other.test"], end).contains("the certificate had expired"));
     assert!(authority.verify(&leaf, &[], NOW - 2 * Duration::HOUR).contains("is not valid yet on 2026-03-01"));
     assert!(authority.verify(&leaf, &[], NOW + 10 * 365 * DAY).contains("the root authority had expired by 2036-"));
 }
@@ -319,6 +320,12 @@ fn a_text_that_is_no_whole_pem_is_told_so() {
     assert!(check(&chain.replace("MII", "!"), key, root).contains("the certificate: its PEM text is damaged"));
     let encrypted = key.replace("PRIVATE", "ENCRYPTED PRIVATE");
     assert!(check(&chain, &encrypted, root).contains("the key: it is encrypted with a passphrase"));
+    let older = key.replace("PRIVATE", "EC PRIVATE");
+    assert!(check(&chain, &older, root).contains("the key: it is in the form `EC PRIVATE KEY`, not in PKCS#8"));
+    assert!(check(&chain, &key.replacen("MI", "MJ", 1), root).contains("the key: it cannot be decoded"));
+    assert!(check(&chain.replacen("MII", "MIJ", 1), key, root).contains("the certificate: its PEM text is damaged"));
+    let crossed = chain.replacen("END CERTIFICATE", "END PRIVATE KEY", 1);
+    assert!(check(&crossed, key, root).contains("the certificate: it is cut off"));
     assert!(outcome(read(&chain[..99])).contains("it is cut off"));
     assert_eq!(check(&chain.replace('\n', "\r\n"), key, root), "");
 }
