@@ -88,9 +88,16 @@ impl JsonSchema for Mode {
     }
 }
 
+/// A content's SHA-256. The one-shot call of OpenSSL 3 would first set up all of the library; this one does not.
+pub(crate) fn sha256_bytes(content: &[u8]) -> [u8; 32] {
+    let mut hash = openssl::sha::Sha256::new();
+    hash.update(content);
+    hash.finish()
+}
+
 /// A content's SHA-256 in lower hex.
 pub(crate) fn sha256(content: &[u8]) -> String {
-    hex(&openssl::sha::sha256(content))
+    hex(&sha256_bytes(content))
 }
 
 /// A content as a diff shows it: the first 12 digits of its SHA-256, which give no secret away; what is not known yet stays so.

@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 use super::body;
 use super::spec::Spec;
 use crate::change::is_unknown;
-use crate::content::{Mode, digest};
+use crate::content::{Mode, digest, sha256_bytes};
 use crate::error::{Error, Result};
 use crate::world::engine::Engine;
 use crate::world::host;
@@ -53,7 +53,7 @@ impl File<'_> {
     /// Nanoseconds that only this content, mode and owner have.
     fn nanoseconds(&self) -> u32 {
         let text = format!("{}\n{}\n{}\n{}", self.path, self.mode, self.owner(), self.content.unwrap_or_default());
-        let hash = openssl::sha::sha256(text.as_bytes());
+        let hash = sha256_bytes(text.as_bytes());
         u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) % 1_000_000_000
     }
 }
