@@ -169,12 +169,14 @@ fn command() -> Command {
         || Arg::new("name").long("name").value_name("NAME").help("The deployment's name, if it is not the playbook's");
     let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
     command
-        .subcommand(verb("apply", "Set up what a playbook file says").defer(|verb| {
-            targets(verb, |command| apply_flags(with_inputs(command)))
-        }))
-        .subcommand(verb("plan", "Show what a run would do, without doing it").defer(|verb| {
-            targets(verb, |command| plan_flags(with_inputs(command)))
-        }))
+        .subcommand(
+            verb("apply", "Set up what a playbook file says")
+                .defer(|verb| targets(verb, |command| apply_flags(with_inputs(command)))),
+        )
+        .subcommand(
+            verb("plan", "Show what a run would do, without doing it")
+                .defer(|verb| targets(verb, |command| plan_flags(with_inputs(command)))),
+        )
         .subcommand(
             verb("destroy", "Remove what a deployment owns, and nothing else")
                 .arg(deployment())
@@ -204,9 +206,10 @@ fn command() -> Command {
                 .arg(key("Which secret"))
                 .arg(named()),
         )
-        .subcommand(verb("graph", "Print the graph of a playbook, for Graphviz").defer(|verb| {
-            targets(verb, |command| with_inputs(command).arg(name_flag()))
-        }))
+        .subcommand(
+            verb("graph", "Print the graph of a playbook, for Graphviz")
+                .defer(|verb| targets(verb, |command| with_inputs(command).arg(name_flag()))),
+        )
         .subcommand(verb("list", "List playbooks and deployments"))
         .subcommand(verb("schema", "Print the JSON Schema of a playbook"))
         .subcommand(
