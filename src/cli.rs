@@ -368,7 +368,7 @@ impl Invocation {
             ("secrets", _) => command::secrets::run(deployment, key, self.style)?,
             ("list", _) => command::list::run(self.style)?,
             ("schema", _) => command::schema::run(),
-            _ => completions(matches)?,
+            _ => completions(matches),
         }
         Ok(DONE)
     }
@@ -391,10 +391,9 @@ fn options(matches: &ArgMatches) -> Options {
     Options { images, renew: flag_is_set(matches, "renew"), verbose: flag_is_set(matches, "verbose") }
 }
 
-fn completions(matches: &ArgMatches) -> Result<()> {
-    let Some(shell) = matches.get_one::<Shell>("shell") else { return Ok(()) };
+fn completions(matches: &ArgMatches) {
+    let Some(shell) = matches.get_one::<Shell>("shell") else { return };
     let mut script = Vec::new();
     clap_complete::generate(*shell, &mut command(), "provision", &mut script);
     crate::report::text(&String::from_utf8_lossy(&script));
-    Ok(())
 }

@@ -58,7 +58,7 @@ const RECORD: &str = "deployment.json";
 const VERSION: u32 = 1;
 
 fn root() -> Result<PathBuf> {
-    Ok(host::state_home()?.join("deployments"))
+    Ok(files::state_home()?.join("deployments"))
 }
 
 /// The names of all deployments.

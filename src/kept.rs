@@ -38,6 +38,14 @@ impl At {
         });
         Ok(owned.collect())
     }
+
+    /// Removes what [`At::owned_keys`] told of: one text, or a folder of them.
+    pub fn remove_kept(&self, owned: &Owned) -> Result<()> {
+        for file in self.store().names(&owned.handle)? {
+            self.store().delete(&format!("{}/{file}", owned.handle))?;
+        }
+        self.store().delete(&owned.handle)
+    }
 }
 
 impl Kept {

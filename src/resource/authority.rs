@@ -136,10 +136,7 @@ impl Kind for AuthorityKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
-        for file in at.store().names(&owned.handle)? {
-            at.store().delete(&format!("{}/{file}", owned.handle))?;
-        }
-        Ok(())
+        at.remove_kept(owned)
     }
 }
 

@@ -171,9 +171,6 @@ impl Kind for CertificateKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
-        for file in at.store().names(&owned.handle)? {
-            at.store().delete(&format!("{}/{file}", owned.handle))?;
-        }
-        Ok(())
+        at.remove_kept(owned)
     }
 }

@@ -141,9 +141,6 @@ impl Kind for HtpasswdKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
-        for file in at.store().names(&owned.handle)? {
-            at.store().delete(&format!("{}/{file}", owned.handle))?;
-        }
-        Ok(())
+        at.remove_kept(owned)
     }
 }

@@ -13,7 +13,7 @@ use crate::change::{Action, Change, Field};
 use crate::content::digest;
 use crate::error::Result;
 use crate::hostfile::{HostFile, Undo};
-use crate::world::{files, host};
+use crate::world::host;
 
 pub(crate) struct TrustKind;
 
@@ -63,7 +63,7 @@ impl Client {
             Self::Docker => "docker",
             Self::Containers => "containers",
         };
-        let base = if host::is_root() { PathBuf::from("/etc") } else { files::home()?.join(".config") };
+        let base = if host::is_root() { PathBuf::from("/etc") } else { host::home()?.join(".config") };
         Ok(base.join(name).join("certs.d"))
     }
 }

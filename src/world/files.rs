@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::world::host;
 
 /// A file as it is: its content, and the permission bits of its mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,17 +37,22 @@ fn reason(error: &std::io::Error) -> String {
 /// The path as seen from the root, without looking at what is there.
 pub(crate) fn absolute(path: &str) -> Result<String> {
     let expanded = match path.strip_prefix("~/") {
-        Some(rest) => home()?.join(rest),
+        Some(rest) => host::home()?.join(rest),
         None => PathBuf::from(path),
     };
     let whole = std::path::absolute(&expanded).map_err(|error| failed("resolve", &expanded, &error))?;
     whole.into_os_string().into_string().map_err(|_| Error::new(format!("the path `{path}` is not UTF-8")))
 }
 
-pub(crate) fn home() -> Result<PathBuf> {
-    super::host::variable("HOME")
-        .map(PathBuf::from)
-        .ok_or_else(|| Error::new("`HOME` is not set").hint("set `PROVISION_HOME` to a folder for the deployments"))
+/// The folder of everything that is kept between runs.
+pub(crate) fn state_home() -> Result<PathBuf> {
+    if let Some(home) = host::variable("PROVISION_HOME") {
+        return absolute(&home).map(PathBuf::from);
+    }
+    if let Some(state) = host::variable("XDG_STATE_HOME") {
+        return Ok(PathBuf::from(state).join("provision"));
+    }
+    Ok(host::home()?.join(".local/state/provision"))
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String> {

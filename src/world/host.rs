@@ -54,14 +54,10 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-pub(crate) fn state_home() -> Result<PathBuf> {
-    if let Some(home) = variable("PROVISION_HOME") {
-        return crate::world::files::absolute(&home).map(PathBuf::from);
-    }
-    if let Some(state) = variable("XDG_STATE_HOME") {
-        return Ok(PathBuf::from(state).join("provision"));
-    }
-    Ok(super::files::home()?.join(".local/state/provision"))
+pub(crate) fn home() -> Result<PathBuf> {
+    variable("HOME")
+        .map(PathBuf::from)
+        .ok_or_else(|| Error::new("`HOME` is not set").hint("set `PROVISION_HOME` to a folder for the deployments"))
 }
 
 /// Whether a TCP port of this host can be taken. A port that only root may take counts as free.

@@ -1,14 +1,14 @@
 //! What the engine is asked to create.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, MountVolumeOptions, NetworkConnectRequest,
     NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 
+use super::FILES;
 use super::spec::{Restart, Spec};
-use super::{FILES, files};
 use crate::error::Result;
 use crate::resource::At;
 
@@ -58,19 +58,6 @@ pub(super) fn security(spec: &Spec) -> Vec<String> {
     if spec.new_privileges { Vec::new() } else { vec!["no-new-privileges".to_owned()] }
 }
 
-/// The folders that become volumes of their own, because the root file system cannot be written.
-pub(super) fn file_folders(spec: &Spec) -> Result<BTreeSet<String>> {
-    let mut folders = BTreeSet::new();
-    if spec.read_only {
-        for file in spec.files()? {
-            if files::volume_of(spec, &file.path).is_none() {
-                folders.insert(file.folder().to_owned());
-            }
-        }
-    }
-    Ok(folders)
-}
-
 fn mounts(spec: &Spec, at: &At) -> Result<Vec<Mount>> {
     let named = spec.volumes.iter().map(|(target, volume)| Mount {
         target: Some(target.clone()),
@@ -78,7 +65,7 @@ fn mounts(spec: &Spec, at: &At) -> Result<Vec<Mount>> {
         typ: Some(MountType::VOLUME),
         ..Mount::default()
     });
-    let own = file_folders(spec)?.into_iter().map(|target| {
+    let own = spec.file_folders()?.into_iter().map(|target| {
         let mut labels: HashMap<String, String> = at.labels().into_iter().collect();
         labels.insert(FILES.to_owned(), "true".to_owned());
         Mount {

@@ -163,7 +163,7 @@ fn places(fields: &mut Fields, spec: &Spec, actual: &Actual) {
             .join(", ")
     };
     fields.add("publish", show(&mut ports), show(&mut spec.published().unwrap_or_default()));
-    let own = body::file_folders(spec).unwrap_or_default();
+    let own = spec.file_folders().unwrap_or_default();
     let mut volumes: BTreeMap<String, String> = BTreeMap::new();
     for mount in found.mounts.clone().unwrap_or_default() {
         let target = mount.target.unwrap_or_default();

@@ -9,22 +9,12 @@ use std::io::Read;
 
 use futures_util::future::try_join_all;
 
-use super::body;
-use super::spec::Spec;
+use super::spec::{File, Spec};
 use crate::change::is_unknown;
-use crate::content::{Mode, digest, sha256_bytes};
+use crate::content::{Mode, digest};
 use crate::error::{Error, Result};
 use crate::world::engine::Engine;
 use crate::world::host;
-
-/// A file or, without content, a folder as it should be.
-pub(crate) struct File<'a> {
-    pub path: String,
-    pub content: Option<&'a str>,
-    pub mode: Mode,
-    pub user: u64,
-    pub group: u64,
-}
 
 /// A file as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,45 +24,14 @@ pub(super) enum FileState {
     Differs { content: String, mode: Mode, owner: String },
 }
 
-impl File<'_> {
-    pub fn folder(&self) -> &str {
-        match self.path.trim_end_matches('/').rsplit_once('/') {
-            Some(("", _)) | None => "/",
-            Some((folder, _)) => folder,
-        }
-    }
-
-    pub fn owner(&self) -> String {
-        format!("{}:{}", self.user, self.group)
-    }
-
-    pub fn digest(&self) -> String {
-        self.content.map(|content| digest(content.as_bytes())).unwrap_or_default()
-    }
-
-    /// Nanoseconds that only this content, mode and owner have.
-    fn nanoseconds(&self) -> u32 {
-        let text = format!("{}\n{}\n{}\n{}", self.path, self.mode, self.owner(), self.content.unwrap_or_default());
-        let hash = sha256_bytes(text.as_bytes());
-        u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) % 1_000_000_000
-    }
-}
-
-/// The mount point of the declared volume that a path lies in.
-pub(super) fn volume_of<'a>(spec: &'a Spec, path: &str) -> Option<&'a str> {
-    let inside =
-        |mount: &&String| path.strip_prefix(mount.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
-    spec.volumes.keys().filter(inside).max_by_key(|mount| mount.len()).map(String::as_str)
-}
-
 /// Uploads every file and folder: one archive for each volume that they are in, and one for the rest.
 pub(super) async fn upload(spec: &Spec, name: &str, engine: &Engine) -> Result<()> {
     let files = spec.files()?;
-    let folders = body::file_folders(spec)?;
+    let folders = spec.file_folders()?;
     let mut groups: BTreeMap<&str, Vec<&File<'_>>> = BTreeMap::new();
     for file in &files {
         let own = folders.get(file.folder()).map(String::as_str);
-        let root = volume_of(spec, &file.path).or(own).unwrap_or("/");
+        let root = spec.volume_of(&file.path).or(own).unwrap_or("/");
         groups.entry(root).or_default().push(file);
     }
     let uploads =

@@ -1,12 +1,11 @@
 //! The fields of a container in a playbook.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::files::File;
-use crate::content::{Content, Mode};
+use crate::content::{Content, Mode, digest, sha256_bytes};
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::resource::At;
@@ -231,5 +230,55 @@ impl Spec {
             files.push(File { path: path.clone(), content, mode, user, group });
         }
         Ok(files)
+    }
+
+    /// The mount point of the declared volume that a path lies in.
+    pub fn volume_of(&self, path: &str) -> Option<&str> {
+        let inside =
+            |mount: &&String| path.strip_prefix(mount.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
+        self.volumes.keys().filter(inside).max_by_key(|mount| mount.len()).map(String::as_str)
+    }
+
+    /// The folders that become volumes of their own, because the root file system cannot be written.
+    pub fn file_folders(&self) -> Result<BTreeSet<String>> {
+        if !self.read_only {
+            return Ok(BTreeSet::new());
+        }
+        let files = self.files()?;
+        let outside = files.iter().filter(|file| self.volume_of(&file.path).is_none());
+        Ok(outside.map(|file| file.folder().to_owned()).collect())
+    }
+}
+
+/// A file or, without content, a folder as it should be.
+pub(crate) struct File<'a> {
+    pub path: String,
+    pub content: Option<&'a str>,
+    pub mode: Mode,
+    pub user: u64,
+    pub group: u64,
+}
+
+impl File<'_> {
+    pub fn folder(&self) -> &str {
+        match self.path.trim_end_matches('/').rsplit_once('/') {
+            Some(("", _)) | None => "/",
+            Some((folder, _)) => folder,
+        }
+    }
+
+    pub fn owner(&self) -> String {
+        format!("{}:{}", self.user, self.group)
+    }
+
+    pub fn digest(&self) -> String {
+        self.content.map(|content| digest(content.as_bytes())).unwrap_or_default()
+    }
+
+    /// Nanoseconds that only this content, mode and owner have.
+    pub fn nanoseconds(&self) -> u32 {
+        let text = format!("{}\n{}\n{}\n{}", self.path, self.mode, self.owner(), self.content.unwrap_or_default());
+        let hash = sha256_bytes(text.as_bytes());
+        u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) % 1_000_000_000
     }
 }
