@@ -65,7 +65,8 @@ pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
 /// Tells what is going to happen to things that exist; new ones are told as they are made.
 fn tell_changes(plan: &Plan, graph: &crate::graph::Graph, run: &Run) {
     use crate::change::Action::{Replace, Update};
-    for (id, change) in plan.changes.iter().filter(|(_, change)| matches!(change.action, Update | Replace)) {
+    let changes = graph.order.iter().map(|id| (id, &plan.changes[id]));
+    for (id, change) in changes.filter(|(_, change)| matches!(change.action, Update | Replace)) {
         run.events.send(Event::Planned {
             resource: id.clone(),
             kind: graph.nodes[id].kind.name,

@@ -1,10 +1,12 @@
 //! A check that a real client would make: an HTTP request, a TCP connection, a push and pull: [`ProbeKind`].
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::future::{try_join, try_join_all};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{At, Kind, Output, Outputs};
 use crate::change::{Action, Change, Field};
@@ -15,6 +17,9 @@ use crate::world::host;
 use crate::world::http::{Answer, Client, Request, connects, resolve};
 
 pub(crate) struct ProbeKind;
+
+/// Milliseconds between two attempts.
+const PAUSE: u64 = 50;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +35,8 @@ pub(crate) struct Spec {
     status: u16,
     /// The certificate of the only authority that is trusted, in PEM.
     authority: Option<String>,
+    /// The SHA-256 fingerprint of the certificate that must be served.
+    certificate: Option<String>,
     /// Where the host of the URL is to be found, whatever its name resolves to: `127.0.0.1:5000`, or `engine:5000` for a
     /// published port of the engine.
     address: Option<String>,
@@ -98,11 +105,27 @@ impl Spec {
         };
         let (client, _) = self.client(&url, at).await?;
         let found = match client.send(Request { method: "GET", url: &url, ..Request::default() }).await {
-            Ok(answer) if answer.status == expected => return Ok(None),
+            Ok(answer) if answer.status == expected => {
+                let served = answer.certificate.map(|certificate| sha256(&certificate)).unwrap_or_default();
+                let wanted = self.certificate.as_ref().filter(|wanted| **wanted != served);
+                return Ok(wanted.map(|wanted| difference("certificate", &served, wanted)));
+            }
             Ok(answer) => format!("{}", answer.status),
             Err(error) => error.to_string(),
         };
         Ok(Some(difference(&url, &found, &expected.to_string())))
+    }
+
+    /// The whole check, once.
+    async fn attempt(&self, at: &At) -> Result<()> {
+        match (self.look(at).await?, &self.registry) {
+            (None, Some(url)) => self.round_trip(url, at).await,
+            (None, None) => Ok(()),
+            (Some(wrong), _) => {
+                Err(Error::new(format!("`{}`: {}, but it should be {}", wrong.name, wrong.old, wrong.new))
+                    .hint(format!("`provision status {}` shows what is down", at.store().name())))
+            }
+        }
     }
 
     /// Pushes a small image, pulls it, compares the digests and deletes it.
@@ -252,23 +275,15 @@ impl Kind for ProbeKind {
     }
 
     async fn apply(spec: &Spec, _: Option<Actual>, _: &Change, at: &At) -> Result<()> {
-        let mut left = spec.timeout.saturating_mul(20);
-        let wrong = loop {
+        let deadline = Instant::now() + Duration::from_secs(spec.timeout.into());
+        loop {
             at.run.check_cancelled()?;
-            match spec.look(at).await? {
-                None => break None,
-                Some(wrong) if left == 0 => break Some(wrong),
-                Some(_) => left -= 1,
+            // A server that has just been told to reload may close a connection or two: only what stays wrong is wrong.
+            match spec.attempt(at).await {
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_) => host::sleep(PAUSE).await,
+                Ok(()) => return Ok(()),
             }
-            host::sleep(50).await;
-        };
-        if let Some(wrong) = wrong {
-            return Err(Error::new(format!("`{}`: {}, but it should be {}", wrong.name, wrong.old, wrong.new))
-                .hint(format!("`provision status {}` shows what is down", at.store().name())));
-        }
-        match &spec.registry {
-            Some(url) => spec.round_trip(url, at).await,
-            None => Ok(()),
         }
     }
 

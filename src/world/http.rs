@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use reqwest::tls::TlsInfo;
 use reqwest::{Certificate, Method, redirect};
 
 use crate::error::{Error, Result};
@@ -31,6 +32,8 @@ pub(crate) struct Answer {
     pub status: u16,
     pub location: Option<String>,
     pub digest: Option<String>,
+    /// The certificate that the server showed, in DER.
+    pub certificate: Option<Vec<u8>>,
     pub body: Vec<u8>,
 }
 
@@ -45,7 +48,8 @@ impl Client {
         // A second call finds the provider installed, which is what is wanted.
         drop(rustls::crypto::ring::default_provider().install_default());
         let fail = |error: reqwest::Error| Error::new(format!("cannot make an HTTPS client: {}", reasons(&error)));
-        let mut builder = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(redirect::Policy::none());
+        let mut builder =
+            reqwest::Client::builder().timeout(TIMEOUT).no_proxy().tls_info(true).redirect(redirect::Policy::none());
         let certificates = match authority {
             Some(pem) => Certificate::from_pem_bundle(pem.as_bytes()).map_err(fail)?,
             None => Vec::new(),
@@ -76,9 +80,11 @@ impl Client {
         let response = builder.send().await.map_err(fail)?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (location, digest) = (header("Location"), header("Docker-Content-Digest"));
+        let info = response.extensions().get::<TlsInfo>();
+        let certificate = info.and_then(TlsInfo::peer_certificate).map(<[u8]>::to_vec);
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(fail)?.to_vec();
-        Ok(Answer { status, location, digest, body })
+        Ok(Answer { status, location, digest, certificate, body })
     }
 }
 
