@@ -132,6 +132,11 @@ pub(crate) trait Kind: 'static + Send + Sync {
     /// The outputs, as far as they are known while nothing exists yet.
     fn outputs(spec: &Self::Spec, actual: Option<&Self::Actual>, at: &At) -> Outputs;
 
+    /// The outputs that something which exists will have after a change, as far as they are known before it.
+    fn pending(spec: &Self::Spec, _actual: &Self::Actual, at: &At) -> Outputs {
+        Self::outputs(spec, None, at)
+    }
+
     /// Carries out a change. Before each step that alters the world it calls [`At::will`] with the way back.
     fn apply(
         spec: &Self::Spec,
@@ -249,8 +254,10 @@ async fn examine<K: Kind>(spec: &K::Spec, at: &At) -> Result<Examined> {
     let actual = K::actual(spec, at).await?;
     let change = actual.as_ref().map_or_else(|| Change::new(Action::Create), |actual| K::diff(spec, actual, at));
     K::check(spec, actual.as_ref(), &change, at).await?;
-    // What is about to change gives no outputs yet.
-    let outputs = K::outputs(spec, actual.as_ref().filter(|_| !change.is_change()), at);
+    let outputs = match &actual {
+        Some(actual) if change.is_change() => K::pending(spec, actual, at),
+        actual => K::outputs(spec, actual.as_ref(), at),
+    };
     Ok(Examined { change, outputs, actual: actual.map(|actual| Box::new(actual) as Thing) })
 }
 

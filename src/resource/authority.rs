@@ -5,7 +5,7 @@ use serde::Deserialize;
 use time::format_description::well_known::Rfc3339;
 
 use super::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
-use crate::change::{Action, Change, Field, listed};
+use crate::change::{Action, Change, Field, listed, unknown};
 use crate::error::Result;
 use crate::kept::KeptPair;
 use crate::x509::{self, Name, Pair};
@@ -114,6 +114,11 @@ impl Kind for AuthorityKind {
             .with("expires", actual.root.facts.not_after.format(&Rfc3339).unwrap_or_default())
             .with("fingerprint", actual.root.facts.fingerprint.as_str())
             .with("issuer", issuer)
+    }
+
+    /// The root stays as it is; only the authority under it is made anew.
+    fn pending(spec: &Spec, actual: &Actual, at: &At) -> Outputs {
+        Self::outputs(spec, Some(actual), at).with("issuer", unknown(&at.id))
     }
 
     async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
