@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::world::engine::{Engine, ID};
 use crate::world::host;
 use files::FileState;
+use spec::Ready;
 pub(crate) use spec::Spec;
 
 /// The label of an anonymous volume that holds uploaded files.
@@ -39,7 +40,7 @@ pub(crate) enum Undo {
     /// It was made, and nothing stood in its place.
     Created { name: String },
     /// The old one was stopped and stands aside under another name.
-    Replaced { name: String, running: bool },
+    Replaced { name: String, running: bool, ready: Option<Ready> },
     /// It was started.
     Started { name: String },
     /// Files in it were overwritten; a tar archive holds each as it was.
@@ -136,7 +137,7 @@ impl ContainerKind {
         let engine = at.engine().await?;
         let since = at.run.now_seconds();
         engine.start_container(name).await?;
-        ready::wait(spec, name, since, at).await
+        ready::wait(spec.ready.as_ref(), name, since, at).await
     }
 
     async fn replace(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
@@ -146,7 +147,7 @@ impl ContainerKind {
         // Left over from a run that was killed, if it is there.
         engine.remove_container(&next).await?;
         engine.remove_container(&predecessor(&name)).await?;
-        at.will(&Undo::Replaced { name: name.clone(), running: actual.is_running() })?;
+        at.will(&Undo::Replaced { name: name.clone(), running: actual.is_running(), ready: spec.ready.clone() })?;
         Self::create(spec, &next, at).await?;
         at.run.check_cancelled()?;
         if spec.may_overlap() {
@@ -184,7 +185,7 @@ impl ContainerKind {
         engine.signal_container(&name, &reload.signal).await
     }
 
-    async fn take_back(name: &str, running: bool, at: &At) -> Result<()> {
+    async fn take_back(name: &str, running: bool, ready: Option<&Ready>, at: &At) -> Result<()> {
         let engine = at.engine().await?;
         engine.remove_container(&successor(name)).await?;
         let aside = predecessor(name);
@@ -193,7 +194,13 @@ impl ContainerKind {
             engine.rename_container(&aside, name).await?;
         }
         match engine.container(name).await? {
-            Some(_) if running => engine.start_container(name).await,
+            Some(_) if running => {
+                let since = at.run.now_seconds();
+                engine.start_container(name).await?;
+                // It was ready before. Whether it is again soon is no part of taking the step back.
+                drop(ready::wait(ready, name, since, at).await);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -267,7 +274,7 @@ impl Kind for ContainerKind {
         let engine = at.engine().await?;
         match undo {
             Undo::Created { name } => engine.remove_container(&name).await,
-            Undo::Replaced { name, running } => Self::take_back(&name, running, at).await,
+            Undo::Replaced { name, running, ready } => Self::take_back(&name, running, ready.as_ref(), at).await,
             Undo::Started { name } => engine.stop_container(&name).await,
             Undo::Uploaded { name, before, signal } => {
                 for (path, archive) in before {

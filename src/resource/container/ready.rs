@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bollard::models::ContainerInspectResponse;
 
-use super::spec::Spec;
+use super::spec::Ready;
 use crate::error::{Error, Result};
 use crate::resource::At;
 use crate::world::engine::Engine;
@@ -24,11 +24,11 @@ const LINES: usize = 15;
 ///
 /// # Errors
 /// It ended, or was not ready in time: with its exit code and its last lines.
-pub(super) async fn wait(spec: &Spec, name: &str, since: i64, at: &At) -> Result<()> {
+pub(super) async fn wait(ready: Option<&Ready>, name: &str, since: i64, at: &At) -> Result<()> {
     let engine = at.engine().await?;
-    let seconds = spec.ready.as_ref().map_or(60, |ready| ready.timeout);
-    let log = spec.ready.as_ref().and_then(|ready| ready.log.as_deref());
-    let port = spec.ready.as_ref().and_then(|ready| ready.tcp);
+    let seconds = ready.map_or(60, |ready| ready.timeout);
+    let log = ready.and_then(|ready| ready.log.as_deref());
+    let port = ready.and_then(|ready| ready.tcp);
     let work = async {
         if let Some(text) = log {
             said(text, name, since, at).await?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::content::{Content, Mode, digest, sha256_bytes};
 use crate::error::{Error, Result};
@@ -103,7 +103,7 @@ pub(crate) enum Restart {
     UnlessStopped,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ready {
     /// Something listens on this TCP port.
