@@ -221,13 +221,6 @@ impl Want {
     }
 }
 
-impl Fault {
-    fn in_template(&self, source: &Source, what: &str) -> Error {
-        let span = self.range.clone().map_or_else(|| source.line(self.line), |range| source.span(range));
-        Error::new(format!("{what}: {}", self.message)).at(source.place(span))
-    }
-}
-
 impl Slot {
     /// A slot that stands by itself, such as `when:`; a secret has no place in it.
     pub fn bare(expression: Expression, span: Span) -> Self {

@@ -8,6 +8,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, UndefinedBehavior, Value, escape_formatter};
 
+use crate::error::Error;
+use crate::yaml::Source;
+
 /// Every file of `templates/`, compiled into the binary.
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
@@ -125,6 +128,14 @@ impl Expression {
 
 fn names(found: std::collections::HashSet<String>) -> BTreeSet<String> {
     found.into_iter().filter(|name| !BUILTIN.contains(&name.as_str())).collect()
+}
+
+impl Fault {
+    /// The error for a fault in a template of its own file.
+    pub fn in_template(&self, source: &Source, what: &str) -> Error {
+        let span = self.range.clone().map_or_else(|| source.line(self.line), |range| source.span(range));
+        Error::new(format!("{what}: {}", self.message)).at(source.place(span))
+    }
 }
 
 impl From<minijinja::Error> for Fault {
