@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::error::{Error, Place, Result, did_you_mean, nearest};
-use crate::template::{Expression, Fault, embedded, embedded_paths, is_expression};
+use crate::template::{Expression, embedded, embedded_paths, is_expression};
 use crate::yaml::{Content, Node, Source, Span};
 
 #[derive(Debug)]
