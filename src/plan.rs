@@ -11,7 +11,7 @@ use crate::change::{Action, Change};
 use crate::error::{Error, Result};
 use crate::event::{Event, FieldEvent};
 use crate::graph::{Graph, Id};
-use crate::resource::{self, At, Entry, KINDS, Outputs, Owned};
+use crate::resource::{At, Entry, KINDS, Outputs, Owned};
 use crate::run::Run;
 
 pub(crate) struct Plan {
@@ -215,8 +215,7 @@ pub(crate) async fn owned(run: &Arc<Run>, kinds: &BTreeSet<&str>) -> Result<Vec<
     Ok(found?.into_iter().flatten().collect())
 }
 
-/// Says of which resource an error is, unless it has a place already.
+/// Says of which resource an error is.
 pub(crate) fn located(graph: &Graph, id: &Id, error: Error) -> Error {
-    let _ = graph;
-    error.within(format!("{} `{id}`", resource::kind(graph.nodes[id].kind.name).map_or("resource", |kind| kind.name)))
+    error.within(format!("{} `{id}`", graph.nodes[id].kind.name))
 }

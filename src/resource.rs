@@ -22,7 +22,7 @@ macro_rules! kinds {
     ($($module:ident => $kind:ident),* $(,)?) => {
         $(pub(crate) mod $module;)*
         /// The table of kinds. `destroy` takes things away from the last line to the first.
-        pub(crate) static KINDS: &[Entry] = &[$(Entry::of::<$module::$kind>()),*];
+        pub(crate) static KINDS: [Entry; [$(stringify!($module)),*].len()] = [$(Entry::of::<$module::$kind>()),*];
     };
 }
 
@@ -188,7 +188,9 @@ pub(crate) struct Entry {
     pub outputs: &'static [Output],
     pub bare: Option<&'static str>,
     pub follows: bool,
-    schema: fn() -> Json,
+    make_schema: fn() -> Json,
+    /// Made at the first use: a run needs those of its own kinds only.
+    schema: OnceLock<Json>,
     /// Reads the fields of a playbook.
     pub decode: fn(Json) -> std::result::Result<Thing, serde_path_to_error::Error<serde_json::Error>>,
     pub examine: for<'a> fn(&'a Thing, &'a At) -> Task<'a, Examined>,
@@ -214,7 +216,8 @@ impl Entry {
             outputs: K::OUTPUTS,
             bare: K::BARE,
             follows: K::FOLLOWS,
-            schema: schema_of::<K>,
+            make_schema: schema_of::<K>,
+            schema: OnceLock::new(),
             decode: |fields| serde_path_to_error::deserialize::<_, K::Spec>(fields).map(|spec| Box::new(spec) as Thing),
             examine: |spec, at| Box::pin(examine::<K>(spec_of::<K>(spec), at)),
             apply: |spec, examined, at| Box::pin(apply::<K>(spec_of::<K>(spec), examined, at)),
@@ -226,10 +229,8 @@ impl Entry {
     }
 
     /// The JSON Schema of the kind's fields.
-    pub fn schema(&self) -> &'static Json {
-        static SCHEMAS: OnceLock<BTreeMap<&'static str, Json>> = OnceLock::new();
-        let schemas = SCHEMAS.get_or_init(|| KINDS.iter().map(|kind| (kind.name, (kind.schema)())).collect());
-        &schemas[self.name]
+    pub fn schema(&self) -> &Json {
+        self.schema.get_or_init(self.make_schema)
     }
 }
 

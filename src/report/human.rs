@@ -32,7 +32,7 @@ impl Human {
                 self.planned(resource, kind, action, fields, reason.as_deref());
             }
             Event::Plan { deployment, create, update, replace, delete, check, .. } => {
-                self.plan(
+                Self::plan(
                     deployment,
                     [
                         (*create, "to create"),
@@ -84,7 +84,7 @@ impl Human {
         line(&format!("{:WIDTH$}   {}: {} → {}", "", field.field, field.old, field.new));
     }
 
-    fn plan(&self, deployment: &str, counts: [(usize, &str); 5]) {
+    fn plan(deployment: &str, counts: [(usize, &str); 5]) {
         let parts: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
         if parts.is_empty() {
@@ -92,7 +92,6 @@ impl Human {
         } else {
             line(&format!("{deployment}: {}", parts.join(", ")));
         }
-        let _ = self;
     }
 
     fn started(&mut self, resource: &str, kind: &str, action: &str) {
