@@ -4,10 +4,15 @@ CARGO    ?= cargo
 PROVISION = target/release/provision
 # To build it; to test, show and measure it.
 PACKAGES  = gcc pkg-config libssl-dev \
-            mmdebstrap skopeo podman curl jq openssl hyperfine mkcert time python3
+            mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv \
+            chromium chromium-driver libnss3-tools iproute2
+# Stores like S3 that tests and measurements use, made once.
+PARTS     = target/parts
+GARAGE    = $(PARTS)/garage/bin/garage
+MOTO      = $(PARTS)/moto/bin/moto_server
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint advisories bench
+.PHONY: help setup parts build demo test lint advisories bench
 
 help: ## Tell what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +34,19 @@ setup: ## Install what is missing from Debian's packages
 	@docker version >/dev/null 2>&1 || \
 	    { echo "error: no Docker engine answers; hint: sudo systemctl start docker, and be in the group docker" >&2; exit 1; }
 
+parts: setup $(GARAGE) $(MOTO) ## Build and install the stores like S3 that tests use, into target/parts
+
+$(GARAGE):
+	@mkdir -p $(PARTS)
+	$(CARGO) install garage --version 2.5.0 --locked --quiet --debug --no-default-features --features bundled-libs,sqlite \
+	    --root $(PARTS)/garage --target-dir $(PARTS)/garage/build
+	@rm -rf $(PARTS)/garage/build
+
+$(MOTO):
+	@mkdir -p $(PARTS)
+	python3 -m venv $(PARTS)/moto
+	$(PARTS)/moto/bin/pip install --quiet 'moto[server]==5.2.*' 'awscli==1.*'
+
 build: ## Build target/release/provision
 	$(CARGO) build --release --locked
 
@@ -36,7 +54,7 @@ demo: setup build ## Set up a registry on port 5000 and use it as a client (PORT
 	scripts/demo.sh
 
 # One profile, so that dependencies are built once.
-test: setup build ## Run every test, against the real engine
+test: setup parts ## Run every test, against the real engine
 	$(CARGO) test --release --locked -- --test-threads=2
 
 # cargo fmt skips modules that are declared inside a macro, such as those in src/resource/: the files are named.
@@ -49,5 +67,5 @@ lint: ## Check the format, clippy's lints, licences and sources
 advisories: ## Check dependencies for known vulnerabilities (fetches the database)
 	$(CARGO) deny --locked check advisories
 
-bench: setup build ## Measure it beside Docker Compose, the bare API and mkcert
+bench: setup parts build ## Measure it beside Docker Compose, the bare API and mkcert
 	bench/run.py

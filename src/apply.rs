@@ -32,7 +32,7 @@ pub(crate) async fn apply(
         let known = &known;
         async move { work(graph, plan, run, &id, known).await }
     };
-    let done = match visit(graph, step).await {
+    let done = match visit(graph, |vertex| &vertex.needs, step).await {
         Ok(()) => delete(plan, run).await,
         failed => failed,
     };

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::resource::Owned;
 use crate::run::Run;
+use crate::world::aws::{Aws, Place};
 use crate::world::engine::{DEPLOYMENT, Engine, ID, RESOURCE};
 
 /// Where a resource stands: its name, and the run that it is part of.
@@ -32,6 +33,10 @@ impl At {
 
     pub async fn engine(&self) -> Result<&Engine> {
         self.run.engine().await
+    }
+
+    pub async fn aws(&self, place: &Place) -> Result<Arc<Aws>> {
+        self.run.aws(place).await
     }
 
     /// The name that a thing of this resource has in the world unless the playbook gives one.

@@ -1,29 +1,32 @@
 //! The command line: verbs, and a subcommand for each playbook, whose inputs are its flags.
 
+mod flags;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
-use serde_json::Value as Json;
 
+use crate::command::backup::Sealing;
+use crate::command::restore::Opening;
 use crate::command::{self, Session, Target};
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
-use crate::input::{Input, InputType};
 use crate::playbook::{self, Playbook, builtin_names};
 use crate::report::Style;
 use crate::run::{Images, Options, Run};
 use crate::world::files;
+use flags::{
+    apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags, restore_flags,
+    shared_flags, what, yes,
+};
 
 /// What the process ends with.
 const DONE: u8 = 0;
 const CHANGES: u8 = 3;
-
-/// Where the flags that every playbook has stand in a help: after its own.
-const SHARED: usize = 900;
 
 /// A command line that was understood.
 pub struct Invocation {
@@ -162,9 +165,6 @@ fn command() -> Command {
         command = command.subcommand(playbook_verb(name, |command| apply_flags(with_inputs(command))));
     }
     let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
-    let deployment = || {
-        Arg::new("deployment").value_name("NAME").required(true).help("The deployment, as `provision list` shows it")
-    };
     let named =
         || Arg::new("name").long("name").value_name("NAME").help("The deployment's name, if it is not the playbook's");
     let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
@@ -181,31 +181,34 @@ fn command() -> Command {
             verb("destroy", "Remove what a deployment owns, and nothing else")
                 .arg(deployment())
                 .arg(named())
-                .arg(
-                    Arg::new("keep-data")
-                        .long("keep-data")
-                        .action(ArgAction::SetTrue)
-                        .help("Leave volumes, and the secrets that open them, for the next run"),
-                )
+                .arg(keep_data())
+                .arg(delete_data())
                 .arg(yes()),
         )
+        .subcommand(verb("rotate", "Replace keys or certificates while everything goes on").args([
+            deployment(),
+            named(),
+            what(),
+        ]))
         .subcommand(
             verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be")
-                .arg(deployment())
-                .arg(named()),
+                .args([deployment(), named()]),
         )
-        .subcommand(
-            verb("output", "Print the outputs of a deployment, or one of them")
-                .arg(deployment())
-                .arg(key("Which output"))
-                .arg(named()),
-        )
-        .subcommand(
-            verb("secrets", "Print the secrets of a deployment, or one of them")
-                .arg(deployment())
-                .arg(key("Which secret"))
-                .arg(named()),
-        )
+        .subcommand(verb("output", "Print the outputs of a deployment, or one of them").args([
+            deployment(),
+            key("Which output"),
+            named(),
+        ]))
+        .subcommand(verb("secrets", "Print the secrets of a deployment, or one of them").args([
+            deployment(),
+            key("Which secret"),
+            named(),
+        ]))
+        .subcommand(backup_flags(verb(
+            "backup",
+            "Write all of a deployment that cannot be made again into one encrypted file",
+        )))
+        .subcommand(restore_flags(verb("restore", "Set up a deployment from a backup, with its data")))
         .subcommand(
             verb("graph", "Print the graph of a playbook, for Graphviz")
                 .defer(|verb| targets(verb, |command| with_inputs(command).arg(name_flag()))),
@@ -216,20 +219,6 @@ fn command() -> Command {
             verb("completions", "Print a completion script")
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("For which shell")),
         )
-}
-
-/// The flags that every verb has.
-fn shared_flags(command: Command) -> Command {
-    let output = Arg::new("output")
-        .long("output")
-        .global(true)
-        .value_name("FORM")
-        .value_parser(["text", "json"])
-        .default_value("text");
-    let verbose = Arg::new("verbose").short('v').long("verbose").global(true).action(ArgAction::SetTrue);
-    command
-        .arg(output.display_order(SHARED).help("How to tell what happens: for people, or as JSON lines"))
-        .arg(verbose.display_order(SHARED).help("Show each request made to the engine"))
 }
 
 fn builtin(name: &str) -> Result<Playbook> {
@@ -263,86 +252,6 @@ fn with_inputs(command: Command) -> Command {
     input_flags(command, &playbook)
 }
 
-fn input_flags(command: Command, playbook: &Playbook) -> Command {
-    playbook.inputs.iter().fold(command, |command, input| command.arg(flag(input)))
-}
-
-fn flag(input: &Input) -> Arg {
-    let mut help = input.about.clone();
-    if !input.choices.is_empty() {
-        help = format!("{help} [one of: {}]", input.choices.join(", "));
-    }
-    match &input.default {
-        Some(Json::String(text)) if text.is_empty() => {}
-        Some(Json::Array(items)) if items.is_empty() => {}
-        Some(Json::String(text)) => help = format!("{help} [default: {text}]"),
-        Some(value) => help = format!("{help} [default: {value}]"),
-        None => help = format!("{help} [needed]"),
-    }
-    if input.kind == InputType::List {
-        help.push_str(" [may be repeated]");
-    }
-    let flag = Arg::new(input.name.clone()).long(input.name.clone()).help(help);
-    match input.kind {
-        InputType::Bool => flag.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL"),
-        InputType::List => flag.action(ArgAction::Append).value_name(value_name(input.of)),
-        InputType::Path => flag.value_hint(ValueHint::AnyPath).value_name("PATH"),
-        kind => flag.value_name(value_name(kind)),
-    }
-}
-
-fn value_name(kind: InputType) -> &'static str {
-    match kind {
-        InputType::Port => "PORT",
-        InputType::Domain => "DOMAIN",
-        InputType::Choice => "CHOICE",
-        InputType::Path => "PATH",
-        InputType::Size => "SIZE",
-        InputType::Secret => "SECRET|@FILE|-",
-        InputType::String | InputType::Bool | InputType::List => "TEXT",
-    }
-}
-
-fn yes() -> Arg {
-    Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).help("Do not ask before data is destroyed")
-}
-
-fn name_flag() -> Arg {
-    Arg::new("name")
-        .long("name")
-        .value_name("NAME")
-        .help("A name for this deployment, to tell two of one playbook apart [default: the playbook's]")
-}
-
-fn images() -> Arg {
-    Arg::new("images")
-        .long("images")
-        .value_name("HOW")
-        .value_parser(["auto", "pull", "build"])
-        .default_value("auto")
-        .help("Where images come from: auto pulls, and builds from Debian's packages where no registry can be reached")
-}
-
-fn renew() -> Arg {
-    Arg::new("renew").long("renew").action(ArgAction::SetTrue).help("Issue every certificate anew")
-}
-
-fn apply_flags(command: Command) -> Command {
-    [name_flag(), images(), renew(), yes()]
-        .into_iter()
-        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
-}
-
-fn plan_flags(command: Command) -> Command {
-    let exit_code = Arg::new("exit-code")
-        .long("exit-code")
-        .action(ArgAction::SetTrue)
-        .help("End with 3 if there is something to change");
-    [name_flag(), images(), renew(), exit_code]
-        .into_iter()
-        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
-}
-
 impl Invocation {
     /// Carries the command out and gives the exit code.
     ///
@@ -354,6 +263,8 @@ impl Invocation {
             Session { events, options: options(matches), yes: flag_is_set(matches, "yes"), running: stopper.0 };
         let (deployment, key) =
             (word(matches, "name").or(word(matches, "deployment")).unwrap_or_default(), word(matches, "key"));
+        let file = word(matches, "file").unwrap_or_default();
+        let own = |name: &str| word(matches, name).map(str::to_owned);
         let differs = |differs: bool| if differs { CHANGES } else { DONE };
         match (self.verb.as_str(), self.target) {
             ("plan", Some(target)) => {
@@ -363,7 +274,17 @@ impl Invocation {
             ("graph", Some(target)) => command::graph::run(&session, target)?,
             (_, Some(target)) => command::apply::run(&session, target).await?,
             ("destroy", _) => command::destroy::run(&session, deployment, flag_is_set(matches, "keep-data")).await?,
+            ("rotate", _) => command::rotate::run(&session, deployment).await?,
             ("status", _) => return command::status::run(&session, deployment).await.map(differs),
+            ("backup", _) => {
+                let sealing =
+                    Sealing { recipients: words(matches, "recipient"), passphrase_file: own("passphrase-file") };
+                command::backup::run(&session, deployment, file, sealing).await?;
+            }
+            ("restore", _) => {
+                let opening = Opening { identity: own("identity"), passphrase_file: own("passphrase-file") };
+                command::restore::run(&session, deployment, file, opening, &words(matches, "set")).await?;
+            }
             ("output", _) => command::output::run(deployment, key, self.style)?,
             ("secrets", _) => command::secrets::run(deployment, key, self.style)?,
             ("list", _) => command::list::run(self.style)?,
@@ -378,6 +299,10 @@ fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
     matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
 }
 
+fn words(matches: &ArgMatches, name: &str) -> Vec<String> {
+    matches.try_get_many::<String>(name).ok().flatten().into_iter().flatten().cloned().collect()
+}
+
 fn flag_is_set(matches: &ArgMatches, name: &str) -> bool {
     matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or_default()
 }
@@ -388,7 +313,14 @@ fn options(matches: &ArgMatches) -> Options {
         Some("build") => Images::Build,
         _ => Images::Auto,
     };
-    Options { images, renew: flag_is_set(matches, "renew"), verbose: flag_is_set(matches, "verbose") }
+    let what = word(matches, "what");
+    Options {
+        images,
+        renew: flag_is_set(matches, "renew") || what == Some("certificates"),
+        rotate_keys: what == Some("keys"),
+        delete_data: words(matches, "delete-data"),
+        verbose: flag_is_set(matches, "verbose"),
+    }
 }
 
 fn completions(matches: &ArgMatches) {

@@ -1,11 +1,14 @@
 //! The verbs, one file each, and what they share: [`Session`] and [`Target`].
 
 pub(crate) mod apply;
+pub(crate) mod backup;
 pub(crate) mod destroy;
 pub(crate) mod graph;
 pub(crate) mod list;
 pub(crate) mod output;
 pub(crate) mod plan;
+pub(crate) mod restore;
+pub(crate) mod rotate;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod status;
@@ -15,6 +18,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use crate::backup::Restore;
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -53,7 +57,16 @@ pub(crate) struct Prepared {
 
 impl Session {
     pub(crate) fn run(&self, store: Store) -> Arc<Run> {
-        let run = Arc::new(Run::new(store, self.events.clone(), self.options));
+        self.begin(Run::new(store, self.events.clone(), self.options.clone()))
+    }
+
+    /// A run that puts volumes back from a backup.
+    pub(crate) fn restoring(&self, store: Store, restore: Restore) -> Arc<Run> {
+        self.begin(Run::new(store, self.events.clone(), self.options.clone()).restoring(restore))
+    }
+
+    fn begin(&self, run: Run) -> Arc<Run> {
+        let run = Arc::new(run);
         drop(self.running.set(run.clone()));
         run
     }
@@ -69,6 +82,7 @@ impl Session {
             ))
             .hint(format!("give this one another name: `--name {name}-2`")));
         }
+        earlier.as_ref().map_or(Ok(()), |record| record.check_whole(&name))?;
         let mut given = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
         given.retain(|input, _| target.playbook.input(input).is_some());
         given.extend(target.given);
@@ -91,6 +105,7 @@ impl Session {
     /// The deployment of that name with its playbook and inputs as they were at its last run.
     pub(crate) fn reopen(&self, name: &str) -> Result<Prepared> {
         let (store, record) = Store::existing(name)?;
+        record.check_whole(name)?;
         let playbook = record.playbook()?;
         let values = playbook.settle(&record.inputs)?;
         let graph = Graph::build(playbook, values, name)?;

@@ -33,6 +33,9 @@ pub(crate) struct Record {
     /// True after `destroy --keep-data`: only volumes and secrets are left.
     #[serde(default)]
     pub kept: bool,
+    /// True while it is being restored from a backup: its data is not whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restoring: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,11 +182,16 @@ impl Store {
     }
 
     pub fn put(&self, key: &str, text: &str) -> Result<()> {
+        self.put_bytes(key, text.as_bytes())
+    }
+
+    /// Keeps what a backup held under a key.
+    pub fn put_bytes(&self, key: &str, content: &[u8]) -> Result<()> {
         let path = self.path(key);
         if let Some(folder) = path.parent() {
             files::make_folder(folder, 0o700)?;
         }
-        files::write(&path, text.as_bytes(), 0o600)
+        files::write(&path, content, 0o600)
     }
 
     pub fn delete(&self, key: &str) -> Result<()> {
@@ -198,6 +206,12 @@ impl Store {
     /// The names kept below a key.
     pub fn names(&self, key: &str) -> Result<Vec<String>> {
         files::names(&self.path(key))
+    }
+
+    /// The keys of everything that is kept.
+    pub fn keys(&self) -> Result<Vec<String>> {
+        let found = files::tree(&self.folder)?;
+        Ok(found.into_iter().map(|path| path.to_string_lossy().into_owned()).collect())
     }
 
     /// Removes the folder, or if it shall not be needed any more, what is left of it.
@@ -217,7 +231,17 @@ impl Record {
             kinds: BTreeSet::new(),
             outputs: BTreeMap::new(),
             kept: false,
+            restoring: false,
         }
+    }
+
+    /// Fails if it is half restored, so that no site goes on without its data.
+    pub fn check_whole(&self, name: &str) -> Result<()> {
+        if !self.restoring {
+            return Ok(());
+        }
+        Err(Error::new(format!("the deployment `{name}` is not whole: a restore of it was broken off"))
+            .hint(format!("`provision destroy {name}` removes what it left; then restore it again")))
     }
 
     /// The playbook of the last run, as it was then.

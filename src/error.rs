@@ -19,6 +19,7 @@ pub struct Error {
     hint: Option<String>,
     detail: Vec<String>,
     usage: bool,
+    decisive: bool,
 }
 
 /// Where in a file something stands: line and column count from 1, in characters.
@@ -38,7 +39,7 @@ const LONGEST_LINE: usize = 160;
 
 impl Error {
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), place: None, hint: None, detail: Vec::new(), usage: false }
+        Self { what: what.into(), place: None, hint: None, detail: Vec::new(), usage: false, decisive: false }
     }
 
     /// An error in how the command was called: the exit code is 2.
@@ -77,6 +78,17 @@ impl Error {
     pub fn into_usage(mut self) -> Self {
         self.usage = true;
         self
+    }
+
+    /// The same error, as the one that is told where several things fail for the same reason.
+    #[must_use]
+    pub fn decisive(mut self) -> Self {
+        self.decisive = true;
+        self
+    }
+
+    pub fn is_decisive(&self) -> bool {
+        self.decisive
     }
 
     /// The failing thing's own words.

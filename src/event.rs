@@ -41,6 +41,10 @@ pub enum Event {
         done: u64,
         total: u64,
     },
+    /// What a user should know of the inputs before they are carried out.
+    Warning {
+        text: String,
+    },
     /// Something a user should know that is no error.
     Note {
         resource: Option<String>,
@@ -73,7 +77,7 @@ pub enum Event {
         fields: Vec<FieldEvent>,
         reason: Option<String>,
     },
-    /// A request to the engine; bodies are never shown.
+    /// A request to the engine, or a call to AWS and what it is about; bodies are never shown.
     Request {
         method: String,
         path: String,

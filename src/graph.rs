@@ -2,21 +2,25 @@
 //!
 //! Everything that can be wrong with a playbook is found here, before anything is read from the world.
 
+mod given;
+mod include;
 mod uses;
 mod values;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::form::{Checker, Form, Slot};
-use crate::input::InputType;
+use crate::event::Event;
+use crate::form::{Checker, Form};
 use crate::playbook::{Declaration, Playbook};
 use crate::resource::{self, Entry};
-use crate::template::{Expression, is_expression};
-use crate::yaml::{Content, Key, Node, Span};
+use crate::run::Run;
+use crate::yaml::{Key, Span};
 
 /// The name of a resource in its graph; one of an included playbook is `include/resource`.
 pub(crate) type Id = String;
@@ -29,6 +33,10 @@ pub(crate) struct Graph {
     /// Resources that `when` switched off: checked, but no part of the graph.
     absent: Vec<Vertex>,
     scopes: Vec<Scope>,
+    /// What a user should know of the inputs.
+    warnings: Vec<String>,
+    /// The text of every file of the user's that was read beside the playbook itself.
+    pub files: BTreeMap<PathBuf, String>,
 }
 
 /// One resource in the graph.
@@ -36,7 +44,10 @@ pub(crate) struct Graph {
 pub(crate) struct Vertex {
     pub kind: &'static Entry,
     pub form: Form,
+    /// All that has to be there before it.
     pub needs: BTreeSet<Id>,
+    /// Those of them whose outputs its fields name.
+    pub uses: BTreeSet<Id>,
     scope: usize,
     after: Vec<Key>,
     span: Span,
@@ -48,6 +59,10 @@ struct Scope {
     playbook: Arc<Playbook>,
     /// `""`, or the including name with a slash.
     prefix: String,
+    /// The scope that includes it, and what all its resources come after there.
+    parent: Option<(usize, Vec<Key>)>,
+    /// False if `when` switched it off: its outputs have no value.
+    present: bool,
     inputs: BTreeMap<String, Binding>,
     members: BTreeMap<String, Member>,
     outputs: BTreeMap<String, Form>,
@@ -56,7 +71,7 @@ struct Scope {
 #[derive(Debug)]
 enum Binding {
     Value(Json),
-    /// An expression of the including playbook, evaluated in its scope.
+    /// An expression of the including playbook, or a value of this one, evaluated in its scope.
     Form(Form, usize),
 }
 
@@ -76,8 +91,15 @@ impl Graph {
         let mut inputs: BTreeMap<String, Binding> =
             values.into_iter().map(|(key, value)| (variable(&key), Binding::Value(value))).collect();
         inputs.insert("name".to_owned(), Binding::Value(Json::from(name)));
-        let mut graph = Self { nodes: BTreeMap::new(), order: Vec::new(), absent: Vec::new(), scopes: Vec::new() };
-        graph.open(playbook, String::new(), inputs, true)?;
+        let mut graph = Self {
+            nodes: BTreeMap::new(),
+            order: Vec::new(),
+            absent: Vec::new(),
+            scopes: Vec::new(),
+            warnings: Vec::new(),
+            files: BTreeMap::new(),
+        };
+        graph.open(playbook, String::new(), None, inputs, true)?;
         graph.connect()?;
         graph.order = graph.sorted()?;
         Ok(graph)
@@ -87,22 +109,40 @@ impl Graph {
         &mut self,
         playbook: Playbook,
         prefix: String,
+        parent: Option<(usize, Vec<Key>)>,
         inputs: BTreeMap<String, Binding>,
         present: bool,
     ) -> Result<usize> {
         let playbook = Arc::new(playbook);
         let index = self.scopes.len();
-        let scope =
-            Scope { playbook: playbook.clone(), prefix, inputs, members: BTreeMap::new(), outputs: BTreeMap::new() };
+        let scope = Scope {
+            playbook: playbook.clone(),
+            prefix,
+            parent,
+            present,
+            inputs,
+            members: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+        };
         self.scopes.push(scope);
         let text_schema = serde_json::json!({ "type": "string" });
-        let own = |path: &str| playbook.own_template(path);
+        let read = RefCell::new(BTreeMap::new());
+        let own = |path: &str| {
+            let text = playbook.own_template(path)?;
+            let path = playbook.folder.as_ref()?.join(path);
+            read.borrow_mut().insert(path, text.clone());
+            Some(text)
+        };
         let checker = Checker { source: &playbook.source, template: &own };
+        self.values(index, &checker)?;
+        if present {
+            self.rules(index, &checker)?;
+        }
         for declaration in &playbook.declarations {
-            let present = present && self.when(index, declaration)?;
+            let present = present && self.when(index, declaration.when.as_ref())?;
             let alias = variable(&declaration.alias().text);
             if self.scopes[index].inputs.contains_key(&alias) {
-                return Err(Error::new(format!("`{}` is an input already", declaration.alias().text))
+                return Err(Error::new(format!("`{}` is an input or a value already", declaration.alias().text))
                     .at(playbook.source.place(declaration.alias().span))
                     .hint("give the resource another name"));
             }
@@ -117,6 +157,7 @@ impl Graph {
             let form = checker.check(node, &text_schema, &format!("output `{}`", key.text))?;
             self.scopes[index].outputs.insert(variable(&key.text), form);
         }
+        self.files.extend(read.into_inner());
         Ok(index)
     }
 
@@ -135,8 +176,9 @@ impl Graph {
             kind,
             form,
             needs: BTreeSet::new(),
+            uses: BTreeSet::new(),
             scope,
-            after: declaration.after.clone(),
+            after: self.after(scope, declaration)?,
             span: declaration.name.span,
         };
         if present {
@@ -147,118 +189,9 @@ impl Graph {
         Ok(Member::Resource { id, kind, present })
     }
 
-    fn include(
-        &mut self,
-        scope: usize,
-        declaration: &Declaration,
-        checker: &Checker<'_>,
-        present: bool,
-    ) -> Result<usize> {
-        let place = |span: Span| checker.source.place(span);
-        let depth = self.scopes[scope].prefix.matches('/').count();
-        if depth > 8 {
-            return Err(Error::new("playbooks include each other in a circle").at(place(declaration.name.span)));
-        }
-        let child = self.scopes[scope]
-            .playbook
-            .included(&declaration.name.text)
-            .map_err(|error| error.at(place(declaration.name.span)))?;
-        let mut inputs = BTreeMap::new();
-        for (key, node) in &declaration.fields {
-            match (key.text.as_str(), &node.value) {
-                ("as", Content::Scalar { .. }) => {}
-                ("inputs", Content::Map(entries)) => Self::bind(scope, &child, entries, checker, &mut inputs)?,
-                (field @ ("as" | "inputs"), _) => {
-                    let wanted = if field == "as" { "a text" } else { "a mapping" };
-                    return Err(
-                        Error::new(format!("`{field}` wants {wanted}, not {}", node.describe())).at(place(node.span))
-                    );
-                }
-                (other, _) => {
-                    return Err(Error::new(format!("unknown field `{other}` of an included playbook"))
-                        .at(place(key.span))
-                        .hint(did_you_mean(other, &["as", "inputs", "when", "after"])));
-                }
-            }
-        }
-        for input in &child.inputs {
-            let name = variable(&input.name);
-            if inputs.contains_key(&name) {
-                continue;
-            }
-            let default = input.default.clone().ok_or_else(|| {
-                Error::new(format!("the included playbook `{}` needs the input `{}`", child.name, input.name))
-                    .at(place(declaration.name.span))
-                    .hint(format!("add `inputs: {{ {}: … }}`", input.name))
-            })?;
-            inputs.insert(name, Binding::Value(default));
-        }
-        inputs.insert("name".to_owned(), Binding::Form(Form::Expression(Box::new(name_slot())), scope));
-        let prefix = format!("{}{}/", self.scopes[scope].prefix, declaration.alias().text);
-        self.open(child, prefix, inputs, present)
-    }
-
-    fn bind(
-        scope: usize,
-        child: &Playbook,
-        entries: &[(Key, Node)],
-        checker: &Checker<'_>,
-        inputs: &mut BTreeMap<String, Binding>,
-    ) -> Result<()> {
-        for (key, node) in entries {
-            let input = child.input(&key.text).ok_or_else(|| {
-                let known: Vec<&str> = child.inputs.iter().map(|input| input.name.as_str()).collect();
-                Error::new(format!("unknown input `{}` of the playbook `{}`", key.text, child.name))
-                    .at(checker.source.place(key.span))
-                    .hint(did_you_mean(&key.text, &known))
-            })?;
-            let name = format!("input `{}`", key.text);
-            let form = checker.check(node, &input_schema(input.kind), &name)?;
-            let form = form.map_literals(&mut |value, span| match value.as_str() {
-                // An empty text stands for "not given", and a secret is taken as it is: no file is read here.
-                Some("") => Ok(value),
-                _ if input.kind == InputType::Secret || input.of == InputType::Secret => Ok(value),
-                text => {
-                    let text = text.map_or_else(|| value.to_string(), str::to_owned);
-                    input.parse(&text).map_err(|error| error.within(&name).at(checker.source.place(span)))
-                }
-            })?;
-            inputs.insert(variable(&key.text), Binding::Form(form, scope));
-        }
-        Ok(())
-    }
-
-    /// Whether a declaration is switched on. Only inputs are known this early.
-    fn when(&self, scope: usize, declaration: &Declaration) -> Result<bool> {
-        let Some(node) = &declaration.when else { return Ok(true) };
-        let source = &self.scopes[scope].playbook.source;
-        let Content::Scalar { text, .. } = &node.value else {
-            return Err(Error::new("`when` wants an expression").at(source.place(node.span)));
-        };
-        if is_expression(text) {
-            return Err(Error::new("`when` is an expression already")
-                .at(source.place(node.span))
-                .hint("write it without braces"));
-        }
-        let expression = Expression::bare(text).map_err(|fault| {
-            Error::new(format!("not a valid expression: {}", fault.message)).at(source.place(node.span))
-        })?;
-        let slot = Slot::bare(expression, node.span);
-        for name in slot.expression.names() {
-            let root = name.split('.').next().unwrap_or(name);
-            if !self.scopes[scope].inputs.contains_key(root) {
-                let known = self.inputs(scope);
-                return Err(Error::new(format!("`when` knows inputs only, and `{name}` is none"))
-                    .at(slot.place(source, name))
-                    .hint(did_you_mean(root, &known)));
-            }
-        }
-        if self.uses(scope, &slot)?.needs.is_empty() {
-            let value = slot.expression.evaluate(self.context(scope, &slot, &BTreeMap::new())?);
-            let value = value.map_err(|fault| Error::new(fault.message).at(source.place(node.span)))?;
-            return Ok(value.is_true());
-        }
-        Err(Error::new("`when` cannot wait for a resource").at(source.place(node.span)))
+    /// Tells what a user should know of the inputs.
+    pub fn warn(&self, run: &Run) {
+        self.warnings.iter().for_each(|text| run.events.send(Event::Warning { text: text.clone() }));
     }
 
     fn inputs(&self, scope: usize) -> Vec<&str> {
@@ -269,12 +202,21 @@ impl Graph {
     fn connect(&mut self) -> Result<()> {
         let mut all = BTreeMap::new();
         for (id, vertex) in &self.nodes {
-            let mut needs = self.uses_of_form(vertex.scope, &vertex.form)?.needs;
+            let mut uses = self.uses_of_form(vertex.scope, &vertex.form)?.needs;
+            uses.retain(|need| self.nodes.contains_key(need));
+            let mut needs = uses.clone();
             for key in &vertex.after {
-                needs.extend(self.after(vertex.scope, key)?);
+                needs.extend(self.named(vertex.scope, key)?);
+            }
+            let mut scope = vertex.scope;
+            while let Some((parent, after)) = &self.scopes[scope].parent {
+                for key in after {
+                    needs.extend(self.named(*parent, key)?);
+                }
+                scope = *parent;
             }
             needs.retain(|need| self.nodes.contains_key(need));
-            all.insert(id.clone(), needs);
+            all.insert(id.clone(), (needs, uses));
         }
         for vertex in &self.absent {
             self.uses_of_form(vertex.scope, &vertex.form)?;
@@ -283,16 +225,23 @@ impl Graph {
             for form in scope.outputs.values() {
                 self.uses_of_form(index, form)?;
             }
+            for binding in scope.inputs.values() {
+                if let Binding::Form(form, home) = binding {
+                    self.uses_of_form(*home, form)?;
+                }
+            }
         }
-        for (id, needs) in all {
+        for (id, (needs, uses)) in all {
             if let Some(vertex) = self.nodes.get_mut(&id) {
                 vertex.needs = needs;
+                vertex.uses = uses;
             }
         }
         Ok(())
     }
 
-    fn after(&self, scope: usize, key: &Key) -> Result<BTreeSet<Id>> {
+    /// The resources that a name in `after` stands for.
+    fn named(&self, scope: usize, key: &Key) -> Result<BTreeSet<Id>> {
         match self.scopes[scope].members.get(&variable(&key.text)) {
             Some(Member::Resource { id, .. }) => Ok(BTreeSet::from([id.clone()])),
             Some(Member::Include(inner)) => {
@@ -306,6 +255,20 @@ impl Graph {
                     .hint(did_you_mean(&key.text, &known)))
             }
         }
+    }
+
+    /// Has everything of a kind wait for `first` that these do not need themselves.
+    pub fn put_first(&mut self, first: &BTreeSet<Id>, kind: &str) -> Result<()> {
+        let mut before = first.clone();
+        for id in self.order.iter().rev() {
+            if before.contains(id) {
+                before.extend(self.nodes[id].needs.iter().cloned());
+            }
+        }
+        let after = self.nodes.iter_mut().filter(|(id, vertex)| vertex.kind.name == kind && !before.contains(*id));
+        after.for_each(|(_, vertex)| vertex.needs.extend(first.iter().cloned()));
+        self.order = self.sorted()?;
+        Ok(())
     }
 
     /// Every id after all that it needs.
@@ -342,19 +305,4 @@ impl Graph {
 /// How a name with hyphens is written in an expression.
 pub(crate) fn variable(name: &str) -> String {
     name.replace('-', "_")
-}
-
-fn name_slot() -> Slot {
-    let expression = Expression::bare("name").expect("a single name is an expression");
-    Slot::bare(expression, Span { line: 1, column: 1, width: 1 })
-}
-
-fn input_schema(kind: InputType) -> Json {
-    match kind {
-        InputType::Port | InputType::Size => serde_json::json!({ "type": "integer" }),
-        InputType::Bool => serde_json::json!({ "type": "boolean" }),
-        InputType::List => serde_json::json!({ "type": "array", "items": { "type": "string" } }),
-        InputType::Secret => serde_json::json!({ "type": "string", "x-secret": true }),
-        _ => serde_json::json!({ "type": "string" }),
-    }
 }

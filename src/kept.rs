@@ -1,5 +1,6 @@
 //! What a resource keeps in the deployment's folder because it cannot be read back from anywhere: [`Kept`].
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::at::At;
@@ -25,6 +26,21 @@ impl At {
     /// The key of this resource's own texts: `secret/password`, `certificate/tls.server`.
     pub fn key(&self) -> String {
         format!("{}/{}", self.kind, self.id.replace('/', "."))
+    }
+
+    /// What this resource has kept as JSON.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read: the folder is damaged.
+    pub fn kept_json<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let Some(text) = self.store().get(&self.key())? else { return Ok(None) };
+        let damage = |error: serde_json::Error| damaged(self, &self.key(), &format!("cannot be read: {error}"));
+        serde_json::from_str(&text).map(Some).map_err(damage)
+    }
+
+    /// Keeps something as JSON, with a way back.
+    pub fn keep_json(&self, value: &impl Serialize) -> Result<()> {
+        self.keep(&self.key(), &serde_json::json!(value).to_string())
     }
 
     /// Everything kept by resources of this kind.

@@ -15,11 +15,13 @@
 //! | `resource/` | one file a kind: what should be, what is, how they differ, how to get there and back |
 //! | `plan`, `change`, `apply`, `journal`, `run`, `at` | compare all, carry out all, or take it back |
 //! | [`event`], `report/` | what happens, and who tells it |
+//! | `backup` | all of a deployment in one encrypted file: its form, its writer, its reader |
 //! | `deployment`, `kept`, `hostfile`, `secret`, `content`, `format`, `x509` | what is kept of a deployment, and what it is made of |
 //! | `world/` | the only place with I/O |
 
 mod apply;
 mod at;
+mod backup;
 mod change;
 pub mod cli;
 mod command;

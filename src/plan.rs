@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
 
 use crate::change::{Action, Change};
 use crate::error::{Error, Result};
 use crate::event::{Event, FieldEvent};
-use crate::graph::{Graph, Id};
+use crate::graph::{Graph, Id, Vertex};
 use crate::resource::{At, Entry, KINDS, Outputs, Owned};
 use crate::run::Run;
 
@@ -42,9 +43,13 @@ impl Known {
     }
 }
 
-/// Visits every resource as soon as all that it needs has been visited; what can go on at the same time does. After a
-/// failure nothing new is begun, and the failure is told once all that was begun has ended.
-pub(crate) async fn visit<F: Future<Output = Result<()>>>(graph: &Graph, mut begin: impl FnMut(Id) -> F) -> Result<()> {
+/// Visits every resource as soon as all that `needs` says of it has been visited; what can go on at the same time does.
+/// After a failure nothing new is begun, and the failure is told once all that was begun has ended.
+pub(crate) async fn visit<F: Future<Output = Result<()>>>(
+    graph: &Graph,
+    needs: fn(&Vertex) -> &BTreeSet<Id>,
+    mut begin: impl FnMut(Id) -> F,
+) -> Result<()> {
     let mut waiting: Vec<&Id> = graph.order.iter().collect();
     let mut done: BTreeSet<Id> = BTreeSet::new();
     let mut running = FuturesUnordered::new();
@@ -52,7 +57,7 @@ pub(crate) async fn visit<F: Future<Output = Result<()>>>(graph: &Graph, mut beg
     loop {
         if failure.is_none() {
             waiting.retain(|id| {
-                let ready = graph.nodes[*id].needs.is_subset(&done);
+                let ready = needs(&graph.nodes[*id]).is_subset(&done);
                 if ready {
                     let work = begin((*id).clone());
                     let id = (*id).clone();
@@ -63,10 +68,71 @@ pub(crate) async fn visit<F: Future<Output = Result<()>>>(graph: &Graph, mut beg
         }
         match running.next().await {
             Some((id, Ok(()))) => drop(done.insert(id)),
+            Some((_, Err(error))) if error.is_decisive() => failure = Some(error),
             Some((_, Err(error))) => drop(failure.get_or_insert(error)),
             None => return failure.map_or(Ok(()), Err),
         }
     }
+}
+
+/// What is planned so far, for all resources that are looked at at the same time.
+#[derive(Debug, Default)]
+struct Progress {
+    planned: Mutex<Planned>,
+    more: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Planned {
+    changes: BTreeMap<Id, Change>,
+    touched: BTreeSet<Id>,
+    failed: bool,
+}
+
+impl Progress {
+    fn lock(&self) -> MutexGuard<'_, Planned> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, id: Id, needs: &BTreeSet<Id>, change: Change) {
+        let mut planned = self.lock();
+        if change.is_change() || needs.iter().any(|need| planned.touched.contains(need)) {
+            planned.touched.insert(id.clone());
+        }
+        planned.changes.insert(id, change);
+        drop(planned);
+        self.more.notify_waiters();
+    }
+
+    fn fail(&self) {
+        self.lock().failed = true;
+        self.more.notify_waiters();
+    }
+
+    /// Waits until all of these are planned; true if any of them is touched, or there will be no plan.
+    async fn touches(&self, needs: &BTreeSet<Id>) -> bool {
+        loop {
+            let more = self.more.notified();
+            tokio::pin!(more);
+            // From here on nothing is missed.
+            more.as_mut().enable();
+            {
+                let planned = self.lock();
+                if planned.failed || needs.iter().any(|need| planned.touched.contains(need)) {
+                    return true;
+                }
+                if needs.iter().all(|need| planned.changes.contains_key(need)) {
+                    return false;
+                }
+            }
+            more.await;
+        }
+    }
+}
+
+/// A look at something that only follows needs no more than the values that it is told.
+fn needs_to_look(vertex: &Vertex) -> &BTreeSet<Id> {
+    if vertex.kind.follows { &vertex.uses } else { &vertex.needs }
 }
 
 /// Where a resource of the graph stands in a run.
@@ -90,45 +156,51 @@ impl Plan {
     /// Whatever would make the run fail and can be known now, such as a name or a port that somebody else holds.
     pub async fn make(graph: &Graph, run: &Arc<Run>, kinds: &BTreeSet<String>) -> Result<Self> {
         let known = Known::default();
-        let state: Mutex<(BTreeMap<Id, Change>, BTreeSet<Id>)> = Mutex::default();
+        let progress = Progress::default();
         let examine = |id: Id| {
-            let (known, state) = (&known, &state);
+            let (known, progress) = (&known, &progress);
             async move {
-                let change = Self::examine(graph, run, &id, known, state).await?;
-                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-                if change.is_change() || graph.nodes[&id].needs.iter().any(|need| state.1.contains(need)) {
-                    state.1.insert(id.clone());
-                }
-                state.0.insert(id, change);
+                let examined = Self::examine(graph, run, &id, known, progress).await;
+                let change = examined.inspect_err(|_| progress.fail())?;
+                progress.insert(id.clone(), &graph.nodes[&id].needs, change);
                 Ok(())
             }
         };
         let (visited, deletions) =
-            futures_util::future::join(visit(graph, examine), Self::deletions(graph, run, kinds)).await;
+            futures_util::future::join(visit(graph, needs_to_look, examine), Self::deletions(graph, run, kinds)).await;
         visited?;
-        let (changes, touched) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self { changes, deletions: deletions?, touched, known: known.into_inner() })
+        let planned = progress.planned.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self {
+            changes: planned.changes,
+            deletions: deletions?,
+            touched: planned.touched,
+            known: known.into_inner(),
+        })
     }
 
-    async fn examine(
-        graph: &Graph,
-        run: &Arc<Run>,
-        id: &Id,
-        known: &Known,
-        state: &Mutex<(BTreeMap<Id, Change>, BTreeSet<Id>)>,
-    ) -> Result<Change> {
+    async fn examine(graph: &Graph, run: &Arc<Run>, id: &Id, known: &Known, progress: &Progress) -> Result<Change> {
         let vertex = &graph.nodes[id];
-        let spec = decode(graph, id, known)?;
-        let touched = {
-            let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            vertex.needs.iter().any(|need| state.1.contains(need))
-        };
-        if vertex.kind.follows && touched {
-            known.insert(id, Outputs::default());
-            return Ok(Change::new(Action::Check));
-        }
         let at = at(graph, run, id);
-        let examined = (vertex.kind.examine)(&spec, &at).await.map_err(|error| located(graph, id, error))?;
+        let look = async {
+            let spec = decode(graph, id, known)?;
+            (vertex.kind.examine)(&spec, &at).await.map_err(|error| located(graph, id, error))
+        };
+        let examined = if vertex.kind.follows {
+            let (touches, look) = (progress.touches(&vertex.needs), look);
+            tokio::pin!(touches, look);
+            // It is looked at while the others are, and what it shows counts only if they stay as they are.
+            let early = tokio::select! {
+                touched = &mut touches => if touched { None } else { Some(look.await) },
+                looked = &mut look => if touches.await { None } else { Some(looked) },
+            };
+            let Some(examined) = early else {
+                known.insert(id, Outputs::default());
+                return Ok(Change::new(Action::Check));
+            };
+            examined?
+        } else {
+            look.await?
+        };
         known.insert(id, examined.outputs);
         Ok(examined.change)
     }
@@ -172,6 +244,9 @@ impl Plan {
 
     /// Tells the plan, resource by resource in the order of the graph.
     pub fn tell(&self, graph: &Graph, run: &Run) {
+        if !self.is_empty() {
+            graph.warn(run);
+        }
         for id in graph.order.iter().filter(|id| self.changes[*id].is_change()) {
             let change = &self.changes[id];
             run.events.send(Event::Planned {

@@ -1,5 +1,7 @@
 //! A playbook as it is written: inputs, declarations, outputs, each with its place: [`Playbook`].
 
+mod reader;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,11 +10,10 @@ use include_dir::{Dir, include_dir};
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::input::{Input, InputType};
-use crate::resource;
-use crate::template::{is_expression, is_word};
+use crate::input::Input;
 use crate::world::files;
 use crate::yaml::{Content, Key, Node, Source, Span};
+use reader::Reader;
 
 /// Every file of `playbooks/`, compiled into the binary.
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
@@ -29,8 +30,21 @@ pub(crate) struct Playbook {
     pub folder: Option<PathBuf>,
     pub about: String,
     pub inputs: Vec<Input>,
+    /// Expressions with a name, each of inputs, resources and the values before it.
+    pub values: Vec<(Key, Node)>,
+    pub rules: Vec<Rule>,
     pub declarations: Vec<Declaration>,
     pub outputs: Vec<(Key, Node)>,
+}
+
+/// One item of `rules:`: inputs that do not go together, or of which a user should know something.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub when: Node,
+    /// True for what cannot be done, false for a warning.
+    pub refuse: bool,
+    pub text: Node,
+    pub hint: Option<Node>,
 }
 
 /// One item of `resources:`.
@@ -40,7 +54,8 @@ pub(crate) struct Declaration {
     pub name: Key,
     pub fields: Vec<(Key, Node)>,
     pub when: Option<Node>,
-    pub after: Vec<Key>,
+    /// A list of names, or an expression that yields one.
+    pub after: Option<Node>,
     pub span: Span,
 }
 
@@ -109,13 +124,15 @@ impl Playbook {
 
     pub fn parse(name: &str, source: &Arc<Source>, folder: Option<PathBuf>) -> Result<Self> {
         let node = Node::parse(source)?;
-        let reader = Reader { source };
+        let reader = Reader::new(source);
         let mut playbook = Self {
             name: name.to_owned(),
             source: source.clone(),
             folder,
             about: String::new(),
             inputs: Vec::new(),
+            values: Vec::new(),
+            rules: Vec::new(),
             declarations: Vec::new(),
             outputs: Vec::new(),
         };
@@ -123,12 +140,14 @@ impl Playbook {
             match key.text.as_str() {
                 "about" => playbook.about = reader.text(&node, "`about`")?,
                 "inputs" => playbook.inputs = reader.inputs(node)?,
+                "values" => playbook.values = reader.values(node)?,
+                "rules" => playbook.rules = reader.rules(node)?,
                 "resources" => playbook.declarations = reader.declarations(node)?,
                 "outputs" => playbook.outputs = reader.map(node, "`outputs`")?,
                 other => {
                     return Err(Error::new(format!("unknown field `{other}` of a playbook"))
                         .at(source.place(key.span))
-                        .hint(did_you_mean(other, &["about", "inputs", "resources", "outputs"])));
+                        .hint(did_you_mean(other, &["about", "inputs", "values", "rules", "resources", "outputs"])));
                 }
             }
         }
@@ -153,210 +172,6 @@ impl Playbook {
             values.insert(input.name.clone(), value.clone());
         }
         Ok(values)
-    }
-}
-
-struct Reader<'a> {
-    source: &'a Source,
-}
-
-impl Reader<'_> {
-    fn wrong(&self, span: Span, what: impl Into<String>) -> Error {
-        Error::new(what).at(self.source.place(span))
-    }
-
-    fn map(&self, node: Node, name: &str) -> Result<Vec<(Key, Node)>> {
-        match node.value {
-            Content::Map(entries) => Ok(entries),
-            _ => Err(self.wrong(node.span, format!("{name} wants a mapping, not {}", node.describe()))),
-        }
-    }
-
-    fn list(&self, node: Node, name: &str) -> Result<Vec<Node>> {
-        match node.value {
-            Content::List(items) => Ok(items),
-            _ => Err(self.wrong(node.span, format!("{name} wants a list, not {}", node.describe()))),
-        }
-    }
-
-    fn text(&self, node: &Node, name: &str) -> Result<String> {
-        match &node.value {
-            Content::Scalar { text, .. } => Ok(text.clone()),
-            _ => Err(self.wrong(node.span, format!("{name} wants a text, not {}", node.describe()))),
-        }
-    }
-
-    /// A name of an input or resource: lower-case words joined by hyphens, so that it is also a flag and an expression.
-    fn name(&self, key: &Key, of: &str) -> Result<()> {
-        let first = key.text.chars().next().is_some_and(|c| c.is_ascii_lowercase());
-        let rest = key.text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        let hyphens = key.text.ends_with('-') || key.text.contains("--");
-        if is_word(&key.text) {
-            return Err(self
-                .wrong(key.span, format!("`{}` cannot be a name: it is a word of expressions", key.text))
-                .hint(format!("give the {of} another name, such as `my-{}`", key.text)));
-        }
-        if first && rest && !hyphens {
-            return Ok(());
-        }
-        let what =
-            if key.text.is_empty() { format!("the {of} has no name") } else { format!("`{}` is no name", key.text) };
-        Err(self
-            .wrong(key.span, what)
-            .hint("a name is lower-case words and digits with hyphens between them, a letter first"))
-    }
-
-    fn inputs(&self, node: Node) -> Result<Vec<Input>> {
-        let mut inputs = Vec::new();
-        for (key, node) in self.map(node, "`inputs`")? {
-            self.name(&key, "input")?;
-            if RESERVED.contains(&key.text.as_str()) {
-                return Err(self
-                    .wrong(key.span, format!("an input cannot be called `{}`", key.text))
-                    .hint("every playbook has a flag of that name already"));
-            }
-            inputs.push(self.input(key, node)?);
-        }
-        Ok(inputs)
-    }
-
-    fn input(&self, key: Key, node: Node) -> Result<Input> {
-        let title = format!("input `{}`", key.text);
-        let mut fields: BTreeMap<String, (Key, Node)> =
-            self.map(node, &title)?.into_iter().map(|(key, node)| (key.text.clone(), (key, node))).collect();
-        let places: BTreeMap<String, Span> = fields.iter().map(|(field, (key, _))| (field.clone(), key.span)).collect();
-        let mut text = |field: &str| {
-            fields.remove(field).map(|(_, node)| Ok::<_, Error>((self.text(&node, field)?, node.span))).transpose()
-        };
-        let typed = |given: Option<(String, Span)>| {
-            given
-                .map(|(text, span)| InputType::parse(&text).map_err(|error| error.at(self.source.place(span))))
-                .transpose()
-        };
-        let about = text("about")?.map(|(about, _)| about).unwrap_or_default();
-        let kind = typed(text("type")?)?.ok_or_else(|| {
-            self.wrong(key.span, format!("{title} needs a `type`"))
-                .hint(format!("one of: {}", InputType::NAMES.join(", ")))
-        })?;
-        let of = typed(text("of")?)?.unwrap_or(InputType::String);
-        let choices = match fields.remove("choices") {
-            Some((_, node)) => {
-                self.list(node, "`choices`")?.iter().map(|item| self.text(item, "a choice")).collect::<Result<_>>()?
-            }
-            None => Vec::new(),
-        };
-        let default = fields.remove("default").map(|(_, node)| node);
-        if let Some((unknown, _)) = fields.into_values().next() {
-            return Err(self
-                .wrong(unknown.span, format!("unknown field `{}` of {title}", unknown.text))
-                .hint(did_you_mean(&unknown.text, &["type", "default", "about", "choices", "of"])));
-        }
-        let mut input = Input { name: key.text, kind, default: None, about, choices, of };
-        self.fits(&input, key.span, &places)?;
-        input.default = default.map(|node| self.default(&input, node)).transpose()?;
-        Ok(input)
-    }
-
-    /// Checks that `of` and `choices` stand where they mean something.
-    fn fits(&self, input: &Input, name: Span, places: &BTreeMap<String, Span>) -> Result<()> {
-        let wants_choices = [input.kind, input.of].contains(&InputType::Choice);
-        let given = |field: &str, fits: bool| places.get(field).copied().filter(|_| !fits);
-        if let Some(span) = given("of", input.kind == InputType::List) {
-            return Err(self.wrong(span, "`of` belongs to an input of the type `list`"));
-        }
-        if let Some(span) = given("of", input.of != InputType::List) {
-            return Err(self.wrong(span, "a list of lists cannot be given by flags"));
-        }
-        if let Some(span) = given("choices", wants_choices) {
-            return Err(self.wrong(span, "`choices` belong to an input of the type `choice`"));
-        }
-        if wants_choices && input.choices.is_empty() {
-            return Err(self
-                .wrong(name, format!("input `{}` needs `choices`", input.name))
-                .hint("add them as in `choices: [local, s3]`"));
-        }
-        Ok(())
-    }
-
-    /// The default of an input. An empty text stands for "not given" whatever the type, as with an absent flag.
-    fn default(&self, input: &Input, node: Node) -> Result<Json> {
-        let name = format!("the default of `{}`", input.name);
-        if input.kind == InputType::List {
-            let items = self.list(node, &name)?;
-            return items.iter().map(|item| self.value(input, item, &name)).collect();
-        }
-        match self.text(&node, &name)?.as_str() {
-            "" => Ok(Json::from("")),
-            _ if input.kind == InputType::Secret => Err(self
-                .wrong(node.span, format!("{name} would show in the playbook"))
-                .hint("leave the default empty: a `secret` resource makes one where none is given")),
-            _ => self.value(input, &node, &name),
-        }
-    }
-
-    fn value(&self, input: &Input, node: &Node, name: &str) -> Result<Json> {
-        let text = self.text(node, name)?;
-        if is_expression(&text) {
-            return Err(self.wrong(node.span, format!("{name} cannot be an expression")).hint(format!(
-                "leave it empty, and write `{{{{ {} or … }}}}` where the input is used",
-                input.name.replace('-', "_")
-            )));
-        }
-        input.parse(&text).map_err(|error| error.within(name).at(self.source.place(node.span)))
-    }
-
-    fn declarations(&self, node: Node) -> Result<Vec<Declaration>> {
-        let items = self.list(node, "`resources`")?;
-        let declarations = items.into_iter().map(|item| self.declaration(item)).collect::<Result<Vec<_>>>()?;
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for declaration in &declarations {
-            let name = declaration.alias().text.replace('-', "_");
-            if let Some(line) = seen.insert(name, declaration.span.line) {
-                let name = declaration.alias();
-                return Err(self
-                    .wrong(name.span, format!("a resource `{}` stands on line {line} already", name.text))
-                    .hint("every resource of a playbook has a name of its own, whatever its kind"));
-            }
-        }
-        Ok(declarations)
-    }
-
-    fn declaration(&self, node: Node) -> Result<Declaration> {
-        let span = node.span;
-        let mut fields = self.map(node, "a resource")?;
-        if fields.is_empty() {
-            return Err(self.wrong(span, "an empty resource"));
-        }
-        let (kind, first) = fields.remove(0);
-        if kind.text != "playbook" && resource::kind(&kind.text).is_none() {
-            return Err(self.unknown_kind(&kind, &fields));
-        }
-        let name = Key { text: self.text(&first, &format!("the name of a `{}`", kind.text))?, span: first.span };
-        let mut declaration = Declaration { kind, name, fields: Vec::new(), when: None, after: Vec::new(), span };
-        for (key, node) in fields {
-            match key.text.as_str() {
-                "when" => declaration.when = Some(node),
-                "after" => {
-                    for item in self.list(node, "`after`")? {
-                        declaration.after.push(Key { text: self.text(&item, "`after`")?, span: item.span });
-                    }
-                }
-                _ => declaration.fields.push((key, node)),
-            }
-        }
-        let of = if declaration.kind.text == "playbook" { "included playbook" } else { &declaration.kind.text };
-        self.name(&declaration.alias(), of)?;
-        Ok(declaration)
-    }
-
-    fn unknown_kind(&self, kind: &Key, others: &[(Key, Node)]) -> Error {
-        let mut known = resource::names();
-        known.push("playbook");
-        let hint = match others.iter().find(|(key, _)| known.contains(&key.text.as_str())) {
-            Some((late, _)) => format!("the kind comes first: put `{}:` before `{}:`", late.text, kind.text),
-            None => did_you_mean(&kind.text, &known),
-        };
-        self.wrong(kind.span, format!("unknown kind `{}`", kind.text)).hint(hint)
     }
 }
 

@@ -4,12 +4,14 @@
 mod human;
 mod json;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::Error;
 use crate::event::Event;
+use crate::secret::Secret;
+use crate::world::terminal;
 
 /// How a run is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,9 +60,22 @@ pub fn error(error: &Error, style: Style) {
     eprintln!("{}", error.render());
 }
 
+/// Asks for something that is not shown while it is typed; empty after Ctrl-C. None if there is nobody to ask.
+pub(crate) fn ask_hidden(question: &str) -> Option<Secret> {
+    if !terminal::is_there() {
+        return None;
+    }
+    let answer = terminal::read_hidden(|| {
+        eprint!("{question}: ");
+        drop(std::io::stderr().flush());
+    });
+    eprintln!();
+    Some(Secret::new(answer.unwrap_or_default()))
+}
+
 /// Asks a question that is answered with `yes`. None if there is nobody to ask.
 pub(crate) fn ask(question: &str) -> Option<bool> {
-    if !std::io::stdin().is_terminal() {
+    if !terminal::is_there() {
         return None;
     }
     eprint!("{question} Type `yes` to go on: ");

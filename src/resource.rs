@@ -14,9 +14,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 pub(crate) use crate::at::At;
+use crate::backup::Part;
 use crate::change::{Action, Change, unknown};
 use crate::error::{Error, Result};
 pub(crate) use crate::kept::Kept;
+use crate::world::engine::Sink;
 
 macro_rules! kinds {
     ($($module:ident => $kind:ident),* $(,)?) => {
@@ -34,10 +36,15 @@ kinds! {
     image => ImageKind,
     network => NetworkKind,
     volume => VolumeKind,
+    account => AccountKind,
+    bucket => BucketKind,
+    iam_user => IamUserKind,
+    access_key => AccessKeyKind,
     container => ContainerKind,
     file => FileKind,
     trust => TrustKind,
     probe => ProbeKind,
+    s3_probe => S3ProbeKind,
 }
 
 /// One output of a kind.
@@ -105,6 +112,8 @@ pub(crate) trait Kind: 'static + Send + Sync {
     const BARE: Option<&'static str> = None;
     /// Whether it has nothing to do by itself, but is carried out whenever something that it needs changes.
     const FOLLOWS: bool = false;
+    /// Whether what it keeps in the deployment's folder is about this host alone, and so belongs in no backup.
+    const OF_THIS_HOST: bool = false;
 
     /// What should be: the fields of the playbook.
     type Spec: DeserializeOwned + JsonSchema + Send + Sync + 'static;
@@ -153,9 +162,24 @@ pub(crate) trait Kind: 'static + Send + Sync {
         async { Ok(()) }
     }
 
+    /// What a backup must hold of this resource beside what it keeps in the deployment's folder.
+    fn backup(_spec: &Self::Spec, _at: &At) -> impl Future<Output = Result<Vec<Part>>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
+    /// Reads one thing that [`Kind::backup`] told of.
+    fn read(_part: &Part, _spec: &Self::Spec, _at: &At, _sink: Sink<'_>) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+
     /// Everything of this kind that the deployment owns, read from the world.
     fn owned(_at: &At) -> impl Future<Output = Result<Vec<Owned>>> + Send {
         async { Ok(Vec::new()) }
+    }
+
+    /// Fails if a thing must not be removed. It is asked for all before the first is removed. Reads only.
+    fn may_remove(_owned: &Owned, _at: &At) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
     }
 
     /// Removes one thing that [`Kind::owned`] told of.
@@ -164,7 +188,7 @@ pub(crate) trait Kind: 'static + Send + Sync {
     }
 }
 
-type Thing = Box<dyn Any + Send + Sync>;
+pub(crate) type Thing = Box<dyn Any + Send + Sync>;
 type Task<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// What was found out about a resource.
@@ -181,6 +205,12 @@ impl Examined {
     }
 }
 
+/// What a backup must hold of a resource, and its outputs as they are.
+pub(crate) struct Held {
+    pub parts: Vec<Part>,
+    pub outputs: Outputs,
+}
+
 /// One line of the table: a kind without its types.
 pub(crate) struct Entry {
     pub name: &'static str,
@@ -188,6 +218,7 @@ pub(crate) struct Entry {
     pub outputs: &'static [Output],
     pub bare: Option<&'static str>,
     pub follows: bool,
+    pub of_this_host: bool,
     make_schema: fn() -> Json,
     /// Made at the first use: a run needs those of its own kinds only.
     schema: OnceLock<Json>,
@@ -198,7 +229,11 @@ pub(crate) struct Entry {
     pub apply: for<'a> fn(&'a Thing, Examined, &'a At) -> Task<'a, Outputs>,
     pub undo: for<'a> fn(Json, &'a At) -> Task<'a, ()>,
     pub settle: for<'a> fn(Json, &'a At) -> Task<'a, ()>,
+    /// Tells what a backup must hold of it, with its outputs as they are.
+    pub backup: for<'a> fn(&'a Thing, &'a At) -> Task<'a, Held>,
+    pub read: for<'a> fn(&'a Part, &'a Thing, &'a At, Sink<'a>) -> Task<'a, ()>,
     pub owned: for<'a> fn(&'a At) -> Task<'a, Vec<Owned>>,
+    pub may_remove: for<'a> fn(&'a Owned, &'a At) -> Task<'a, ()>,
     pub remove: for<'a> fn(&'a Owned, &'a At) -> Task<'a, ()>,
 }
 
@@ -216,6 +251,7 @@ impl Entry {
             outputs: K::OUTPUTS,
             bare: K::BARE,
             follows: K::FOLLOWS,
+            of_this_host: K::OF_THIS_HOST,
             make_schema: schema_of::<K>,
             schema: OnceLock::new(),
             decode: |fields| serde_path_to_error::deserialize::<_, K::Spec>(fields).map(|spec| Box::new(spec) as Thing),
@@ -223,7 +259,10 @@ impl Entry {
             apply: |spec, examined, at| Box::pin(apply::<K>(spec_of::<K>(spec), examined, at)),
             undo: |undo, at| Box::pin(async move { K::undo(step(undo)?, at).await }),
             settle: |undo, at| Box::pin(async move { K::settle(step(undo)?, at).await }),
+            backup: |spec, at| Box::pin(backup::<K>(spec_of::<K>(spec), at)),
+            read: |part, spec, at, sink| Box::pin(K::read(part, spec_of::<K>(spec), at, sink)),
             owned: |at| Box::pin(K::owned(at)),
+            may_remove: |owned, at| Box::pin(K::may_remove(owned, at)),
             remove: |owned, at| Box::pin(K::remove(owned, at)),
         }
     }
@@ -268,6 +307,11 @@ async fn apply<K: Kind>(spec: &K::Spec, examined: Examined, at: &At) -> Result<O
     K::apply(spec, actual, &examined.change, at).await?;
     let actual = if K::FOLLOWS { None } else { K::actual(spec, at).await? };
     Ok(K::outputs(spec, actual.as_ref(), at))
+}
+
+async fn backup<K: Kind>(spec: &K::Spec, at: &At) -> Result<Held> {
+    let actual = if K::FOLLOWS { None } else { K::actual(spec, at).await? };
+    Ok(Held { parts: K::backup(spec, at).await?, outputs: K::outputs(spec, actual.as_ref(), at) })
 }
 
 pub(crate) fn kind(name: &str) -> Option<&'static Entry> {

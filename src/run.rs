@@ -1,14 +1,17 @@
 //! What all resources of one run share: the deployment, the engine, the events, the journal: [`Run`].
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, OnceCell};
 
+use crate::backup::Restore;
 use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::journal::Journal;
+use crate::world::aws::{Aws, Clients, Place};
 use crate::world::engine::Engine;
 use crate::world::host;
 
@@ -22,11 +25,15 @@ pub(crate) enum Images {
     Build,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     pub images: Images,
     /// Whether every certificate is issued anew.
     pub renew: bool,
+    /// Whether every access key is made anew.
+    pub rotate_keys: bool,
+    /// The buckets whose objects may be deleted.
+    pub delete_data: Vec<String>,
     /// Whether each request to the engine is told.
     pub verbose: bool,
 }
@@ -38,7 +45,10 @@ pub(crate) struct Run {
     pub options: Options,
     /// The time of this run: one for all, so that a plan and its apply agree.
     pub now: OffsetDateTime,
+    /// The backup that volumes are put back from.
+    pub restore: Option<Restore>,
     engine: OnceCell<Engine>,
+    aws: Clients,
     cancelled: AtomicBool,
     wake: Notify,
 }
@@ -51,21 +61,32 @@ impl Run {
             journal: Journal::default(),
             options,
             now: host::now(),
+            restore: None,
             engine: OnceCell::new(),
+            aws: Clients::default(),
             cancelled: AtomicBool::new(false),
             wake: Notify::new(),
         }
     }
 
-    /// The engine, connected at the first use.
-    pub async fn engine(&self) -> Result<&Engine> {
-        self.engine.get_or_try_init(|| Engine::connect(self.options.verbose.then(|| self.events.clone()))).await
+    /// The same run, as one that puts volumes back from a backup.
+    pub fn restoring(self, restore: Restore) -> Self {
+        Self { restore: Some(restore), ..self }
     }
 
-    /// The present time in Unix seconds, for logs.
-    #[expect(clippy::unused_self, reason = "time is asked of the run, which a test can pin")]
-    pub fn now_seconds(&self) -> i64 {
-        host::now().unix_timestamp()
+    /// The engine, connected at the first use.
+    pub async fn engine(&self) -> Result<&Engine> {
+        self.engine.get_or_try_init(|| Engine::connect(self.watcher())).await
+    }
+
+    /// The clients of AWS, or of a store like it, made at the first use.
+    pub async fn aws(&self, place: &Place) -> Result<Arc<Aws>> {
+        self.aws.get(place, self.watcher()).await
+    }
+
+    /// Who is told of each request, if anybody is.
+    pub fn watcher(&self) -> Option<Events> {
+        self.options.verbose.then(|| self.events.clone())
     }
 
     /// Asks the run to stop before its next step.

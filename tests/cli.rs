@@ -5,6 +5,8 @@
     reason = "a test looks at the world from outside of the program"
 )]
 
+#[path = "cli/backup.rs"]
+mod backup;
 #[path = "cli/certs.rs"]
 mod certs;
 #[path = "cli/faults.rs"]
@@ -15,6 +17,10 @@ mod fields;
 mod inputs;
 #[path = "cli/names.rs"]
 mod names;
+#[path = "cli/rules.rs"]
+mod rules;
+#[path = "cli/s3.rs"]
+mod s3;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
 #[path = "cli/secrets.rs"]

@@ -6,6 +6,12 @@
     reason = "a test acts on the world, and tells a failure by a panic"
 )]
 
+#[path = "live/backup.rs"]
+mod backup;
+#[path = "live/blog.rs"]
+mod blog;
+#[path = "live/browser.rs"]
+mod browser;
 #[path = "live/engine.rs"]
 mod engine;
 #[path = "live/faults.rs"]
@@ -16,3 +22,7 @@ mod fields;
 mod images;
 #[path = "live/registry.rs"]
 mod registry;
+#[path = "live/s3.rs"]
+mod s3;
+#[path = "live/stores.rs"]
+mod stores;

@@ -7,33 +7,49 @@ use super::{Prepared, Session, Target};
 use crate::apply::Failure;
 use crate::error::Result;
 use crate::event::Event;
+use crate::graph::Graph;
 use crate::plan::Plan;
 use crate::run::Run;
 
 pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
     let started = Instant::now();
-    let Prepared { graph, run, earlier, mut record } = session.prepare(target)?;
-    let plan = Plan::make(&graph, &run, &record.kinds).await?;
+    let prepared = session.prepare(target)?;
+    let Prepared { graph, run, earlier, .. } = &prepared;
+    let mut record = prepared.record.clone();
+    let plan = Plan::make(graph, run, &record.kinds).await?;
     // A mistake in an output must be told before anything is changed.
     graph.outputs(&plan.known)?;
-    record.kinds.extend(graph.nodes.values().map(|vertex| vertex.kind.name.to_owned()));
-    let changed = plan.changes.values().filter(|change| change.is_change()).count() + plan.deletions.len();
-    if changed == 0 {
+    record.kinds.extend(kinds(graph));
+    if plan.is_empty() {
         record.outputs = graph.outputs(&plan.known)?;
         if earlier.as_ref() != Some(&record) {
             let _lock = run.store.lock("apply")?;
             run.store.save(&record)?;
         }
-        finish(&run, record.outputs, 0, started, "done");
+        finish(run, record.outputs, 0, started, "done");
         return Ok(());
     }
+    graph.warn(run);
     session.confirm(&plan.data(), "`--yes` says yes; `--name` sets up another deployment beside this one")?;
     let _lock = run.store.lock("apply")?;
-    tell_changes(&plan, &graph, &run);
+    carry_out(&plan, prepared, started).await
+}
+
+fn kinds(graph: &Graph) -> impl Iterator<Item = String> {
+    graph.nodes.values().map(|vertex| vertex.kind.name.to_owned())
+}
+
+/// Carries out a plan that changes something; the deployment is locked.
+pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, started: Instant) -> Result<()> {
+    let Prepared { graph, run, earlier, mut record } = prepared;
+    record.kinds.extend(kinds(&graph));
+    let changed = plan.changes.values().filter(|change| change.is_change()).count() + plan.deletions.len();
+    tell_changes(plan, &graph, &run);
     run.store.save(&record)?;
-    match crate::apply::apply(&graph, &plan, &run).await {
+    match crate::apply::apply(&graph, plan, &run).await {
         Ok(known) => {
             record.outputs = graph.outputs(&known)?;
+            record.restoring = false;
             run.store.save(&record)?;
             finish(&run, record.outputs, changed, started, "done");
             Ok(())
@@ -55,7 +71,11 @@ pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
                 BTreeMap::new(),
                 0,
                 started,
-                "failed; not all could be taken back, and the next run goes on from here",
+                if run.restore.is_some() {
+                    "failed; not all could be taken back, and `provision destroy` removes it"
+                } else {
+                    "failed; not all could be taken back, and the next run goes on from here"
+                },
             );
             Err(error)
         }
@@ -63,7 +83,7 @@ pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
 }
 
 /// Tells what is going to happen to things that exist; new ones are told as they are made.
-fn tell_changes(plan: &Plan, graph: &crate::graph::Graph, run: &Run) {
+fn tell_changes(plan: &Plan, graph: &Graph, run: &Run) {
     use crate::change::Action::{Replace, Update};
     let changes = graph.order.iter().map(|id| (id, &plan.changes[id]));
     for (id, change) in changes.filter(|(_, change)| matches!(change.action, Update | Replace)) {

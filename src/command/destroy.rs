@@ -1,6 +1,7 @@
 //! `provision destroy`: removes what a deployment owns, and nothing else.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
@@ -11,7 +12,8 @@ use crate::deployment::{Record, Store};
 use crate::error::Result;
 use crate::event::Event;
 use crate::plan::owned;
-use crate::resource::{At, KINDS, Owned};
+use crate::resource::{At, Entry, KINDS, Owned};
+use crate::run::Run;
 
 /// With `keep_data`, volumes stay, and the secrets that open them.
 ///
@@ -23,10 +25,7 @@ pub(crate) async fn run(session: &Session, name: &str, keep_data: bool) -> Resul
     let run = session.run(store);
     let _lock = run.store.lock("destroy")?;
     let kinds: BTreeSet<&str> = record.kinds.iter().map(String::as_str).collect();
-    let mut found = owned(&run, &kinds).await?;
-    if keep_data {
-        found.retain(|(_, owned)| !owned.data);
-    }
+    let found = removable(&run, &kinds, keep_data).await?;
     // Secrets that open nothing any more are no loss.
     let data: Vec<String> = found
         .iter()
@@ -60,11 +59,24 @@ pub(crate) async fn run(session: &Session, name: &str, keep_data: bool) -> Resul
     Ok(())
 }
 
-async fn remove(
-    kind: &'static crate::resource::Entry,
-    owned: &Owned,
-    run: &std::sync::Arc<crate::run::Run>,
-) -> Result<()> {
+/// Everything that the deployment owns, if all of it may be removed. Kind after kind: with the credentials of another
+/// account, the first of AWS tells so.
+async fn removable(run: &Arc<Run>, kinds: &BTreeSet<&str>, keep_data: bool) -> Result<Vec<(&'static Entry, Owned)>> {
+    let mut found = Vec::new();
+    for kind in KINDS.iter().filter(|kind| kinds.contains(kind.name)) {
+        for (kind, owned) in owned(run, &BTreeSet::from([kind.name])).await? {
+            if keep_data && owned.data {
+                continue;
+            }
+            let at = At { id: owned.id.clone(), kind: kind.name, run: run.clone() };
+            (kind.may_remove)(&owned, &at).await?;
+            found.push((kind, owned));
+        }
+    }
+    Ok(found)
+}
+
+async fn remove(kind: &'static Entry, owned: &Owned, run: &Arc<Run>) -> Result<()> {
     let at = At { id: owned.id.clone(), kind: kind.name, run: run.clone() };
     let started = Instant::now();
     run.events.send(Event::Started { resource: owned.label.clone(), kind: kind.name, action: Action::Delete.word() });

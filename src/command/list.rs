@@ -14,6 +14,7 @@ pub(crate) fn run(style: Style) -> Result<()> {
     let mut deployments = std::collections::BTreeMap::new();
     for name in deployment::names()? {
         let what = match Store::open(&name) {
+            Ok((_, Some(record))) if record.restoring => format!("{} (half restored)", record.playbook.name),
             Ok((_, Some(record))) if record.kept => format!("{} (destroyed, data kept)", record.playbook.name),
             Ok((_, Some(record))) => record.playbook.name,
             Ok((_, None)) => continue,

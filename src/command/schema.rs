@@ -41,6 +41,13 @@ fn schema() -> Json {
                     },
                 },
             },
+            "values": {
+                "type": "object",
+                "description": "Expressions with a name.",
+                "propertyNames": { "pattern": NAME },
+                "additionalProperties": { "type": "string" },
+            },
+            "rules": { "type": "array", "items": rule() },
             "resources": { "type": "array", "items": { "oneOf": kinds } },
             "outputs": { "type": "object", "additionalProperties": { "type": "string" } },
         },
@@ -58,12 +65,39 @@ fn resource(kind: &Entry) -> Json {
     if let Some(properties) = properties.as_object_mut() {
         properties.insert(kind.name.to_owned(), json!({ "type": "string", "pattern": NAME }));
         properties.insert("when".to_owned(), json!({ "type": "string", "description": "An expression of inputs." }));
-        properties.insert("after".to_owned(), json!({ "type": "array", "items": { "type": "string" } }));
+        properties.insert("after".to_owned(), after());
     }
     if let Some(required) = object.entry("required").or_insert_with(|| json!([])).as_array_mut() {
         required.push(json!(kind.name));
     }
     schema
+}
+
+/// Names of other resources, or an expression of inputs that yields them.
+fn after() -> Json {
+    json!({ "anyOf": [
+        { "type": "array", "items": { "type": "string" } },
+        { "type": "string", "pattern": "\\{\\{" },
+    ] })
+}
+
+fn rule() -> Json {
+    let word = |word: &str, description: &str| {
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["when", word],
+            "properties": {
+                "when": { "type": "string", "description": "An expression of inputs." },
+                word: { "type": "string", "description": description },
+                "hint": { "type": "string", "description": "What to do." },
+            },
+        })
+    };
+    json!({ "oneOf": [
+        word("refuse", "Why these inputs do not go together."),
+        word("warn", "What a user should know of them."),
+    ] })
 }
 
 fn include() -> Json {
@@ -77,7 +111,7 @@ fn include() -> Json {
             "as": { "type": "string", "description": "The name of its outputs in expressions." },
             "inputs": { "type": "object" },
             "when": { "type": "string" },
-            "after": { "type": "array", "items": { "type": "string" } },
+            "after": after(),
         },
     })
 }

@@ -44,7 +44,7 @@ impl Graph {
         Ok(all)
     }
 
-    fn uses_of_name(&self, scope: usize, slot: &Slot, name: &str) -> Result<Uses> {
+    pub(super) fn uses_of_name(&self, scope: usize, slot: &Slot, name: &str) -> Result<Uses> {
         let here = &self.scopes[scope];
         let (root, attribute) =
             name.split_once('.').map_or((name, None), |(root, rest)| (root, rest.split('.').next()));

@@ -25,19 +25,22 @@ impl Graph {
         error.at(self.scopes[vertex.scope].playbook.source.place(vertex.form.locate(path)))
     }
 
-    /// The outputs of the playbook, in the order of their names.
+    /// The outputs of the playbook, in the order of their names. One that is empty is none.
     pub fn outputs(&self, known: &BTreeMap<Id, Outputs>) -> Result<BTreeMap<String, String>> {
         let Some(root) = self.scopes.first() else { return Ok(BTreeMap::new()) };
         let mut outputs = BTreeMap::new();
         for (key, _) in &root.playbook.outputs {
             let Some(form) = root.outputs.get(&variable(&key.text)) else { continue };
             let value = self.fill(0, form, known)?;
-            outputs.insert(key.text.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            if !text.is_empty() {
+                outputs.insert(key.text.clone(), text);
+            }
         }
         Ok(outputs)
     }
 
-    fn fill(&self, scope: usize, form: &Form, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
+    pub(super) fn fill(&self, scope: usize, form: &Form, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
         let source = &self.scopes[scope].playbook.source;
         form.fill(&mut |slot| slot.evaluate(source, self.context(scope, slot, known)?))
     }
@@ -54,7 +57,9 @@ impl Graph {
                 (None, Some(Member::Resource { id, kind, present: true })) => {
                     known.get(id).map(|outputs| outputs.value(kind.bare))
                 }
-                (None, Some(Member::Include(inner))) => Some(self.include_value(*inner, name, known)?),
+                (None, Some(Member::Include(inner))) if self.scopes[*inner].present => {
+                    Some(self.include_value(*inner, name, known)?)
+                }
                 _ => None,
             };
             if let Some(value) = value {

@@ -45,6 +45,7 @@ impl Human {
             }
             Event::Started { resource, kind, action } => self.started(resource, kind, action),
             Event::Progress { resource, text, done, total } => self.progress(resource, text, *done, *total),
+            Event::Warning { text } => self.aside(&format!("warning: {text}")),
             Event::Note { text, .. } => self.aside(&format!("note: {text}")),
             Event::Finished { resource, kind, action, milliseconds } => {
                 self.finish(resource);
@@ -66,7 +67,10 @@ impl Human {
                 ));
                 fields.iter().for_each(Self::field);
             }
-            Event::Request { method, path } => self.aside(&format!("engine: {method} {path}")),
+            Event::Request { method, path } => {
+                let who = if path.starts_with('/') { "engine" } else { "aws" };
+                self.aside(&format!("{who}: {method} {path}"));
+            }
             Event::Outputs { outputs, .. } => Self::outputs(outputs),
             Event::Summary { deployment, changed, milliseconds, outcome } => {
                 Self::summary(deployment, *changed, *milliseconds, outcome);

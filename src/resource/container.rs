@@ -1,5 +1,6 @@
 //! A container: created, or replaced when a field differs, and given up only for a successor that is ready: [`ContainerKind`].
 
+mod backup;
 mod body;
 mod diff;
 mod files;
@@ -8,14 +9,16 @@ mod spec;
 
 use std::collections::BTreeMap;
 
-use bollard::models::{ContainerInspectResponse, ImageInspect};
+use bollard::models::{ContainerInspectResponse, HealthStatusEnum, ImageInspect};
 use futures_util::future::{join_all, try_join};
 use serde::{Deserialize, Serialize};
 
 use super::{At, Kind, Output, Outputs, Owned, public};
+use crate::backup::Part;
 use crate::change::{Action, Change, is_unknown};
+use crate::content::digest;
 use crate::error::{Error, Result};
-use crate::world::engine::{Engine, ID};
+use crate::world::engine::{Engine, ID, Sink};
 use crate::world::host;
 use files::FileState;
 use spec::Ready;
@@ -23,6 +26,11 @@ pub(crate) use spec::Spec;
 
 /// The label of an anonymous volume that holds uploaded files.
 pub(crate) const FILES: &str = "provision.files";
+
+/// The label with the text of `overlap`.
+pub(crate) const OVERLAP: &str = "provision.overlap";
+/// The label with the text for which a container has run once.
+const ONCE: &str = "provision.once";
 
 pub(crate) struct ContainerKind;
 
@@ -43,6 +51,8 @@ pub(crate) enum Undo {
     Replaced { name: String, running: bool, ready: Option<Ready> },
     /// It was started.
     Started { name: String },
+    /// It was stopped and started.
+    Restarted { name: String },
     /// Files in it were overwritten; a tar archive holds each as it was.
     Uploaded { name: String, before: Vec<(String, Vec<u8>)>, signal: Option<String> },
 }
@@ -63,12 +73,25 @@ impl Actual {
         labels.and_then(|labels| labels.get(ID)).is_some_and(|id| id == at.store().id())
     }
 
+    /// Whether a new one can run beside it, though they share volumes.
+    fn overlaps(&self, spec: &Spec) -> bool {
+        let labels = self.container.config.as_ref().and_then(|config| config.labels.as_ref());
+        let own = labels.and_then(|labels| labels.get(OVERLAP));
+        spec.published().is_ok_and(|ports| ports.is_empty())
+            && own.zip(spec.overlap()).is_some_and(|(own, new)| *own != digest(new.as_bytes()))
+    }
+
     fn is_running(&self) -> bool {
         self.container.state.as_ref().and_then(|state| state.running).unwrap_or_default()
     }
 
     fn is_paused(&self) -> bool {
         self.container.state.as_ref().and_then(|state| state.paused).unwrap_or_default()
+    }
+
+    fn is_unhealthy(&self) -> bool {
+        let health = self.container.state.as_ref().and_then(|state| state.health.as_ref());
+        health.and_then(|health| health.status) == Some(HealthStatusEnum::UNHEALTHY)
     }
 
     /// The host's ports that it holds as it is.
@@ -116,8 +139,9 @@ impl ContainerKind {
                 None => None,
             };
             if let Some(holder) = holder {
+                let flag = if at.run.restore.is_some() { "--set port=PORT" } else { "--port" };
                 return Err(Error::new(format!("port {port} is taken by {holder}"))
-                    .hint("stop that one, or choose another port with `--port`"));
+                    .hint(format!("stop that one, or choose another port with `{flag}`")));
             }
         }
         Ok(())
@@ -126,18 +150,42 @@ impl ContainerKind {
     /// Creates a container with its files, and with it on all its networks.
     async fn create(spec: &Spec, name: &str, at: &At) -> Result<()> {
         let engine = at.engine().await?;
-        engine.create_container(name, body::desired(spec, at)?).await?;
+        let mut body = body::desired(spec, at)?;
+        backup::keep_empty(&mut body, spec, at).await?;
+        engine.create_container(name, body).await?;
         for (network, request) in body::more_networks(spec, name) {
             engine.connect_network(&network, request).await?;
         }
+        backup::write(spec, name, at).await?;
         files::upload(spec, name, engine).await
     }
 
     async fn start(spec: &Spec, name: &str, at: &At) -> Result<()> {
         let engine = at.engine().await?;
-        let since = at.run.now_seconds();
         engine.start_container(name).await?;
-        ready::wait(spec.ready.as_ref(), name, since, at).await
+        if spec.once.is_some() {
+            ready::finishes(name, at).await
+        } else {
+            ready::wait(spec.ready.as_ref(), name, at).await
+        }
+    }
+
+    /// Starts what is there but does not run as it should.
+    async fn mend(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
+        let engine = at.engine().await?;
+        let name = spec.name(at);
+        if actual.is_paused() {
+            at.will(&Undo::Started { name: name.clone() })?;
+            // It was ready before, and will not say so again.
+            return engine.unpause_container(&name).await;
+        }
+        if actual.is_unhealthy() && actual.is_running() {
+            at.will(&Undo::Restarted { name: name.clone() })?;
+            engine.stop_container(&name).await?;
+        } else {
+            at.will(&Undo::Started { name: name.clone() })?;
+        }
+        Self::start(spec, &name, at).await
     }
 
     async fn replace(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
@@ -148,12 +196,23 @@ impl ContainerKind {
         engine.remove_container(&next).await?;
         engine.remove_container(&predecessor(&name)).await?;
         at.will(&Undo::Replaced { name: name.clone(), running: actual.is_running(), ready: spec.ready.clone() })?;
+        if spec.trial {
+            let tried = spec.tried();
+            Self::create(&tried, &next, at).await?;
+            Self::start(&tried, &next, at).await?;
+            engine.remove_container(&next).await?;
+        }
         Self::create(spec, &next, at).await?;
         at.run.check_cancelled()?;
-        if spec.may_overlap() {
+        let overlaps = actual.overlaps(spec);
+        if spec.may_overlap() || overlaps {
             Self::start(spec, &next, at).await?;
             engine.rename_container(&name, &predecessor(&name)).await?;
             engine.rename_container(&next, &name).await?;
+            if overlaps {
+                // What still asks the old one is yet to be told of the new one.
+                return Ok(());
+            }
             return engine.stop_container(&predecessor(&name)).await;
         }
         engine.stop_container(&name).await?;
@@ -195,10 +254,9 @@ impl ContainerKind {
         }
         match engine.container(name).await? {
             Some(_) if running => {
-                let since = at.run.now_seconds();
                 engine.start_container(name).await?;
                 // It was ready before. Whether it is again soon is no part of taking the step back.
-                drop(ready::wait(ready, name, since, at).await);
+                drop(ready::wait(ready, name, at).await);
                 Ok(())
             }
             _ => Ok(()),
@@ -208,7 +266,9 @@ impl ContainerKind {
 
 async fn read(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>> {
     let image = async { if is_unknown(&spec.image) { Ok(None) } else { engine.image(&spec.image).await } };
-    let states = join_all(spec.files()?.into_iter().map(|file| async move {
+    // What has run once is not looked into.
+    let files = if spec.once.is_some() { Vec::new() } else { spec.files()? };
+    let states = join_all(files.into_iter().map(|file| async move {
         let state = files::look(&file, name, engine).await;
         state.map(|state| (file.path.clone(), state))
     }));
@@ -254,16 +314,12 @@ impl Kind for ContainerKind {
             at.will(&Undo::Created { name: name.clone() })?;
             Self::create(spec, &name, at).await?;
             at.run.check_cancelled()?;
-            return Self::start(spec, &name, at).await;
+            Self::start(spec, &name, at).await?;
+            return backup::load(spec, &name, at).await;
         };
         match change.action {
             Action::Update if change.fields.iter().any(|field| field.name == diff::STATE) => {
-                at.will(&Undo::Started { name: name.clone() })?;
-                if actual.is_paused() {
-                    // It was ready before, and will not say so again.
-                    return at.engine().await?.unpause_container(&name).await;
-                }
-                Self::start(spec, &name, at).await
+                Self::mend(spec, &actual, at).await
             }
             Action::Update => Self::reload(spec, &actual, at).await,
             _ => Self::replace(spec, &actual, at).await,
@@ -276,6 +332,7 @@ impl Kind for ContainerKind {
             Undo::Created { name } => engine.remove_container(&name).await,
             Undo::Replaced { name, running, ready } => Self::take_back(&name, running, ready.as_ref(), at).await,
             Undo::Started { name } => engine.stop_container(&name).await,
+            Undo::Restarted { name } => engine.start_container(&name).await,
             Undo::Uploaded { name, before, signal } => {
                 for (path, archive) in before {
                     let folder =
@@ -292,9 +349,22 @@ impl Kind for ContainerKind {
 
     async fn settle(undo: Undo, at: &At) -> Result<()> {
         match undo {
-            Undo::Replaced { name, .. } => at.engine().await?.remove_container(&predecessor(&name)).await,
+            Undo::Replaced { name, .. } => {
+                let engine = at.engine().await?;
+                // One that ran on beside its successor ends what it is doing first.
+                engine.stop_container(&predecessor(&name)).await?;
+                engine.remove_container(&predecessor(&name)).await
+            }
             _ => Ok(()),
         }
+    }
+
+    async fn backup(spec: &Spec, at: &At) -> Result<Vec<Part>> {
+        backup::parts(spec, at).await
+    }
+
+    async fn read(part: &Part, spec: &Spec, at: &At, sink: Sink<'_>) -> Result<()> {
+        backup::read(part, spec, at, sink).await
     }
 
     async fn owned(at: &At) -> Result<Vec<Owned>> {

@@ -49,6 +49,7 @@ impl Kind for FileKind {
     const NAME: &'static str = "file";
     const ABOUT: &'static str = "a file on this host, written whole or not at all";
     const OUTPUTS: &'static [Output] = &[public("path")];
+    const OF_THIS_HOST: bool = true;
 
     type Spec = Spec;
     type Actual = HostFile;

@@ -24,15 +24,15 @@ const PAUSE: u64 = 50;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spec {
-    /// A URL that must answer with `status`.
+    /// A URL that must answer with one of `status`.
     http: Option<String>,
     /// An address, `HOST:PORT`, at which something must listen.
     tcp: Option<String>,
     /// The URL of a registry that must take an image and give it back.
     registry: Option<String>,
-    /// The status that `http` expects.
+    /// The statuses that `http` expects; by default 200.
     #[serde(default = "status")]
-    status: u16,
+    status: Vec<u16>,
     /// The certificate of the only authority that is trusted, in PEM.
     authority: Option<String>,
     /// The SHA-256 fingerprint of the certificate that must be served.
@@ -47,8 +47,8 @@ pub(crate) struct Spec {
     timeout: u32,
 }
 
-fn status() -> u16 {
-    200
+fn status() -> Vec<u16> {
+    vec![200]
 }
 
 fn timeout() -> u32 {
@@ -99,13 +99,13 @@ impl Spec {
             return Ok((!listens).then(|| difference(address, "nothing listens", "open")));
         }
         let (url, expected) = match (&self.http, &self.registry) {
-            (Some(url), _) => (url.clone(), self.status),
-            (None, Some(url)) => (format!("{}/v2/", url.trim_end_matches('/')), 200),
+            (Some(url), _) => (url.clone(), self.status.clone()),
+            (None, Some(url)) => (format!("{}/v2/", url.trim_end_matches('/')), status()),
             (None, None) => return Err(Error::new("a probe needs one of `http`, `tcp` and `registry`")),
         };
         let (client, _) = self.client(&url, at).await?;
         let found = match client.send(Request { method: "GET", url: &url, ..Request::default() }).await {
-            Ok(answer) if answer.status == expected => {
+            Ok(answer) if expected.contains(&answer.status) => {
                 let served = answer.certificate.map(|certificate| sha256(&certificate)).unwrap_or_default();
                 let wanted = self.certificate.as_ref().filter(|wanted| **wanted != served);
                 return Ok(wanted.map(|wanted| difference("certificate", &served, wanted)));
@@ -113,7 +113,8 @@ impl Spec {
             Ok(answer) => format!("{}", answer.status),
             Err(error) => error.to_string(),
         };
-        Ok(Some(difference(&url, &found, &expected.to_string())))
+        let expected: Vec<String> = expected.iter().map(u16::to_string).collect();
+        Ok(Some(difference(&url, &found, &expected.join(" or "))))
     }
 
     /// The whole check, once.

@@ -93,6 +93,7 @@ impl Kind for TrustKind {
     const NAME: &'static str = "trust";
     const ABOUT: &'static str = "an authority's certificate where the clients of this host look for it";
     const OUTPUTS: &'static [Output] = &[public("paths")];
+    const OF_THIS_HOST: bool = true;
 
     type Spec = Spec;
     type Actual = Actual;

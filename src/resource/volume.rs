@@ -1,15 +1,17 @@
 //! A volume of the engine, which holds data: [`VolumeKind`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{Volume, VolumeCreateRequest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{At, Kind, Output, Outputs, Owned, public};
-use crate::change::{Action, Change, Field};
+use crate::change::{Action, Change, Field, unknown};
+use crate::deployment::hex;
 use crate::error::Result;
 use crate::world::engine::ID;
+use crate::world::host;
 
 pub(crate) struct VolumeKind;
 
@@ -20,6 +22,9 @@ pub(crate) struct Spec {
     name: Option<String>,
     #[serde(default = "driver")]
     driver: String,
+    /// Options of the driver, such as `{ type: nfs, o: "addr=…", device: ":/data" }`.
+    #[serde(default)]
+    options: BTreeMap<String, String>,
     /// False for one whose content is made anew at every start, so that it can be deleted without a question.
     #[serde(default = "data")]
     data: bool,
@@ -34,7 +39,9 @@ fn data() -> bool {
 }
 
 /// The label of a volume that holds no data.
-const SCRATCH: &str = "provision.scratch";
+pub(crate) const SCRATCH: &str = "provision.scratch";
+/// The label with a random name that each new volume has for itself.
+const SELF: &str = "provision.volume";
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Undo {
@@ -55,10 +62,16 @@ impl Spec {
     }
 }
 
+fn show(options: impl IntoIterator<Item = (String, String)>) -> String {
+    let options: BTreeMap<String, String> = options.into_iter().collect();
+    options.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+}
+
 impl Kind for VolumeKind {
     const NAME: &'static str = "volume";
     const ABOUT: &'static str = "a volume, which outlives the containers that use it";
-    const OUTPUTS: &'static [Output] = &[public("name")];
+    /// `id` is one that another volume of the same name has not.
+    const OUTPUTS: &'static [Output] = &[public("name"), public("id")];
 
     type Spec = Spec;
     type Actual = Volume;
@@ -79,13 +92,16 @@ impl Kind for VolumeKind {
 
     fn diff(spec: &Spec, actual: &Volume, at: &At) -> Change {
         let mut fields: Vec<Field> = Field::compare("driver", &actual.driver, &spec.driver).into_iter().collect();
+        fields.extend(Field::compare("options", &show(actual.options.clone()), &show(spec.options.clone())));
         fields.extend(at.compare_labels(&actual.labels));
         let data = spec.data && !fields.is_empty();
         Change { data, ..Change::of(Action::Replace, fields) }
     }
 
-    fn outputs(spec: &Spec, _: Option<&Volume>, at: &At) -> Outputs {
-        Outputs::default().with("name", spec.name(at))
+    fn outputs(spec: &Spec, actual: Option<&Volume>, at: &At) -> Outputs {
+        let own = |volume: &Volume| volume.labels.get(SELF).cloned().unwrap_or_default();
+        let id = actual.map_or_else(|| unknown(&at.id), own);
+        Outputs::default().with("name", spec.name(at)).with("id", id)
     }
 
     async fn apply(spec: &Spec, actual: Option<Volume>, _: &Change, at: &At) -> Result<()> {
@@ -95,10 +111,13 @@ impl Kind for VolumeKind {
             engine.remove_volume(&name).await?;
         }
         at.will(&Undo { name: name.clone() })?;
+        let mut labels = spec.labels(at);
+        labels.insert(SELF.to_owned(), hex(&host::random::<8>()?));
         let request = VolumeCreateRequest {
             name: Some(name),
             driver: Some(spec.driver.clone()),
-            labels: Some(spec.labels(at)),
+            driver_opts: Some(spec.options.clone().into_iter().collect()),
+            labels: Some(labels),
             ..VolumeCreateRequest::default()
         };
         engine.create_volume(request).await

@@ -3,11 +3,14 @@
 mod containers;
 mod images;
 mod networks;
+mod streams;
 
 use bollard::errors::Error as Cause;
 use bollard::{ClientVersion, Docker};
 
+pub(crate) use containers::Execution;
 pub(crate) use images::{PullError, Step};
+pub(crate) use streams::Sink;
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};

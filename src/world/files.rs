@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 use crate::world::host;
 
 /// A file as it is: its content, and the permission bits of its mode.
@@ -16,7 +17,8 @@ pub(crate) struct Found {
     pub mode: u32,
 }
 
-fn failed(verb: &str, path: &Path, error: &std::io::Error) -> Error {
+/// An error of the file system as one of ours: `cannot {verb} {path}: …`.
+pub(crate) fn failed(verb: &str, path: &Path, error: &std::io::Error) -> Error {
     let what = Error::new(format!("cannot {verb} `{}`: {}", path.display(), reason(error)));
     match error.kind() {
         ErrorKind::PermissionDenied => {
@@ -133,6 +135,20 @@ pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     }
 }
 
+/// Every file below a folder, by its path from there, sorted.
+pub(crate) fn tree(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(inner) = folders.pop() {
+        for name in names(&folder.join(&inner))? {
+            let path = inner.join(name);
+            if folder.join(&path).is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The names in a folder, sorted; none if there is no such folder.
 pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(path) {
@@ -220,12 +236,35 @@ pub(crate) fn secret_argument(text: &str) -> Result<String> {
     Ok(secret.to_owned())
 }
 
+/// The passphrase in a file, where `-` is the standard input.
+pub(crate) fn passphrase(path: &str) -> Result<Secret> {
+    let argument = if path == "-" { path.to_owned() } else { format!("@{path}") };
+    let passphrase = secret_argument(&argument);
+    passphrase.map(Secret::new).map_err(|error| {
+        if !error.is_usage() {
+            return error;
+        }
+        Error::usage(format!("there is no passphrase in `{path}`"))
+            .hint("the file holds the passphrase, and nothing else")
+    })
+}
+
 /// A folder for large temporary files, removed when it is dropped.
 pub(crate) fn scratch() -> Result<tempfile::TempDir> {
     tempfile::Builder::new()
         .prefix("provision-")
         .tempdir()
         .map_err(|error| Error::new(format!("cannot make a temporary folder: {error}")))
+}
+
+/// Opens a file to be read in parts.
+pub(crate) fn reader(path: &Path) -> Result<File> {
+    let file = File::open(path).map_err(|error| failed("read", path, &error))?;
+    let metadata = file.metadata().map_err(|error| failed("read", path, &error))?;
+    if metadata.is_dir() {
+        return Err(Error::new(format!("`{}` is a folder", path.display())).hint("name a file"));
+    }
+    Ok(file)
 }
 
 /// Opens a file for streaming.

@@ -17,6 +17,8 @@ pub struct Sandbox {
     pub port: u16,
     pub home: tempfile::TempDir,
     pub socket: Option<PathBuf>,
+    /// The environment of its commands, beside this process's own.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 /// What a command printed, and how it ended.
@@ -77,7 +79,8 @@ pub fn free_port() -> u16 {
 impl Sandbox {
     pub fn new(test: &str) -> Self {
         let name = format!("t{}-{test}", std::process::id());
-        let sandbox = Self { name, port: free_port(), home: tempfile::tempdir().unwrap(), socket: None };
+        let sandbox =
+            Self { name, port: free_port(), home: tempfile::tempdir().unwrap(), socket: None, variables: Vec::new() };
         sandbox.images();
         sandbox
     }
@@ -94,6 +97,26 @@ impl Sandbox {
         });
     }
 
+    /// Builds the images of the blog once, with both databases.
+    pub fn blog_images(&self) {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let image = |name: &str, reference: &str, build: &str, suite: &str| {
+                format!("  - image: {name}\n    reference: {reference}\n    build: {build}\n    suite: {suite}\n")
+            };
+            let playbook = self.write(
+                "blog-images.yml",
+                &format!(
+                    "resources:\n{}{}{}",
+                    image("a", "mysql:9.7", "mysql", "sid"),
+                    image("b", "mariadb:11.8", "mariadb", "trixie"),
+                    image("c", "wordpress:7.1-apache", "wordpress", "sid")
+                ),
+            );
+            self.command(&["apply", &playbook, "--name", &format!("{}-blog-images", self.name)]).ok();
+        });
+    }
+
     pub fn write(&self, file: &str, text: &str) -> String {
         let path = self.home.path().join(file);
         std::fs::write(&path, text).unwrap();
@@ -103,6 +126,7 @@ impl Sandbox {
     fn prepared(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_provision"));
         command.args(arguments).env("PROVISION_HOME", self.home.path().join("home"));
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value)));
         if let Some(socket) = &self.socket {
             command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
         }
@@ -244,4 +268,94 @@ pub fn tree(folder: &Path) -> String {
         folder.display()
     ))
     .out
+}
+
+/// A Docker engine of the test's own, in a network of its own, that can be killed and started again.
+pub struct SecondEngine {
+    name: String,
+    folder: tempfile::TempDir,
+    process: Option<std::process::Child>,
+}
+
+impl SecondEngine {
+    /// Starts it with these images of the first engine.
+    pub fn new(test: &str, images: &[&str]) -> Self {
+        let name = format!("t{}-{test}", std::process::id());
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("daemon.json"), "{}").unwrap();
+        shell(&format!("set -e; ip netns add {name}; nsenter --net=/run/netns/{name} ip link set lo up")).ok();
+        let mut engine = Self { name, folder, process: None };
+        engine.start();
+        shell(&format!("set -e -o pipefail; docker save {} | docker -H {} load", images.join(" "), engine.address()))
+            .ok();
+        engine
+    }
+
+    pub fn address(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("sock")
+    }
+
+    /// A command in its network, where its published ports are.
+    pub fn shell(&self, script: &str) -> Ran {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.name)).args(["bash", "-c", script]);
+        command.env("DOCKER_HOST", self.address()).output().unwrap().into()
+    }
+
+    pub fn start(&mut self) {
+        let path = |file: &str| self.folder.path().join(file).display().to_string();
+        let log = std::fs::File::options().create(true).append(true).open(path("log")).unwrap();
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.name)).arg("dockerd");
+        command.args([
+            "--config-file",
+            &path("daemon.json"),
+            "--data-root",
+            &path("data"),
+            "--exec-root",
+            &path("exec"),
+        ]);
+        command.args(["--pidfile", &path("pid"), "--host", &self.address(), "--storage-driver", "fuse-overlayfs"]);
+        self.process = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        for _ in 0..300 {
+            if shell(&format!("docker -H {} version", self.address())).code == 0 {
+                return;
+            }
+            thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap());
+    }
+
+    /// Kills it, as a power cut would, with all that runs on it.
+    pub fn kill(&mut self) {
+        let exec = self.folder.path().join("exec").display().to_string();
+        if let Some(mut process) = self.process.take() {
+            drop(process.kill());
+            drop(process.wait());
+        }
+        // Its containers run below containerd's shims, which name its folder.
+        shell(&format!(
+            "for pid in $(pgrep -f -- '{exec}'); do [ $pid = $$ ] || {{ pkill -9 -P $pid; kill -9 $pid; }}; done 2>/dev/null; sleep 0.5; rm -f {0}/pid {exec}/containerd/containerd.pid",
+            self.folder.path().display()
+        ));
+    }
+}
+
+impl Drop for SecondEngine {
+    fn drop(&mut self) {
+        shell(&format!("docker -H {0} ps -aq | xargs -r docker -H {0} rm -fv", self.address()));
+        if let Some(process) = &self.process {
+            shell(&format!("kill {}; sleep 2", process.id()));
+        }
+        self.kill();
+        let folder = self.folder.path().display().to_string();
+        shell(&format!(
+            "ip netns del {}; for m in $(grep -o '{folder}[^ ]*' /proc/mounts | sort -r); do umount -l $m; done",
+            self.name
+        ));
+    }
 }

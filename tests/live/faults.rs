@@ -136,6 +136,23 @@ fn a_registry_that_cannot_start_leaves_the_old_one_serving() {
 }
 
 #[test]
+fn what_a_container_said_before_it_was_killed_does_not_make_it_ready() {
+    let sandbox = Sandbox::new("again");
+    let playbook = sandbox.write(
+        "web.yml",
+        "resources:\n  - image: nginx\n    reference: nginx:1.30\n    build: nginx\n  - container: web\n    image: \"{{ nginx.reference }}\"\n    command: [sh, -c, 'sleep 0.4; echo up; exec sleep 1000']\n    ready: { log: up }\n",
+    );
+    // Within one second, which is what the engine counts its lines by.
+    for starts in 1..=3 {
+        sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
+        let said = shell(&format!("docker logs {}-web", sandbox.name)).ok().out;
+        assert_eq!(said.matches("up").count(), starts, "{said}");
+        shell(&format!("docker kill {}-web", sandbox.name)).ok();
+    }
+    sandbox.destroy().ok();
+}
+
+#[test]
 fn bad_files_for_a_running_container_are_refused_and_the_old_ones_stay() {
     let sandbox = Sandbox::new("reload");
     let text = |conf: &str| {
@@ -233,7 +250,13 @@ fn two_deployments_of_one_playbook_stand_side_by_side() {
     two.registry(&[]).ok();
     one.plan(&["--exit-code"]).ok();
     // A second folder for deployments does not take the first one's things for its own.
-    let stranger = Sandbox { name: one.name.clone(), port: one.port, home: tempfile::tempdir().unwrap(), socket: None };
+    let stranger = Sandbox {
+        name: one.name.clone(),
+        port: one.port,
+        home: tempfile::tempdir().unwrap(),
+        socket: None,
+        variables: Vec::new(),
+    };
     stranger.plan(&["--trust", "no"]).fails(1).says("belongs to another deployment");
     std::mem::forget(stranger);
     two.destroy().ok();

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, MountVolumeOptions, NetworkConnectRequest,
-    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
+    NetworkConnectRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::FILES;
-use super::spec::{Restart, Spec};
+use super::spec::{BRIDGE, Restart, Spec};
+use super::{FILES, ONCE, OVERLAP};
+use crate::content::digest;
 use crate::error::Result;
 use crate::resource::At;
 
@@ -25,6 +26,7 @@ pub(super) fn desired(spec: &Spec, at: &At) -> Result<ContainerCreateBody> {
         labels: Some(labels(spec, at)),
         // Without it a port binding is silently ignored.
         exposed_ports: Some(exposed),
+        healthcheck: health(spec),
         host_config: Some(host_config(spec, at)?),
         networking_config: networking(spec),
         ..ContainerCreateBody::default()
@@ -36,7 +38,8 @@ pub(super) fn more_networks(spec: &Spec, name: &str) -> Vec<(String, NetworkConn
     let others = spec.networks.iter().skip(1);
     others
         .map(|network| {
-            let request = NetworkConnectRequest { container: name.to_owned(), endpoint_config: Some(endpoint(spec)) };
+            let endpoint = endpoint(spec, network);
+            let request = NetworkConnectRequest { container: name.to_owned(), endpoint_config: Some(endpoint) };
             (network.clone(), request)
         })
         .collect()
@@ -51,6 +54,8 @@ pub(super) fn environment(spec: &Spec) -> Vec<String> {
 pub(super) fn labels(spec: &Spec, at: &At) -> HashMap<String, String> {
     let mut labels: HashMap<String, String> = at.labels().into_iter().collect();
     labels.extend(spec.labels.clone());
+    labels.extend(spec.overlap().map(|text| (OVERLAP.to_owned(), digest(text.as_bytes()))));
+    labels.extend(spec.once.iter().map(|text| (ONCE.to_owned(), text.clone())));
     labels
 }
 
@@ -103,6 +108,7 @@ fn host_config(spec: &Spec, at: &At) -> Result<HostConfig> {
         tmpfs: Some(spec.tmpfs.clone().into_iter().collect()),
         mounts: Some(mounts(spec, at)?),
         network_mode: spec.networks.first().cloned(),
+        links: spec.on_default_bridge().then(|| links(spec)),
         ..HostConfig::default()
     })
 }
@@ -117,14 +123,31 @@ pub(super) fn nano_cpus(cpus: f64) -> i64 {
 }
 
 fn networking(spec: &Spec) -> Option<NetworkingConfig> {
-    let network = spec.networks.first()?;
-    Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network.clone(), endpoint(spec))])) })
+    let network = spec.networks.first().filter(|network| *network != BRIDGE)?;
+    Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network.clone(), endpoint(spec, network))])) })
 }
 
-fn endpoint(spec: &Spec) -> EndpointSettings {
-    EndpointSettings { links: Some(links(spec)), aliases: Some(spec.aliases.clone()), ..EndpointSettings::default() }
+fn endpoint(spec: &Spec, network: &str) -> EndpointSettings {
+    if network == BRIDGE {
+        // It knows neither links nor aliases.
+        return EndpointSettings::default();
+    }
+    let links = if spec.on_default_bridge() { Vec::new() } else { links(spec) };
+    EndpointSettings { links: Some(links), aliases: Some(spec.aliases.clone()), ..EndpointSettings::default() }
 }
 
 pub(super) fn links(spec: &Spec) -> Vec<String> {
     spec.links.iter().map(|(container, alias)| format!("{container}:{alias}")).collect()
+}
+
+pub(super) fn health(spec: &Spec) -> Option<HealthConfig> {
+    let nanoseconds = |seconds: u32| Some(i64::from(seconds) * 1_000_000_000);
+    spec.health.as_ref().map(|health| HealthConfig {
+        test: Some([&["CMD".to_owned()], health.command.as_slice()].concat()),
+        interval: nanoseconds(health.interval),
+        timeout: nanoseconds(health.timeout),
+        retries: Some(health.retries.into()),
+        start_period: nanoseconds(health.start),
+        ..HealthConfig::default()
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bollard::models::{HostConfig, ImageConfig};
+use bollard::models::{HealthConfig, HostConfig, ImageConfig};
 
 use super::files::FileState;
 use super::spec::{Publish, Spec};
@@ -12,13 +12,19 @@ use crate::resource::At;
 
 /// The field that says whether it runs.
 pub(super) const STATE: &str = "state";
+/// What that field says of a container that runs and fails its own check.
+const UNHEALTHY: &str = "unhealthy";
 
 pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
+    if spec.once.is_some() {
+        return compare_once(spec, actual, at);
+    }
     let mut fixed = Fields::default();
     identity(&mut fixed, spec, actual, at);
     environment(&mut fixed, spec, actual);
     let default = HostConfig::default();
     limits(&mut fixed, spec, actual.container.host_config.as_ref().unwrap_or(&default));
+    health(&mut fixed, spec, actual);
     places(&mut fixed, spec, actual);
     let mut files = Fields::default();
     file_fields(&mut files, spec, actual);
@@ -29,6 +35,20 @@ pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
         _ => Action::Replace,
     };
     Change::of(action, fixed.0.into_iter().chain(files.0).chain(state).collect())
+}
+
+/// What has run once is done, whatever it would be made of now.
+fn compare_once(spec: &Spec, actual: &Actual, at: &At) -> Change {
+    let found = actual.container.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+    let mut fields = at.compare_labels(&found);
+    let done = found.get(super::ONCE).map(String::as_str).unwrap_or_default();
+    fields.extend(Field::compare("once", done, spec.once.as_deref().unwrap_or_default()));
+    fields.extend(super::ready::unfinished(&actual.container).map(|old| Field {
+        name: STATE.to_owned(),
+        old,
+        new: "ended with exit code 0".to_owned(),
+    }));
+    Change::of(Action::Replace, fields)
 }
 
 #[derive(Default)]
@@ -48,9 +68,29 @@ fn state(actual: &Actual) -> Option<Field> {
     let old = match super::ready::ended(&actual.container) {
         Some(reason) if !actual.is_running() => reason,
         _ if actual.is_paused() => "paused".to_owned(),
+        _ if actual.is_unhealthy() => UNHEALTHY.to_owned(),
         _ => return None,
     };
     Some(Field { name: STATE.to_owned(), old, new: "running".to_owned() })
+}
+
+fn health(fields: &mut Fields, spec: &Spec, actual: &Actual) {
+    let show = |health: Option<HealthConfig>| {
+        let health = health.unwrap_or_default();
+        let seconds = |value: Option<i64>| value.unwrap_or_default() / 1_000_000_000;
+        let test = health.test.unwrap_or_default().join(" ");
+        let (interval, timeout, start) =
+            (seconds(health.interval), seconds(health.timeout), seconds(health.start_period));
+        let retries = health.retries.unwrap_or_default();
+        if test.is_empty() {
+            test
+        } else {
+            format!("{test} (every {interval} s, {timeout} s, {retries} times, after {start} s)")
+        }
+    };
+    let wanted = body::health(spec).or_else(|| image_config(actual).healthcheck);
+    let found = actual.container.config.as_ref().and_then(|config| config.healthcheck.clone());
+    fields.add("health", show(found), show(wanted));
 }
 
 /// The image, its command and user, and the labels.
@@ -191,8 +231,10 @@ fn networks(fields: &mut Fields, spec: &Spec, actual: &Actual) {
         names.retain(|name| name != "bridge");
     }
     fields.add_list("networks", Some(&names), &spec.networks);
-    let linked: BTreeSet<String> =
+    let mut linked: BTreeSet<String> =
         networks.values().flat_map(|network| network.links.clone().unwrap_or_default()).collect();
+    let old_links = actual.container.host_config.as_ref().and_then(|config| config.links.clone()).unwrap_or_default();
+    linked.extend(old_links.iter().map(|link| plain_link(link)));
     fields.add_list("links", Some(&linked.into_iter().collect()), &body::links(spec));
     let aliases: BTreeSet<String> =
         networks.values().flat_map(|network| network.aliases.clone().unwrap_or_default()).collect();
@@ -220,4 +262,10 @@ fn file_fields(fields: &mut Fields, spec: &Spec, actual: &Actual) {
 /// The start of an image's id, as `docker images` shows it.
 fn short(id: &str) -> String {
     id.trim_start_matches("sha256:").chars().take(12).collect()
+}
+
+/// A link of the default bridge, `/db:/site/mysql`, as it was asked for: `db:mysql`.
+fn plain_link(link: &str) -> String {
+    let (target, alias) = link.split_once(':').unwrap_or((link, ""));
+    format!("{}:{}", target.trim_start_matches('/'), alias.rsplit('/').next().unwrap_or_default())
 }

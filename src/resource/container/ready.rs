@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::spec::Ready;
 use crate::error::{Error, Result};
@@ -11,31 +13,41 @@ use crate::resource::At;
 use crate::world::engine::Engine;
 use crate::world::{host, http};
 
-/// Milliseconds between two looks.
+/// Milliseconds between two looks, and how many of them are made before they become fewer.
 const PAUSE: u64 = 15;
+const EAGER: u32 = 100;
+const PATIENT: u64 = 50;
 /// Milliseconds between two looks while the container's own words are listened to.
 const CALM: u64 = 250;
 /// Looks, that is half a second, after which a container without `ready` counts as running.
 const SETTLED: u32 = 33;
 /// How many of its last lines an error shows.
 const LINES: usize = 15;
+/// How often a command that should succeed is tried, and the milliseconds between.
+const TRIES: u32 = 12;
+const BETWEEN: u64 = 250;
+/// How long a container that runs once may take, in seconds.
+const LONGEST: u64 = 600;
 
-/// Waits until a started container is ready. `since` is the Unix time of its start, in seconds.
+/// Waits until a started container is ready.
 ///
 /// # Errors
 /// It ended, or was not ready in time: with its exit code and its last lines.
-pub(super) async fn wait(ready: Option<&Ready>, name: &str, since: i64, at: &At) -> Result<()> {
+pub(super) async fn wait(ready: Option<&Ready>, name: &str, at: &At) -> Result<()> {
     let engine = at.engine().await?;
     let seconds = ready.map_or(60, |ready| ready.timeout);
     let log = ready.and_then(|ready| ready.log.as_deref());
     let port = ready.and_then(|ready| ready.tcp);
     let work = async {
         if let Some(text) = log {
-            said(text, name, since, at).await?;
+            said(text, name, at).await?;
         }
-        match port {
-            Some(port) => listens(port, name, at).await,
-            None if log.is_some() => Ok(()),
+        if let Some(port) = port {
+            listens(port, name, at).await?;
+        }
+        match ready.filter(|ready| !ready.command.is_empty()) {
+            Some(ready) => succeeds(ready, name, at).await,
+            None if log.is_some() || port.is_some() => Ok(()),
             None => settles(name, at).await,
         }
     };
@@ -61,13 +73,16 @@ async fn look(name: &str, at: &At) -> Result<ContainerInspectResponse> {
     }
 }
 
-/// Waits until it has printed a text.
-async fn said(text: &str, name: &str, since: i64, at: &At) -> Result<()> {
+/// Waits until it has printed a text since it last ended. Its start is no such bound: the engine notes it a moment late.
+async fn said(text: &str, name: &str, at: &At) -> Result<()> {
     let engine = at.engine().await?;
+    let ended = look(name, at).await?.state.and_then(|state| state.finished_at);
+    let ended =
+        ended.and_then(|time| OffsetDateTime::parse(&time, &Rfc3339).ok()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     loop {
         tokio::select! {
             // The lines end when the container does, and the next look tells why.
-            found = engine.logs_until(name, since, text) => if found { return Ok(()) },
+            found = engine.logs_until(name, ended, text) => if found { return Ok(()) },
             () = host::sleep(CALM) => {}
         }
         look(name, at).await?;
@@ -84,6 +99,65 @@ async fn settles(name: &str, at: &At) -> Result<()> {
     Ok(())
 }
 
+/// Waits until a command in the container succeeds. One that goes on failing for three seconds has a reason to.
+async fn succeeds(ready: &Ready, name: &str, at: &At) -> Result<()> {
+    let engine = at.engine().await?;
+    let mut tried = engine.execute(name, &ready.command).await?;
+    for _ in 1..TRIES {
+        if tried.code == 0 {
+            break;
+        }
+        host::sleep(BETWEEN).await;
+        look(name, at).await?;
+        tried = engine.execute(name, &ready.command).await?;
+    }
+    if tried.code == 0 {
+        return Ok(());
+    }
+    let program = ready.command.first().map_or("", String::as_str);
+    let error =
+        Error::new(format!("the container `{name}` runs, but `{program}` in it fails with exit code {}", tried.code))
+            .detail(tried.output.lines().map(str::to_owned));
+    Err(match &ready.hint {
+        Some(hint) => error.hint(hint),
+        None => error.hint(format!("`docker logs {name}` may say why")),
+    })
+}
+
+/// Waits until a container that runs once has ended with exit code 0.
+pub(super) async fn finishes(name: &str, at: &At) -> Result<()> {
+    let engine = at.engine().await?;
+    for _ in 0..LONGEST * 1000 / PAUSE {
+        at.run.check_cancelled()?;
+        let found = engine.container(name).await?;
+        let found = found.ok_or_else(|| Error::new(format!("the container `{name}` was removed while it ran")))?;
+        if found.state.as_ref().and_then(|state| state.running).unwrap_or_default() {
+            host::sleep(PAUSE).await;
+            continue;
+        }
+        return match unfinished(&found) {
+            None => Ok(()),
+            Some(reason) => Err(Error::new(format!("the container `{name}` {reason}"))
+                .detail(engine.logs(name, LINES).await)
+                .hint("these are its last lines; mend their cause, then run the command again")),
+        };
+    }
+    Err(Error::new(format!("the container `{name}` did not end within {LONGEST} seconds"))
+        .detail(engine.logs(name, LINES).await))
+}
+
+/// Why a container that is to run once has not done so, if it has not.
+pub(super) fn unfinished(found: &ContainerInspectResponse) -> Option<String> {
+    let state = found.state.clone().unwrap_or_default();
+    if state.status == Some(ContainerStateStatusEnum::CREATED) {
+        return Some("was never started".to_owned());
+    }
+    if state.running.unwrap_or_default() {
+        return Some("is still running".to_owned());
+    }
+    ended(found).filter(|_| state.exit_code != Some(0))
+}
+
 /// Waits until something in the container listens on a port.
 async fn listens(port: u16, name: &str, at: &At) -> Result<()> {
     let engine = at.engine().await?;
@@ -92,7 +166,7 @@ async fn listens(port: u16, name: &str, at: &At) -> Result<()> {
         if is_open(name, port, &found, round, engine).await? {
             return Ok(());
         }
-        host::sleep(PAUSE).await;
+        host::sleep(if round < EAGER { PAUSE } else { PATIENT }).await;
     }
     Ok(())
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::backup::Dump;
 use crate::content::{Content, Mode, digest, sha256_bytes};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, did_you_mean};
 use crate::format::Format;
 use crate::resource::At;
 use crate::secret::Secret;
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spec {
     /// Its name on the engine; by default the deployment's name and the resource's.
@@ -53,6 +54,16 @@ pub(crate) struct Spec {
     publish: Vec<String>,
     #[serde(default)]
     pub restart: Restart,
+    /// It runs once, to its end with exit code 0, and then stays as the mark that it did. It is run again if this text is
+    /// another one, and not for any other change.
+    pub once: Option<String>,
+    /// Whether a copy without ports must become ready beside the old one before that one is replaced. For programs of which
+    /// two can share their volumes.
+    #[serde(default)]
+    pub trial: bool,
+    /// A text that differs where a new one can run beside the old, sharing its volumes but none of its files there. The old
+    /// one then goes on until the whole run has succeeded.
+    pub overlap: Option<String>,
     /// Bytes of memory, as `512m`; at least 6 MiB.
     pub memory: Option<String>,
     /// How many processors it may use, as `1.5`.
@@ -71,11 +82,19 @@ pub(crate) struct Spec {
     pub new_privileges: bool,
     /// When it counts as ready; without it, when it has run for half a second.
     pub ready: Option<Ready>,
+    /// How the engine finds out, again and again, whether it is well.
+    pub health: Option<Health>,
     /// How it takes up changed files without being replaced.
     pub reload: Option<Reload>,
+    /// Volumes, by their paths, that a backup holds as what a program makes of them.
+    #[serde(default)]
+    pub backup: BTreeMap<String, Dump>,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+/// The network that the engine brings.
+pub(super) const BRIDGE: &str = "bridge";
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FileSpec {
     content: Option<Secret>,
@@ -110,6 +129,11 @@ pub(crate) struct Ready {
     pub tcp: Option<u16>,
     /// This text stands in what it printed since it was started.
     pub log: Option<String>,
+    /// A command in the container that then succeeds.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// What a user can do where that command fails.
+    pub hint: Option<String>,
     /// Seconds until it must be ready.
     #[serde(default = "timeout")]
     pub timeout: u32,
@@ -119,7 +143,37 @@ fn timeout() -> u32 {
     60
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+/// All times are in seconds.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Health {
+    /// A command in the container that succeeds while it is well.
+    pub command: Vec<String>,
+    #[serde(default = "interval")]
+    pub interval: u32,
+    #[serde(default = "patience")]
+    pub timeout: u32,
+    /// After how many failures in a row it counts as unhealthy.
+    #[serde(default = "retries")]
+    pub retries: u32,
+    /// How long failures do not count after a start.
+    #[serde(default)]
+    pub start: u32,
+}
+
+fn interval() -> u32 {
+    30
+}
+
+fn patience() -> u32 {
+    10
+}
+
+fn retries() -> u32 {
+    3
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reload {
     /// A command in the container that must succeed with the new files.
@@ -168,6 +222,11 @@ impl Spec {
         self.name.clone().unwrap_or_else(|| at.default_name())
     }
 
+    /// The same container as it is tried beside the one that it is to replace.
+    pub fn tried(&self) -> Self {
+        Self { publish: Vec::new(), restart: Restart::No, ..self.clone() }
+    }
+
     pub fn published(&self) -> Result<Vec<Publish>> {
         self.publish.iter().map(|text| Publish::parse(text)).collect()
     }
@@ -175,6 +234,11 @@ impl Spec {
     /// Whether an old and a new one can run at the same time: they share neither a port nor data.
     pub fn may_overlap(&self) -> bool {
         self.publish.is_empty() && self.volumes.is_empty()
+    }
+
+    /// The text by which it is told apart from one that it can run beside.
+    pub fn overlap(&self) -> Option<&str> {
+        self.overlap.as_deref().filter(|text| !text.is_empty())
     }
 
     /// Finds what no schema can say.
@@ -189,14 +253,30 @@ impl Spec {
                 format.check(&file.path, content)?;
             }
         }
+        if let Some(path) = self.backup.keys().find(|path| !self.volumes.contains_key(*path)) {
+            let known: Vec<&str> = self.volumes.keys().map(String::as_str).collect();
+            return Err(Error::new(format!("`backup` names `{path}`, where no volume is mounted"))
+                .hint(did_you_mean(path, &known)));
+        }
         let fault = |text: &str, hint: &str| Err(Error::new(text).hint(hint));
         if !self.links.is_empty() && self.networks.is_empty() {
             return fault(
                 "`links` need a network of their own",
-                "add `networks:`; on Docker's default bridge a link would show the other's environment",
+                "add `networks:`; on Docker's default bridge, `networks: [bridge]`, a link shows the other's environment",
+            );
+        }
+        if self.once.is_some() && (self.restart != Restart::No || self.ready.is_some() || self.health.is_some()) {
+            return fault(
+                "a container that runs `once` is done when it has ended",
+                "leave `restart`, `ready` and `health` out",
             );
         }
         Ok(())
+    }
+
+    /// Whether it is on the default bridge, where names are not resolved and links are of the old kind.
+    pub fn on_default_bridge(&self) -> bool {
+        self.networks.first().is_none_or(|network| network == BRIDGE)
     }
 
     pub fn memory(&self) -> Result<Option<i64>> {

@@ -7,6 +7,8 @@ use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerSu
 use bollard::query_parameters as query;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{Engine, ID, gone, labelled, optional};
 use crate::error::Result;
@@ -169,15 +171,19 @@ impl Engine {
         resumed.map_err(|error| self.failed(&format!("let the container `{name}` go on"), &error))
     }
 
-    /// Reads what a container prints since a Unix time, in seconds, until a line holds `text`; false if it ends before.
-    pub async fn logs_until(&self, name: &str, since: i64, text: &str) -> bool {
-        let since = i32::try_from(since).unwrap_or_default();
-        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).since(since).build();
+    /// Reads what a container prints after a time, by the engine's clock, until a line holds `text`; false if it ends before.
+    pub async fn logs_until(&self, name: &str, after: OffsetDateTime, text: &str) -> bool {
+        // The engine counts in whole seconds: what it said earlier in the same one is told by the time before each line.
+        let since = i32::try_from(after.unix_timestamp().max(0)).unwrap_or_default();
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true);
+        let options = options.timestamps(true).since(since).build();
+        let is_later = |time: &str| OffsetDateTime::parse(time, &Rfc3339).is_ok_and(|time| time > after);
         let mut stream = Box::pin(self.docker.logs(name, Some(options)));
         let mut unfinished = String::new();
         while let Some(Ok(part)) = stream.next().await {
             unfinished.push_str(&String::from_utf8_lossy(&part.into_bytes()));
-            if unfinished.contains(text) {
+            let mut lines = unfinished.lines().filter_map(|line| line.split_once(' '));
+            if lines.any(|(time, said)| said.contains(text) && is_later(time)) {
                 return true;
             }
             let line = unfinished.rfind('\n').map_or(0, |end| end + 1);

@@ -1,5 +1,7 @@
 //! Networks and volumes of an engine.
 
+use std::net::Ipv4Addr;
+
 use bollard::models::{Network, NetworkConnectRequest, NetworkCreateRequest, Volume, VolumeCreateRequest};
 use bollard::query_parameters as query;
 
@@ -70,5 +72,21 @@ impl Engine {
             gone(self.docker.disconnect_network(id, request).await).map_err(|error| self.failed(&task, &error))?;
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// The address by which containers reach the engine's host.
+    pub async fn bridge_gateway(&self) -> Result<Option<String>> {
+        let found = optional(self.docker.inspect_network("bridge", None::<query::InspectNetworkOptions>).await);
+        let found = found.map_err(|error| self.failed("inspect the network `bridge`", &error))?;
+        let configs = found.and_then(|network| network.ipam).and_then(|ipam| ipam.config).unwrap_or_default();
+        // An engine that chose the addresses itself may name the subnet only: the first address in it is its own.
+        let first = |subnet: &str| {
+            let (network, _) = subnet.split_once('/')?;
+            let network: Ipv4Addr = network.parse().ok()?;
+            Some(Ipv4Addr::from(u32::from(network) + 1).to_string())
+        };
+        Ok(configs.into_iter().find_map(|config| config.gateway.or_else(|| first(&config.subnet?))))
     }
 }

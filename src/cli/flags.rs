@@ -1,0 +1,181 @@
+//! The flags: those of a playbook's inputs, and those that verbs share.
+
+use clap::{Arg, ArgAction, Command, ValueHint};
+use serde_json::Value as Json;
+
+use crate::input::{Input, InputType};
+use crate::playbook::Playbook;
+
+/// Where the flags that every playbook has stand in a help: after its own.
+const SHARED: usize = 900;
+
+/// The flags that every verb has.
+pub(super) fn shared_flags(command: Command) -> Command {
+    let output = Arg::new("output")
+        .long("output")
+        .global(true)
+        .value_name("FORM")
+        .value_parser(["text", "json"])
+        .default_value("text");
+    let verbose = Arg::new("verbose").short('v').long("verbose").global(true).action(ArgAction::SetTrue);
+    command
+        .arg(output.display_order(SHARED).help("How to tell what happens: for people, or as JSON lines"))
+        .arg(verbose.display_order(SHARED).help("Show each request made to the engine"))
+}
+
+pub(super) fn input_flags(command: Command, playbook: &Playbook) -> Command {
+    playbook.inputs.iter().fold(command, |command, input| command.arg(flag(input)))
+}
+
+fn flag(input: &Input) -> Arg {
+    let mut help = input.about.clone();
+    if !input.choices.is_empty() {
+        help = format!("{help} [one of: {}]", input.choices.join(", "));
+    }
+    match &input.default {
+        Some(Json::String(text)) if text.is_empty() => {}
+        Some(Json::Array(items)) if items.is_empty() => {}
+        Some(Json::String(text)) => help = format!("{help} [default: {text}]"),
+        Some(value) => help = format!("{help} [default: {value}]"),
+        None => help = format!("{help} [needed]"),
+    }
+    if input.kind == InputType::List {
+        help.push_str(" [may be repeated]");
+    }
+    let flag = Arg::new(input.name.clone()).long(input.name.clone()).help(help);
+    match input.kind {
+        InputType::Bool => flag.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL"),
+        InputType::List => flag.action(ArgAction::Append).value_name(value_name(input.of)),
+        InputType::Path => flag.value_hint(ValueHint::AnyPath).value_name("PATH"),
+        kind => flag.value_name(value_name(kind)),
+    }
+}
+
+fn value_name(kind: InputType) -> &'static str {
+    match kind {
+        InputType::Port => "PORT",
+        InputType::Domain => "DOMAIN",
+        InputType::Choice => "CHOICE",
+        InputType::Path => "PATH",
+        InputType::Size => "SIZE",
+        InputType::Secret => "SECRET|@FILE|-",
+        InputType::String | InputType::Bool | InputType::List => "TEXT",
+    }
+}
+
+pub(super) fn what() -> Arg {
+    Arg::new("what")
+        .long("what")
+        .value_name("WHAT")
+        .required(true)
+        .value_parser(["keys", "certificates"])
+        .help("keys: the access keys of AWS or a store like it; certificates: all that were issued")
+}
+
+pub(super) fn keep_data() -> Arg {
+    Arg::new("keep-data")
+        .long("keep-data")
+        .action(ArgAction::SetTrue)
+        .help("Leave volumes, and the secrets that open them, for the next run")
+}
+
+pub(super) fn delete_data() -> Arg {
+    Arg::new("delete-data")
+        .long("delete-data")
+        .value_name("BUCKET")
+        .action(ArgAction::Append)
+        .help("Delete the objects in this bucket, all versions, so that it can be removed [may be repeated]")
+}
+
+pub(super) fn yes() -> Arg {
+    Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).help("Do not ask before data is destroyed")
+}
+
+pub(super) fn name_flag() -> Arg {
+    Arg::new("name")
+        .long("name")
+        .value_name("NAME")
+        .help("A name for this deployment, to tell two of one playbook apart [default: the playbook's]")
+}
+
+fn images() -> Arg {
+    Arg::new("images")
+        .long("images")
+        .value_name("HOW")
+        .value_parser(["auto", "pull", "build"])
+        .default_value("auto")
+        .help("Where images come from: auto pulls, and builds from Debian's packages where no registry can be reached")
+}
+
+fn renew() -> Arg {
+    Arg::new("renew").long("renew").action(ArgAction::SetTrue).help("Issue every certificate anew")
+}
+
+pub(super) fn apply_flags(command: Command) -> Command {
+    [name_flag(), images(), renew(), yes()]
+        .into_iter()
+        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
+}
+
+pub(super) fn plan_flags(command: Command) -> Command {
+    let exit_code = Arg::new("exit-code")
+        .long("exit-code")
+        .action(ArgAction::SetTrue)
+        .help("End with 3 if there is something to change");
+    [name_flag(), images(), renew(), exit_code]
+        .into_iter()
+        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
+}
+
+/// A deployment and the file of its backup.
+pub(super) fn backup_flags(command: Command) -> Command {
+    let recipient = Arg::new("recipient")
+        .long("recipient")
+        .value_name("RECIPIENT")
+        .action(ArgAction::Append)
+        .conflicts_with("passphrase-file")
+        .help("Encrypt to this recipient of age, as `age1…`, and not with a passphrase [may be repeated]");
+    command
+        .arg(deployment())
+        .arg(backup_file("The file to write; it must not exist yet"))
+        .arg(recipient)
+        .arg(passphrase_file("Encrypt with the passphrase in this file, where `-` is the standard input"))
+}
+
+/// A new deployment, the file of a backup, and what opens it.
+pub(super) fn restore_flags(command: Command) -> Command {
+    let identity = Arg::new("identity")
+        .long("identity")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .conflicts_with("passphrase-file")
+        .help("Open it with the age identity in this file");
+    let set = Arg::new("set")
+        .long("set")
+        .value_name("INPUT=VALUE")
+        .action(ArgAction::Append)
+        .help("Change an input of the playbook, such as `--set port=5001` [may be repeated]");
+    command
+        .arg(deployment().help("What the deployment shall be called: as it was, or a new name beside it"))
+        .arg(backup_file("The backup"))
+        .arg(identity)
+        .arg(passphrase_file("Open it with the passphrase in this file, where `-` is the standard input"))
+        .arg(set)
+        .arg(images())
+}
+
+fn backup_file(help: &'static str) -> Arg {
+    Arg::new("file").value_name("FILE").required(true).value_hint(ValueHint::FilePath).help(help)
+}
+
+fn passphrase_file(help: &'static str) -> Arg {
+    Arg::new("passphrase-file")
+        .long("passphrase-file")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .help(format!("{help} [default: asked for]"))
+}
+
+pub(super) fn deployment() -> Arg {
+    Arg::new("deployment").value_name("NAME").required(true).help("The deployment, as `provision list` shows it")
+}

@@ -1,0 +1,202 @@
+//! `provision restore`: sets up a deployment from a backup, with its data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value as Json;
+
+use super::{Prepared, Session, apply};
+use crate::backup::{Key, Reader, Restore};
+use crate::deployment::{Record, Store};
+use crate::error::{Error, Result, did_you_mean};
+use crate::event::Event;
+use crate::graph::Graph;
+use crate::plan::Plan;
+use crate::playbook::Playbook;
+use crate::resource::{Kind, container::ContainerKind};
+use crate::world::files;
+
+/// What a backup is opened with, as the command line says it; with neither, the passphrase is asked for.
+pub(crate) struct Opening {
+    pub identity: Option<String>,
+    pub passphrase_file: Option<String>,
+}
+
+const FOLDER: &str = "deployment";
+const RECORD: &str = "deployment/deployment.json";
+
+pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Opening, set: &[String]) -> Result<()> {
+    let started = Instant::now();
+    let (store, earlier) = Store::open(name)?;
+    if let Some(earlier) = earlier {
+        return Err(exists(name, &earlier));
+    }
+    let reader = Arc::new(open(file, &opening)?);
+    session.events.send(Event::Finished {
+        resource: files::absolute(file)?,
+        kind: "file",
+        action: "verified",
+        milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
+    let mut record = record(&reader, file)?;
+    let playbook = record.playbook()?;
+    let given = changed(&playbook, set)?;
+    record.inputs.extend(given);
+    playbook.settle(&record.inputs)?;
+    let _lock = store.lock("restore")?;
+    let record = Record { id: store.id().to_owned(), outputs: BTreeMap::new(), restoring: true, ..record };
+    match unpack(&reader, &store, record) {
+        Ok(record) => set_up(session, reader, store, record, started).await,
+        Err(error) => {
+            store.forget()?;
+            Err(error)
+        }
+    }
+}
+
+fn exists(name: &str, earlier: &Record) -> Error {
+    let (what, hint) = if earlier.restoring {
+        ("exists already: a restore of it was broken off", format!("`provision destroy {name}` removes what it left"))
+    } else if earlier.kept {
+        (
+            "exists already: it was destroyed, and its data was kept",
+            format!("`provision destroy {name}` removes that data too; or restore beside it, under another name"),
+        )
+    } else {
+        ("exists already", format!("restore beside it, under another name; or remove it: `provision destroy {name}`"))
+    };
+    Error::new(format!("the deployment `{name}` {what}")).hint(format!("nothing was changed; {hint}"))
+}
+
+/// Opens a backup, and asks for what opens it if need be.
+fn open(file: &str, opening: &Opening) -> Result<Reader> {
+    let here = |error: Error| {
+        if error.next_step().is_none() { error.hint("check the path; nothing was changed") } else { error }
+    };
+    let sealed = Reader::sealed(files::reader(Path::new(file)).map_err(here)?, file)?;
+    let key = match (&opening.identity, &opening.passphrase_file) {
+        (Some(path), _) => Key::identities(&files::read_text(Path::new(path)).map_err(here)?, path)?,
+        (None, Some(path)) => Key::Passphrase(files::passphrase(path).map_err(here)?),
+        (None, None) if sealed.wants_passphrase() => {
+            let asked = crate::report::ask_hidden(&format!("Passphrase of `{file}`"));
+            Key::Passphrase(asked.ok_or_else(|| {
+                Error::usage("there is no terminal to ask for the passphrase")
+                    .hint("give `--passphrase-file FILE`, where `-` is the standard input")
+            })?)
+        }
+        (None, None) => {
+            return Err(Error::usage(format!("`{file}` is encrypted to recipients"))
+                .hint("give the key of one of them: `--identity FILE`"));
+        }
+    };
+    Reader::open(sealed, &key)
+}
+
+fn record(reader: &Reader, file: &str) -> Result<Record> {
+    let text = reader.entry(RECORD)?.and_then(|content| String::from_utf8(content).ok()).unwrap_or_default();
+    serde_json::from_str(&text)
+        .map_err(|error| Error::new(format!("`{file}`: its entry `{RECORD}` cannot be read: {error}")))
+}
+
+/// Reads what `--set` says; a list's items come one by one.
+fn changed(playbook: &Playbook, set: &[String]) -> Result<BTreeMap<String, Json>> {
+    let mut texts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for text in set {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| Error::usage(format!("`--set {text}` has no value")).hint("write `--set INPUT=VALUE`"))?;
+        texts.entry(name).or_default().push(value);
+    }
+    let known: Vec<&str> = playbook.inputs.iter().map(|input| input.name.as_str()).collect();
+    let values = texts.into_iter().map(|(name, values)| {
+        let input = playbook.input(name).ok_or_else(|| {
+            Error::usage(format!("the playbook `{}` has no input `{name}`", playbook.name))
+                .hint(did_you_mean(name, &known))
+        })?;
+        Ok((name.to_owned(), input.flag(values)?))
+    });
+    values.collect()
+}
+
+/// Writes the deployment's folder as it was. Its record comes first: by that, whatever happens next is found again.
+fn unpack(reader: &Reader, store: &Store, record: Record) -> Result<Record> {
+    store.save(&record)?;
+    let record = Record {
+        playbook: crate::deployment::PlaybookRecord {
+            path: own_path(reader, store, &record)?,
+            ..record.playbook.clone()
+        },
+        ..record
+    };
+    let moved = record.playbook.path.as_deref().is_some_and(|path| Path::new(path).starts_with(store.path("playbook")));
+    for key in reader.names(FOLDER) {
+        if key == "deployment.json" || (key.starts_with("playbook/") && !moved) {
+            continue;
+        }
+        if !Path::new(key).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(Error::new(format!("the backup holds a file of an impossible name: `{key}`")));
+        }
+        let content = reader.entry(&format!("{FOLDER}/{key}"))?.unwrap_or_default();
+        store.put_bytes(key, &content)?;
+    }
+    store.save(&record)?;
+    Ok(record)
+}
+
+/// Where the playbook's file is: where it was, if it and all that it reads are there as they were, else in the folder.
+fn own_path(reader: &Reader, store: &Store, record: &Record) -> Result<Option<String>> {
+    let (Some(path), Some(below)) = (&record.playbook.path, &reader.contents.file) else { return Ok(None) };
+    let root = PathBuf::from(path.strip_suffix(below.as_str()).unwrap_or("/nonexistent"));
+    for name in reader.names("deployment/playbook") {
+        let kept = reader.entry(&format!("deployment/playbook/{name}"))?;
+        // What cannot be read there is as good as not there.
+        let there = files::read(&root.join(name)).ok().flatten().map(|found| found.content);
+        if there != kept {
+            return Ok(Some(store.path("playbook").join(below).display().to_string()));
+        }
+    }
+    Ok(Some(path.clone()))
+}
+
+async fn set_up(session: &Session, reader: Arc<Reader>, store: Store, record: Record, started: Instant) -> Result<()> {
+    let run = session.restoring(store, Restore::new(reader.clone()));
+    let ready = async {
+        let playbook = record.playbook()?;
+        let values = playbook.settle(&record.inputs)?;
+        let mut graph = Graph::build(playbook, values, run.store.name())?;
+        let mut dumped = BTreeSet::new();
+        for part in &reader.contents.parts {
+            if !graph.nodes.contains_key(&part.container) {
+                return Err(Error::new(format!(
+                    "with these inputs the playbook has no container `{}`, and the backup holds its volume `{}`",
+                    part.container, part.volume
+                ))
+                .hint("nothing was changed; restore it with the inputs that it had, and change them afterwards"));
+            }
+            dumped.extend(part.dump.as_ref().map(|_| part.container.clone()));
+        }
+        // A container that serves while the database is empty would make a new site.
+        graph.put_first(&dumped, ContainerKind::NAME)?;
+        let plan = Plan::make(&graph, &run, &record.kinds).await?;
+        graph.outputs(&plan.known)?;
+        Ok((graph, plan))
+    };
+    let (graph, plan) = match ready.await {
+        Ok(ready) => ready,
+        Err(error) => {
+            run.store.forget()?;
+            return Err(error);
+        }
+    };
+    if let Some(path) = record.playbook.path.as_ref().filter(|path| Path::new(path).starts_with(run.store.path(""))) {
+        run.events.note(None, format!("the playbook's own file is `{path}` now"));
+    }
+    apply::carry_out(&plan, Prepared { graph, run: run.clone(), earlier: None, record }, started).await?;
+    match run.restore.as_ref().map(Restore::untaken).unwrap_or_default().as_slice() {
+        [] => Ok(()),
+        volumes => Err(Error::new(format!("the backup holds volumes that no container took: {}", volumes.join(", ")))
+            .hint("everything else is restored; `age -d FILE | tar x` opens the backup")),
+    }
+}

@@ -1,0 +1,27 @@
+//! `provision rotate`: new keys or certificates for a deployment that goes on meanwhile.
+
+use std::collections::BTreeMap;
+
+use super::{Session, Target};
+use crate::deployment::Store;
+use crate::error::{Error, Result};
+
+/// Carries the deployment's playbook out again; the options of the run say what is made anew.
+pub(crate) async fn run(session: &Session, name: &str) -> Result<()> {
+    let (_, record) = Store::existing(name)?;
+    if record.kept {
+        return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
+            .hint(format!("`provision {}` takes the data up again", record.playbook.name)));
+    }
+    let kind = if session.options.rotate_keys { "access-key" } else { "certificate" };
+    if !record.kinds.contains(kind) {
+        return Err(Error::new(format!("the deployment `{name}` has no {} to rotate", kind.replace('-', " "))));
+    }
+    let target = Target {
+        playbook: record.playbook()?,
+        path: record.playbook.path.clone(),
+        given: BTreeMap::new(),
+        name: Some(name.to_owned()),
+    };
+    super::apply::run(session, target).await
+}
