@@ -143,6 +143,10 @@ class Project:
     def up(self):
         return self._compose("up", "-d")
 
+    def stop(self):
+        """Removes the containers with their anonymous volumes; the named ones and the network stay."""
+        self._compose("rm", "--stop", "--force", "--volumes")
+
     def first(self):
         """Sets it up, with the folders in its volumes that Compose has no word for."""
         self._compose("create")

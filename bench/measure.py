@@ -79,12 +79,12 @@ def peak_memory(*command, **variables):
         return int(told.read()) * 1024
 
 
-def in_turn(*sides):
+def in_turn(*sides, rounds=RUNS):
     """Runs each side once to warm up, then all in turn; gives the costs of each side."""
     for side in sides:
         side()
     costs = [[] for _ in sides]
-    for _ in range(RUNS):
+    for _ in range(rounds):
         for side, found in zip(sides, costs):
             found.append(side())
     return costs

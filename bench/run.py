@@ -15,8 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import blog
 import compose
 import engine
+import s3
 from measure import RUNS, Failed, Table, in_turn, median, megabytes, milliseconds, peak_memory, read, run
 from raw import Raw
 
@@ -105,6 +107,7 @@ def second_run(table, registry, containers, folder):
     table.compare(title, *(median(found, "wall") for found in costs), 0.5)
     table.compare("  the same, CPU of the client", *(median(found, "cpu") for found in costs))
     project.down()
+    return median(costs[0], "wall")
 
 
 def check(port, registry, folder):
@@ -145,21 +148,28 @@ def bench(program, folder):
     table = Table()
     version(table, program)
     certificates(table, program, folder)
-    second_run(table, registry, containers, folder)
+    local = second_run(table, registry, containers, folder)
     table.below("second run, peak memory", statistics.median(registry.memory() for _ in range(RUNS)), 40e6, megabytes)
     registry.destroy()
     first_run(table, program, prepared, folder)
+    s3.bench(table, program, folder, PREFIX, local)
+    blog.bench(table, program, PREFIX, folder)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["blog"], help="measure this alone")
     parser.add_argument("--program", default=ROOT / "target/release/provision", type=Path, help="the provision to measure")
-    program = parser.parse_args().program.resolve()
+    arguments = parser.parse_args()
+    program = arguments.program.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="provision-bench-"))
         stack.callback(clean_up)
-        bench(program, folder)
+        if arguments.only == "blog":
+            blog.bench(Table(), program, PREFIX, folder)
+        else:
+            bench(program, folder)
 
 
 def clean_up():
