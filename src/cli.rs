@@ -21,7 +21,7 @@ use crate::run::{Images, Options, Run};
 use crate::world::files;
 use flags::{
     apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags, restore_flags,
-    shared_flags, what, yes,
+    shared_flags, users_task, users_verbs, what, yes,
 };
 
 /// What the process ends with.
@@ -204,6 +204,7 @@ fn command() -> Command {
             key("Which secret"),
             named(),
         ]))
+        .subcommand(users_verbs(verb("users", "Say who may log in to a registry, beside its own user")))
         .subcommand(backup_flags(verb(
             "backup",
             "Write all of a deployment that cannot be made again into one encrypted file",
@@ -285,6 +286,7 @@ impl Invocation {
                 let opening = Opening { identity: own("identity"), passphrase_file: own("passphrase-file") };
                 command::restore::run(&session, deployment, file, opening, &words(matches, "set")).await?;
             }
+            ("users", _) => command::users::run(&session, deployment, users_task(matches), self.style).await?,
             ("output", _) => command::output::run(deployment, key, self.style)?,
             ("secrets", _) => command::secrets::run(deployment, key, self.style)?,
             ("list", _) => command::list::run(self.style)?,

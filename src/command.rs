@@ -12,6 +12,7 @@ pub(crate) mod rotate;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod status;
+pub(crate) mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -16,7 +16,7 @@
 //! | `plan`, `change`, `apply`, `journal`, `run`, `at` | compare all, carry out all, or take it back |
 //! | [`event`], `report/` | what happens, and who tells it |
 //! | `backup` | all of a deployment in one encrypted file: its form, its writer, its reader |
-//! | `deployment`, `kept`, `hostfile`, `secret`, `content`, `format`, `x509` | what is kept of a deployment, and what it is made of |
+//! | `deployment`, `kept`, `hostfile`, `htpasswd`, `secret`, `content`, `format`, `x509` | what is kept of a deployment, and what it is made of |
 //! | `world/` | the only place with I/O |
 
 mod apply;
@@ -33,6 +33,7 @@ mod form;
 mod format;
 mod graph;
 mod hostfile;
+mod htpasswd;
 mod input;
 mod journal;
 mod kept;

@@ -27,6 +27,8 @@ mod sandbox;
 mod secrets;
 #[path = "cli/usage.rs"]
 mod usage;
+#[path = "cli/users.rs"]
+mod users;
 #[path = "cli/verbs.rs"]
 mod verbs;
 #[path = "cli/yaml.rs"]

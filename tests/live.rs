@@ -26,3 +26,5 @@ mod registry;
 mod s3;
 #[path = "live/stores.rs"]
 mod stores;
+#[path = "live/users.rs"]
+mod users;

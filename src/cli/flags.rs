@@ -1,8 +1,9 @@
 //! The flags: those of a playbook's inputs, and those that verbs share.
 
-use clap::{Arg, ArgAction, Command, ValueHint};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use serde_json::Value as Json;
 
+use crate::command::users::{Password, Task};
 use crate::input::{Input, InputType};
 use crate::playbook::Playbook;
 
@@ -174,6 +175,64 @@ fn passphrase_file(help: &'static str) -> Arg {
         .value_name("FILE")
         .value_hint(ValueHint::FilePath)
         .help(format!("{help} [default: asked for]"))
+}
+
+/// A deployment, and what is to be done with its users.
+pub(super) fn users_verbs(command: Command) -> Command {
+    let user = || Arg::new("user").value_name("USER").help("The user's name");
+    let generate = Arg::new("generate")
+        .long("generate")
+        .action(ArgAction::SetTrue)
+        .conflicts_with("password-file")
+        .help("Generate the password; `provision secrets` prints it");
+    let password_file = Arg::new("password-file")
+        .long("password-file")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .help("Take the password in this file, where `-` is the standard input [default: asked for]");
+    let import = Arg::new("import")
+        .long("import")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .conflicts_with_all(["generate", "password-file", "user"])
+        .help("Take over the users of a password file; tells which of them today's registry does not accept");
+    let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
+    command
+        .arg(deployment())
+        .subcommand(verb("list", "List users; so does no verb"))
+        .subcommand(verb("add", "Add a user, or those of a password file").args([
+            user().required_unless_present("import"),
+            generate.clone(),
+            password_file.clone(),
+            import,
+        ]))
+        .subcommand(verb("remove", "Remove a user").arg(user().required(true)))
+        .subcommand(verb("password", "Give a user a new password").args([
+            user().required(true),
+            generate,
+            password_file,
+        ]))
+        .disable_help_subcommand(true)
+}
+
+/// What is to be done with the users of a deployment.
+pub(super) fn users_task(matches: &ArgMatches) -> Task {
+    let Some((verb, matches)) = matches.subcommand() else { return Task::List };
+    let word = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
+    let user = word("user").unwrap_or_default();
+    let generate = matches.try_get_one::<bool>("generate").ok().flatten().copied().unwrap_or_default();
+    let password = match word("password-file") {
+        Some(file) => Password::File(file),
+        None if generate => Password::Generated,
+        None => Password::Asked,
+    };
+    match (verb, word("import")) {
+        ("add", Some(file)) => Task::Import { file },
+        ("add", None) => Task::Add { user, password },
+        ("password", _) => Task::Password { user, password },
+        ("remove", _) => Task::Remove { user },
+        _ => Task::List,
+    }
 }
 
 pub(super) fn deployment() -> Arg {

@@ -85,7 +85,7 @@ impl Sealing {
             return Seal::recipients(&self.recipients);
         }
         if let Some(file) = self.passphrase_file {
-            return files::passphrase(&file).map(Seal::Passphrase);
+            return files::secret_in(&file, "passphrase").map(Seal::Passphrase);
         }
         let ask = |question| crate::report::ask_hidden(question);
         let Some(passphrase) = ask("Passphrase for the backup") else {

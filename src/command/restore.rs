@@ -78,7 +78,7 @@ fn open(file: &str, opening: &Opening) -> Result<Reader> {
     let sealed = Reader::sealed(files::reader(Path::new(file)).map_err(here)?, file)?;
     let key = match (&opening.identity, &opening.passphrase_file) {
         (Some(path), _) => Key::identities(&files::read_text(Path::new(path)).map_err(here)?, path)?,
-        (None, Some(path)) => Key::Passphrase(files::passphrase(path).map_err(here)?),
+        (None, Some(path)) => Key::Passphrase(files::secret_in(path, "passphrase").map_err(here)?),
         (None, None) if sealed.wants_passphrase() => {
             let asked = crate::report::ask_hidden(&format!("Passphrase of `{file}`"));
             Key::Passphrase(asked.ok_or_else(|| {

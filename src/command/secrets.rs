@@ -1,32 +1,40 @@
 //! `provision secrets`: prints the secrets of a deployment. Nothing else does.
 
+use std::collections::BTreeMap;
+
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::report::{Style, line};
+use crate::resource::htpasswd::Added;
 
 pub(crate) fn run(name: &str, key: Option<&str>, style: Style) -> Result<()> {
     let (store, _) = Store::existing(name)?;
-    let names = store.names("secret")?;
+    let secrets = secrets(&store)?;
     if let Some(key) = key {
-        if !names.iter().any(|known| known == key) {
-            let known: Vec<&str> = names.iter().map(String::as_str).collect();
-            return Err(
-                Error::new(format!("the deployment `{name}` has no secret `{key}`")).hint(did_you_mean(key, &known))
-            );
-        }
-        line(&store.get(&format!("secret/{key}"))?.unwrap_or_default());
-        return Ok(());
-    }
-    let mut secrets = std::collections::BTreeMap::new();
-    for key in names {
-        let value = store.get(&format!("secret/{key}"))?.unwrap_or_default();
-        secrets.insert(key, value);
-    }
-    if style == Style::Json {
+        let known: Vec<&str> = secrets.keys().map(String::as_str).collect();
+        let secret = secrets.get(key).ok_or_else(|| {
+            Error::new(format!("the deployment `{name}` has no secret `{key}`")).hint(did_you_mean(key, &known))
+        })?;
+        line(secret);
+    } else if style == Style::Json {
         line(&serde_json::json!(secrets).to_string());
     } else {
         let width = secrets.keys().map(String::len).max().unwrap_or_default();
         secrets.iter().for_each(|(key, value)| line(&format!("{key:width$}  {value}")));
     }
     Ok(())
+}
+
+/// The playbook's secrets, and the passwords that were generated for users beside its own: `FILE.USER`.
+fn secrets(store: &Store) -> Result<BTreeMap<String, String>> {
+    let mut secrets = BTreeMap::new();
+    for key in store.names("secret")? {
+        let value = store.get(&format!("secret/{key}"))?.unwrap_or_default();
+        secrets.insert(key, value);
+    }
+    for id in store.names("htpasswd")? {
+        let added = Added::read(&id, store)?;
+        secrets.extend(added.passwords.into_iter().map(|(user, password)| (format!("{id}.{user}"), password)));
+    }
+    Ok(secrets)
 }

@@ -233,7 +233,7 @@ impl ContainerKind {
             }
         }
         at.will(&Undo::Uploaded { name: name.clone(), before, signal: Some(reload.signal.clone()) })?;
-        files::upload(spec, &name, engine).await?;
+        files::replace(spec, &name, engine).await?;
         if !reload.check.is_empty() {
             let checked = engine.execute(&name, &reload.check).await?;
             if checked.code != 0 {

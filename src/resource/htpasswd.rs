@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::{At, Kept, Kind, Output, Outputs, Owned, hidden};
 use crate::change::{Action, Change, Field, is_unknown};
 use crate::content::sha256;
-use crate::error::{Error, Result};
+use crate::deployment::Store;
+use crate::error::Result;
+use crate::htpasswd::Entry;
 use crate::secret::Secret;
 
 pub(crate) struct HtpasswdKind;
@@ -31,9 +33,60 @@ fn cost() -> u32 {
 /// What is kept of a user: the hash, and what it was made from, so that a check costs no bcrypt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
-    hash: String,
+    entry: Entry,
     /// SHA-256 of password and hash. It stands in the same folder as the password itself, so it gives nothing away.
     proof: String,
+}
+
+/// The users that a file has, and those that it should have beside the playbook's.
+#[derive(Debug)]
+pub(crate) struct Actual {
+    users: BTreeMap<String, User>,
+    added: Added,
+}
+
+/// Users that `provision users` added to those of the playbook.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Added {
+    pub entries: BTreeMap<String, Entry>,
+    /// The passwords that were generated for them.
+    pub passwords: BTreeMap<String, String>,
+}
+
+impl Added {
+    /// Where the htpasswd resource `id` keeps them: hashes, and generated passwords.
+    fn keys(id: &str) -> [String; 2] {
+        ["added", "passwords"].map(|file| format!("{}/{}/{file}", HtpasswdKind::NAME, id.replace('/', ".")))
+    }
+
+    pub fn read(id: &str, store: &Store) -> Result<Self> {
+        let [entries, passwords] = Self::keys(id).map(|key| store.get(&key));
+        let map = |text: Option<String>| -> BTreeMap<String, String> {
+            let lines = text.unwrap_or_default();
+            lines.lines().filter_map(|line| line.split_once(':')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+        };
+        let entries = map(entries?).into_iter().map(|(name, hash)| (name.clone(), Entry { name, hash }));
+        Ok(Self { entries: entries.collect(), passwords: map(passwords?) })
+    }
+
+    pub fn write(&self, id: &str, store: &Store) -> Result<()> {
+        let [entries, passwords] = Self::keys(id);
+        let put = |key: &str, text: String| if text.is_empty() { store.delete(key) } else { store.put(key, &text) };
+        put(&passwords, self.passwords.iter().map(|(name, password)| format!("{name}:{password}\n")).collect())?;
+        put(&entries, self.entries.values().map(|entry| format!("{}:{}\n", entry.name, entry.hash)).collect())
+    }
+
+    /// Those who are not the playbook's own.
+    fn beside<'a>(&'a self, own: &'a BTreeMap<String, Secret>) -> impl Iterator<Item = &'a Entry> {
+        self.entries.values().filter(|entry| !own.contains_key(&entry.name))
+    }
+}
+
+/// The users that stand in the file of the resource `id`, whoever named them.
+pub(crate) fn own_users(id: &str, store: &Store) -> Result<BTreeMap<String, Entry>> {
+    let file = store.get(&format!("{}/{}/htpasswd", HtpasswdKind::NAME, id.replace('/', ".")))?.unwrap_or_default();
+    let users = file.lines().filter_map(|line| line.split_once(':'));
+    Ok(users.map(|(name, hash)| (name.to_owned(), Entry { name: name.to_owned(), hash: hash.to_owned() })).collect())
 }
 
 fn proof(password: &Secret, hash: &str) -> String {
@@ -46,7 +99,7 @@ impl HtpasswdKind {
     }
 
     fn file(users: &BTreeMap<String, User>) -> String {
-        users.iter().map(|(name, user)| format!("{name}:{}\n", user.hash)).collect()
+        users.iter().map(|(name, user)| format!("{name}:{}\n", user.entry.hash)).collect()
     }
 }
 
@@ -56,7 +109,7 @@ impl Kind for HtpasswdKind {
     const OUTPUTS: &'static [Output] = &[hidden("content")];
 
     type Spec = Spec;
-    type Actual = BTreeMap<String, User>;
+    type Actual = Actual;
     type Undo = Kept;
 
     async fn actual(_: &Spec, at: &At) -> Result<Option<Self::Actual>> {
@@ -65,64 +118,65 @@ impl Kind for HtpasswdKind {
         let proofs: BTreeMap<&str, &str> = proofs.lines().filter_map(|line| line.split_once(':')).collect();
         let users = file.lines().filter_map(|line| line.split_once(':')).map(|(name, hash)| {
             let proof = proofs.get(name).copied().unwrap_or_default().to_owned();
-            (name.to_owned(), User { hash: hash.to_owned(), proof })
+            (name.to_owned(), User { entry: Entry { name: name.to_owned(), hash: hash.to_owned() }, proof })
         });
-        Ok(Some(users.collect()))
+        Ok(Some(Actual { users: users.collect(), added: Added::read(&at.id, at.store())? }))
     }
 
     fn diff(spec: &Spec, actual: &Self::Actual, _: &At) -> Change {
         let mut fields: Vec<Field> = Vec::new();
+        let field = |name: &str, old: &str, new: &str| Field {
+            name: format!("users.{name}"),
+            old: old.to_owned(),
+            new: new.to_owned(),
+        };
         for (name, password) in &spec.users {
-            let field = |old: &str, new: &str| Field {
-                name: format!("users.{name}"),
-                old: old.to_owned(),
-                new: new.to_owned(),
-            };
-            match actual.get(name) {
-                None => fields.push(field("(none)", "(secret)")),
-                Some(user) if is_unknown(password.expose()) || user.proof != proof(password, &user.hash) => {
-                    fields.push(field("(secret)", "(another secret)"));
+            match actual.users.get(name) {
+                None => fields.push(field(name, "(none)", "(secret)")),
+                Some(user) if is_unknown(password.expose()) || user.proof != proof(password, &user.entry.hash) => {
+                    fields.push(field(name, "(secret)", "(another secret)"));
                 }
-                Some(user) if !user.hash.contains(&format!("${:02}$", spec.cost)) => {
-                    let old = user.hash.split('$').nth(2).unwrap_or_default();
+                Some(user) if !user.entry.hash.contains(&format!("${:02}$", spec.cost)) => {
+                    let old = user.entry.hash.split('$').nth(2).unwrap_or_default();
                     fields.extend(Field::compare("cost", old, &spec.cost.to_string()));
                 }
                 Some(_) => {}
             }
         }
-        for name in actual.keys().filter(|name| !spec.users.contains_key(*name)) {
-            fields.push(Field { name: format!("users.{name}"), old: "(secret)".to_owned(), new: "(none)".to_owned() });
+        for entry in actual.added.beside(&spec.users) {
+            match actual.users.get(&entry.name) {
+                None => fields.push(field(&entry.name, "(none)", "(secret)")),
+                Some(user) if user.entry != *entry => fields.push(field(&entry.name, "(secret)", "(another secret)")),
+                Some(_) => {}
+            }
         }
+        let wanted = |name: &String| spec.users.contains_key(name) || actual.added.entries.contains_key(name);
+        fields.extend(actual.users.keys().filter(|name| !wanted(name)).map(|name| field(name, "(secret)", "(none)")));
         Change::of(Action::Update, fields)
     }
 
     fn outputs(_: &Spec, actual: Option<&Self::Actual>, at: &At) -> Outputs {
         match actual {
-            Some(users) => Outputs::default().with("content", Self::file(users)),
+            Some(actual) => Outputs::default().with("content", Self::file(&actual.users)),
             None => Outputs::unknown::<Self>(&at.id),
         }
     }
 
     async fn apply(spec: &Spec, actual: Option<Self::Actual>, _: &Change, at: &At) -> Result<()> {
+        let cost = format!("${:02}$", spec.cost);
         let mut users = BTreeMap::new();
+        for entry in Added::read(&at.id, at.store())?.beside(&spec.users) {
+            users.insert(entry.name.clone(), User { entry: entry.clone(), proof: String::new() });
+        }
         for (name, password) in &spec.users {
-            if name.is_empty() || name.contains([':', '\n', ' ']) {
-                return Err(Error::new(format!("`{name}` cannot be a user's name"))
-                    .hint("a name has no colon, space or line end"));
-            }
-            if password.expose().len() > 72 {
-                return Err(Error::new(format!("the password of `{name}` is longer than 72 bytes"))
-                    .hint("bcrypt looks at 72 bytes only; choose a shorter one"));
-            }
-            let cost = format!("${:02}$", spec.cost);
-            let kept = actual.as_ref().and_then(|users| users.get(name));
-            let kept = kept.filter(|user| user.proof == proof(password, &user.hash) && user.hash.contains(&cost));
+            let kept = actual.as_ref().and_then(|actual| actual.users.get(name));
+            let kept =
+                kept.filter(|user| user.proof == proof(password, &user.entry.hash) && user.entry.hash.contains(&cost));
             let user = if let Some(user) = kept {
                 user.clone()
             } else {
-                let hash = bcrypt::hash(password.expose(), spec.cost)
-                    .map_err(|error| Error::new(format!("cannot hash a password: {error}")))?;
-                User { proof: proof(password, &hash), hash }
+                let entry = Entry::new(name, password.expose(), spec.cost)?;
+                User { proof: proof(password, &entry.hash), entry }
             };
             users.insert(name.clone(), user);
         }

@@ -79,6 +79,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Found>> {
 
 /// Writes a file whole: a temporary file beside it, flushed to disk, takes its name in one step.
 pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    write_owned(path, content, mode, None)
+}
+
+/// The same, as the file of a user and a group.
+pub(crate) fn write_owned(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let fail = |error: &std::io::Error| failed("write", path, error);
     let mut file = tempfile::Builder::new()
@@ -87,6 +92,9 @@ pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
         .tempfile_in(folder)
         .map_err(|error| fail(&error))?;
     file.write_all(content).map_err(|error| fail(&error))?;
+    if let Some((user, group)) = owner {
+        std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group)).map_err(|error| fail(&error))?;
+    }
     file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(|error| fail(&error))?;
     file.as_file().sync_all().map_err(|error| fail(&error))?;
     // The rename itself is not flushed: after a power cut the old file may stand there, whole, and the next run mends it.
@@ -236,16 +244,15 @@ pub(crate) fn secret_argument(text: &str) -> Result<String> {
     Ok(secret.to_owned())
 }
 
-/// The passphrase in a file, where `-` is the standard input.
-pub(crate) fn passphrase(path: &str) -> Result<Secret> {
+/// The passphrase or password (`what`) in a file, where `-` is the standard input.
+pub(crate) fn secret_in(path: &str, what: &str) -> Result<Secret> {
     let argument = if path == "-" { path.to_owned() } else { format!("@{path}") };
-    let passphrase = secret_argument(&argument);
-    passphrase.map(Secret::new).map_err(|error| {
+    secret_argument(&argument).map(Secret::new).map_err(|error| {
         if !error.is_usage() {
-            return error;
+            return error.hint("check the path; nothing was changed");
         }
-        Error::usage(format!("there is no passphrase in `{path}`"))
-            .hint("the file holds the passphrase, and nothing else")
+        Error::usage(format!("there is no {what} in `{path}`"))
+            .hint(format!("the file holds the {what}, and nothing else"))
     })
 }
 

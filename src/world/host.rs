@@ -89,22 +89,52 @@ pub(crate) fn port_holder(port: u16) -> Option<String> {
     })
 }
 
-/// Runs a program and waits for it; gives the last lines of what it printed if it fails.
-pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let output = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).output().await;
-    let output = output.map_err(|error| match error.kind() {
+/// What a program printed, and how it ended.
+pub(crate) struct Ran {
+    pub success: bool,
+    pub status: String,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs a program and waits for it.
+///
+/// # Errors
+/// It is not there or cannot be started. That it fails is no error here.
+pub(crate) async fn ask(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Ran> {
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).envs(environment.iter().copied()).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let output = command.output().await.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             Error::new(format!("`{program}` is not installed")).hint(format!("apt-get install {program}"))
         }
         _ => Error::new(format!("cannot run `{program}`: {error}")),
     })?;
-    if output.status.success() {
-        return Ok(());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Ran {
+        success: output.status.success(),
+        status: output.status.to_string(),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    })
+}
+
+impl Ran {
+    /// Nothing, or the error of a program that failed, with the last lines of what it said.
+    pub fn ok(&self, program: &str) -> Result<()> {
+        if self.success {
+            return Ok(());
+        }
+        let said = if self.err.trim().is_empty() { &self.out } else { &self.err };
+        let lines: Vec<String> = said.lines().map(str::to_owned).collect();
+        let tail = lines[lines.len().saturating_sub(12)..].to_vec();
+        Err(Error::new(format!("`{program}` failed with {}", self.status)).detail(tail))
     }
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let tail = lines[lines.len().saturating_sub(12)..].to_vec();
-    Err(Error::new(format!("`{program}` failed with {}", output.status)).detail(tail))
+}
+
+/// Runs a program and waits for it; gives the last lines of what it printed if it fails.
+pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    ask(program, arguments, &[]).await?.ok(program)
 }
 
 pub(crate) async fn sleep(milliseconds: u64) {

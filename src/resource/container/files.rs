@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 
 use super::spec::{File, Spec};
 use crate::change::is_unknown;
@@ -15,6 +15,11 @@ use crate::content::{Mode, digest};
 use crate::error::{Error, Result};
 use crate::world::engine::Engine;
 use crate::world::host;
+
+/// What renames a file in a container, and what a file is called until then.
+const SHELL: &str = "/bin/sh";
+const MOVE: &str = "/bin/mv";
+const ASIDE: &str = ".provision";
 
 /// A file as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +31,29 @@ pub(super) enum FileState {
 
 /// Uploads every file and folder: one archive for each volume that they are in, and one for the rest.
 pub(super) async fn upload(spec: &Spec, name: &str, engine: &Engine) -> Result<()> {
+    upload_as(spec, name, "", engine).await
+}
+
+/// Puts files into a container that runs. Each takes its name in one step, so that a program which reads it meanwhile finds
+/// the old one or the new one: an upload would take the old one away first.
+pub(super) async fn replace(spec: &Spec, name: &str, engine: &Engine) -> Result<()> {
+    let found = try_join(engine.stat(name, SHELL), engine.stat(name, MOVE)).await?;
+    if found.0.is_none() || found.1.is_none() {
+        return upload(spec, name, engine).await;
+    }
+    upload_as(spec, name, ASIDE, engine).await?;
+    let script = format!("for file; do {MOVE} -f -- \"$file{ASIDE}\" \"$file\" || exit; done");
+    let mut command = [SHELL, "-c", &script, "sh"].map(str::to_owned).to_vec();
+    command.extend(spec.files()?.iter().filter(|file| file.content.is_some()).map(|file| file.path.clone()));
+    let moved = engine.execute_as(Some("0"), name, &command).await?;
+    if moved.code == 0 {
+        return Ok(());
+    }
+    Err(Error::new(format!("the new files cannot take their names in the container `{name}`"))
+        .detail(moved.output.lines().map(str::to_owned)))
+}
+
+async fn upload_as(spec: &Spec, name: &str, suffix: &str, engine: &Engine) -> Result<()> {
     let files = spec.files()?;
     let folders = spec.file_folders()?;
     let mut groups: BTreeMap<&str, Vec<&File<'_>>> = BTreeMap::new();
@@ -34,17 +62,19 @@ pub(super) async fn upload(spec: &Spec, name: &str, engine: &Engine) -> Result<(
         let root = spec.volume_of(&file.path).or(own).unwrap_or("/");
         groups.entry(root).or_default().push(file);
     }
-    let uploads =
-        groups.into_iter().map(|(root, files)| async move { engine.upload(name, root, archive(root, &files)?).await });
+    let uploads = groups
+        .into_iter()
+        .map(|(root, files)| async move { engine.upload(name, root, archive(root, &files, suffix)?).await });
     try_join_all(uploads).await.map(drop)
 }
 
-fn archive(root: &str, files: &[&File<'_>]) -> Result<Vec<u8>> {
+fn archive(root: &str, files: &[&File<'_>], suffix: &str) -> Result<Vec<u8>> {
     let fail = |error: std::io::Error| Error::new(format!("cannot pack files for a container: {error}"));
     let seconds = host::now().unix_timestamp();
     let mut archive = tar::Builder::new(Vec::new());
     for file in files {
         let path = file.path.strip_prefix(root.trim_end_matches('/')).unwrap_or(&file.path).trim_start_matches('/');
+        let path = if file.content.is_some() { format!("{path}{suffix}") } else { path.to_owned() };
         let content = file.content.unwrap_or_default().as_bytes();
         let time = format!("{seconds}.{:09}", file.nanoseconds());
         archive.append_pax_extensions([("mtime", time.as_bytes())]).map_err(fail)?;
@@ -55,7 +85,7 @@ fn archive(root: &str, files: &[&File<'_>]) -> Result<Vec<u8>> {
         header.set_uid(file.user);
         header.set_gid(file.group);
         header.set_mtime(u64::try_from(seconds).unwrap_or_default());
-        archive.append_data(&mut header, path, content).map_err(fail)?;
+        archive.append_data(&mut header, &path, content).map_err(fail)?;
     }
     archive.into_inner().map_err(fail)
 }

@@ -143,9 +143,15 @@ impl Engine {
 
     /// Runs a program in a running container and waits for it.
     pub async fn execute(&self, name: &str, command: &[String]) -> Result<Execution> {
+        self.execute_as(None, name, command).await
+    }
+
+    /// The same as one of the container's users: a name or a number.
+    pub async fn execute_as(&self, user: Option<&str>, name: &str, command: &[String]) -> Result<Execution> {
         let task = || format!("run `{}` in the container `{name}`", command.join(" "));
         let options = CreateExecOptions {
             cmd: Some(command.to_vec()),
+            user: user.map(str::to_owned),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             ..CreateExecOptions::default()

@@ -102,6 +102,13 @@ hasty=(--innodb-flush-method=nosync --innodb-flush-log-at-trx-commit=0 --innodb-
     --loose-innodb-buffer-pool-load-at-startup=OFF --loose-innodb-buffer-pool-dump-at-shutdown=OFF
     --default-time-zone=SYSTEM --datadir="$new")
 
+# Why it may have failed: the server itself does not always say so.
+room() {
+    local free
+    free=$(df --output=avail --block-size=1M "$data" | tail -1)
+    [ "$free" -ge 16 ] || echo ": no space left on device, $((free)) MB free"
+}
+
 initialise() {
     local argument server arguments=()
     trap 'exit 143' TERM INT
@@ -118,7 +125,7 @@ initialise() {
     # What it says when all went well is the advice to do what comes next here.
     mariadb-install-db --rpm --auth-root-authentication-method=normal --skip-test-db --old-mode=UTF8_IS_UTF8MB3 \
         --enforce-storage-engine= "${arguments[@]}" "${hasty[@]}" >/dev/null &
-    wait $! || fail 'mariadb-install-db could not initialise the data folder'
+    wait $! || fail "mariadb-install-db could not initialise the data folder$(room)"
     note 'Database files initialized'
 
     note 'Starting temporary server'

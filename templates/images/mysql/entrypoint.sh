@@ -93,12 +93,19 @@ check_variables() {
 hasty=(--innodb-flush-method=nosync --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=OFF --skip-log-bin
     --default-time-zone=SYSTEM --datadir="$new")
 
+# Why it may have failed: the server itself does not always say so.
+room() {
+    local free
+    free=$(df --output=avail --block-size=1M "$data" | tail -1)
+    [ "$free" -ge 16 ] || echo ": no space left on device, $((free)) MB free"
+}
+
 initialise() {
     trap 'exit 143' TERM INT
     rm -rf "$new"
     note 'Initializing database files'
     "$@" "${hasty[@]}" --initialize-insecure &
-    wait $! || fail 'mysqld could not initialise the data folder'
+    wait $! || fail "mysqld could not initialise the data folder$(room)"
     note 'Database files initialized'
 
     note 'Starting temporary server'

@@ -1,0 +1,279 @@
+//! `provision users`: who may log in to a registry, beside the user that the playbook names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{Session, Target, apply};
+use crate::deployment::{Record, Store};
+use crate::error::{Error, Result, did_you_mean};
+use crate::htpasswd::{self, Entry};
+use crate::report::{Style, ask_hidden, line};
+use crate::resource::htpasswd::{Added, own_users};
+use crate::world::{files, host};
+use crate::yaml::Source;
+
+/// What is to be done with the users.
+pub(crate) enum Task {
+    List,
+    Add {
+        user: String,
+        password: Password,
+    },
+    /// Takes over the entries of a password file.
+    Import {
+        file: String,
+    },
+    Password {
+        user: String,
+        password: Password,
+    },
+    Remove {
+        user: String,
+    },
+}
+
+/// Where a password comes from.
+pub(crate) enum Password {
+    Asked,
+    Generated,
+    /// A file that holds nothing else, where `-` is the standard input.
+    File(String),
+}
+
+/// bcrypt's cost for a password that a person chose: about 50 ms a check.
+const COST: u32 = 10;
+/// The same for a generated one: its 190 bits are not guessed however fast a guess is.
+const GENERATED_COST: u32 = 5;
+const GENERATED_LENGTH: usize = 32;
+
+/// The users of one password file.
+struct Users {
+    /// The resource that the file belongs to.
+    id: String,
+    own: BTreeMap<String, Entry>,
+    added: Added,
+}
+
+pub(crate) async fn run(session: &Session, name: &str, task: Task, style: Style) -> Result<()> {
+    let (store, record) = Store::existing(name)?;
+    if record.kept {
+        return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
+            .hint(format!("`provision {}` takes the data up again", record.playbook.name)));
+    }
+    let mut users = Users::read(&store)?;
+    if matches!(task, Task::List) {
+        users.list(style);
+        return Ok(());
+    }
+    // Asked for before the lock is taken: somebody else may work meanwhile.
+    let secret = match &task {
+        Task::Add { user, password } | Task::Password { user, password } => Some(password.obtain(user)?),
+        _ => None,
+    };
+    let lock = store.lock("users")?;
+    let before = users.added.clone();
+    let changed = match &task {
+        Task::Add { user, password } => users.add(user, password, secret.as_deref().unwrap_or_default(), name)?,
+        Task::Password { user, password } if users.added.entries.contains_key(user) => {
+            users.set(user, password, secret.as_deref().unwrap_or_default())?;
+            None
+        }
+        Task::Password { user, .. } => Some(users.own_password(user, secret, &store, &record)?),
+        Task::Remove { user } => {
+            users.remove(user)?;
+            None
+        }
+        Task::Import { file } => {
+            users.import(file, name, session)?;
+            None
+        }
+        Task::List => None,
+    };
+    users.added.write(&users.id, &store)?;
+    drop(lock);
+    carry_out(session, name, &record).await.inspect_err(|_| {
+        // As it was: the file in use does not know the change either.
+        drop(before.write(&users.id, &store));
+        if let Some((key, text)) = changed {
+            drop(store.put(&key, &text));
+        }
+    })?;
+    if let Task::Add { user, password: Password::Generated } | Task::Password { user, password: Password::Generated } =
+        &task
+        && users.added.passwords.contains_key(user)
+    {
+        let text = format!("`provision secrets {name} {}.{user}` prints the password of `{user}`", users.id);
+        session.events.note(None, text);
+    }
+    Ok(())
+}
+
+/// Brings the changed file to where it is used, and proves it as every run does.
+async fn carry_out(session: &Session, name: &str, record: &Record) -> Result<()> {
+    let target = Target {
+        playbook: record.playbook()?,
+        path: record.playbook.path.clone(),
+        given: BTreeMap::new(),
+        name: Some(name.to_owned()),
+    };
+    apply::run(session, target).await
+}
+
+impl Password {
+    fn obtain(&self, user: &str) -> Result<String> {
+        match self {
+            Self::Generated => host::random_text(GENERATED_LENGTH),
+            Self::File(path) => files::secret_in(path, "password").map(|secret| secret.expose().to_owned()),
+            Self::Asked => {
+                let nobody = || {
+                    Error::usage("there is no terminal to ask for the password")
+                        .hint("give `--password-file FILE`, where `-` is the standard input, or `--generate`")
+                };
+                let first = ask_hidden(&format!("Password of `{user}`")).ok_or_else(nobody)?;
+                if first.expose().is_empty() {
+                    return Err(Error::usage("no password was given"));
+                }
+                let second = ask_hidden("The same once more").ok_or_else(nobody)?;
+                if first != second {
+                    return Err(Error::usage("the two passwords differ").hint("nothing was changed; try again"));
+                }
+                Ok(first.expose().to_owned())
+            }
+        }
+    }
+
+    fn cost(&self) -> u32 {
+        if matches!(self, Self::Generated) { GENERATED_COST } else { COST }
+    }
+}
+
+impl Users {
+    fn read(store: &Store) -> Result<Self> {
+        let name = store.name();
+        let mut ids: Vec<String> = store.names("htpasswd")?.into_iter().map(|id| id.replace('.', "/")).collect();
+        let Some(id) = ids.pop() else {
+            return Err(Error::new(format!("the deployment `{name}` has no password file"))
+                .hint("`provision list` shows what there is; a `registry` has one"));
+        };
+        if let Some(other) = ids.pop() {
+            return Err(Error::new(format!("the deployment `{name}` has several password files: `{other}`, `{id}`"))
+                .hint("name the users in its playbook instead"));
+        }
+        let added = Added::read(&id, store)?;
+        let mut own = own_users(&id, store)?;
+        own.retain(|user, _| !added.entries.contains_key(user));
+        Ok(Self { id, own, added })
+    }
+
+    fn list(&self, style: Style) {
+        let all = self.own.values().map(|entry| (entry, "playbook"));
+        let all = all.chain(self.added.entries.values().map(|entry| (entry, "added")));
+        let mut all: Vec<(&Entry, &str)> = all.collect();
+        all.sort_by_key(|(entry, _)| &entry.name);
+        if style == Style::Json {
+            let rows: Vec<_> =
+                all.iter().map(|(entry, of)| json!({ "user": entry.name, "hash": entry.scheme(), "of": of })).collect();
+            line(&json!(rows).to_string());
+            return;
+        }
+        let width = all.iter().map(|(entry, _)| entry.name.chars().count()).max().unwrap_or_default();
+        all.iter().for_each(|(entry, of)| line(&format!("{:width$}  {of:8}  {}", entry.name, entry.scheme())));
+    }
+
+    fn set(&mut self, user: &str, password: &Password, secret: &str) -> Result<()> {
+        self.added.entries.insert(user.to_owned(), Entry::new(user, secret, password.cost())?);
+        self.added.passwords.remove(user);
+        if matches!(password, Password::Generated) {
+            self.added.passwords.insert(user.to_owned(), secret.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Adds a user. It gives nothing back: the playbook's own secrets stay as they are.
+    fn add(&mut self, user: &str, password: &Password, secret: &str, name: &str) -> Result<Option<(String, String)>> {
+        htpasswd::check_name(user)?;
+        if self.own.contains_key(user) || self.added.entries.contains_key(user) {
+            return Err(Error::new(format!("the user `{user}` exists already"))
+                .hint(format!("`provision users {name} password {user}` gives a new password")));
+        }
+        self.set(user, password, secret)?;
+        Ok(None)
+    }
+
+    fn unknown(&self, user: &str) -> Error {
+        let known: Vec<&str> = self.own.keys().chain(self.added.entries.keys()).map(String::as_str).collect();
+        Error::new(format!("there is no user `{user}`")).hint(did_you_mean(user, &known))
+    }
+
+    fn remove(&mut self, user: &str) -> Result<()> {
+        self.added.passwords.remove(user);
+        if self.added.entries.remove(user).is_some() {
+            return Ok(());
+        }
+        if !self.own.contains_key(user) {
+            return Err(self.unknown(user));
+        }
+        Err(Error::new(format!("`{user}` is the playbook's own user"))
+            .hint("the playbook proves the registry with it; its input `--user` gives it another name"))
+    }
+
+    /// Gives the playbook's own user a new password: it is one of the deployment's secrets. Its key and the old text come back.
+    fn own_password(
+        &self,
+        user: &str,
+        secret: Option<String>,
+        store: &Store,
+        record: &Record,
+    ) -> Result<(String, String)> {
+        let entry = self.own.get(user).ok_or_else(|| self.unknown(user))?;
+        for secret_name in store.names("secret")? {
+            let key = format!("secret/{secret_name}");
+            let Some(old) = store.get(&key)?.filter(|old| entry.opens(old)) else { continue };
+            if let Some(input) = record.inputs.iter().find(|(_, value)| value.as_str() == Some(old.as_str())) {
+                return Err(Error::new(format!("the password of `{user}` is an input of the playbook"))
+                    .hint(format!("give the new one with `--{}`", input.0)));
+            }
+            // Hashed anew from the secret by the run that follows.
+            let new = secret.unwrap_or_default();
+            Entry::new(user, &new, GENERATED_COST)?;
+            store.put(&key, &new)?;
+            return Ok((key, old));
+        }
+        Err(Error::new(format!("the password of `{user}` is no secret of this deployment"))
+            .hint("it stands in the playbook itself: change it there"))
+    }
+
+    fn import(&mut self, file: &str, name: &str, session: &Session) -> Result<()> {
+        let text =
+            files::read_text(Path::new(file)).map_err(|error| error.hint("check the path; nothing was changed"))?;
+        let source = Source::new(file.to_owned(), text);
+        let entries = htpasswd::read(&source)?;
+        let (usable, others): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_bcrypt);
+        for entry in &others {
+            let text = format!(
+                "`{0}` was not imported: its hash is {1}, which today's registry does not accept; `provision users {name} add {0}` gives a new password",
+                entry.name,
+                entry.scheme()
+            );
+            session.events.note(None, text);
+        }
+        if usable.is_empty() {
+            return Err(Error::new(format!("`{file}` holds no entry that today's registry accepts"))
+                .hint("it reads hashes by bcrypt alone, as `htpasswd -B` writes them"));
+        }
+        for entry in usable {
+            let known = self.own.get(&entry.name).or(self.added.entries.get(&entry.name));
+            match known {
+                Some(known) if known.hash != entry.hash => {
+                    return Err(Error::new(format!("the user `{}` exists already, with another password", entry.name))
+                        .hint("nothing was imported; take the line out of the file, or remove the user first"));
+                }
+                Some(_) => {}
+                None => drop(self.added.entries.insert(entry.name.clone(), entry)),
+            }
+        }
+        Ok(())
+    }
+}

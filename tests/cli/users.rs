@@ -1,0 +1,166 @@
+//! `provision users`, on a password file that a playbook writes to this host.
+
+use crate::sandbox::Sandbox;
+use crate::snapshot;
+
+const PLAYBOOK: &str = "\
+about: A password file
+inputs:
+  key: { type: secret, default: \"\", about: the password of the operator }
+resources:
+  - secret: password
+    value: \"{{ key }}\"
+  - htpasswd: people
+    users: { admin: \"{{ password }}\" }
+    cost: 5
+  - file: out
+    path: ROOT/htpasswd
+    content: \"{{ people.content }}\"
+";
+
+/// A deployment called `site`.
+fn site() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("site.yml", PLAYBOOK.replace("ROOT", &sandbox.path("").display().to_string()));
+    assert_eq!(sandbox.run("apply ./site.yml").code, 0);
+    sandbox
+}
+
+/// The user of each line.
+fn users(sandbox: &Sandbox) -> Vec<String> {
+    sandbox.read("htpasswd").lines().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+}
+
+fn hash(sandbox: &Sandbox, user: &str) -> String {
+    let file = sandbox.read("htpasswd");
+    let line = file.lines().find(|line| line.starts_with(&format!("{user}:"))).unwrap_or_else(|| panic!("no {user}"));
+    line.split_once(':').unwrap().1.to_owned()
+}
+
+#[test]
+fn users_come_and_go() {
+    let sandbox = site();
+    sandbox.write("word", "correct horse\n");
+    let mut text = String::new();
+    for line in [
+        "users site",
+        "users site add alice --password-file word",
+        "users site add bob --generate",
+        "users site list",
+        "users site add alice --generate",
+        "users site password carol --generate",
+        "users site remove admin",
+        "users site remove alicia",
+    ] {
+        text.push_str(&sandbox.run(line).text);
+        text.push('\n');
+    }
+    assert_eq!(users(&sandbox), ["admin", "alice", "bob"]);
+    assert!(bcrypt::verify("correct horse", &hash(&sandbox, "alice")).unwrap());
+    let password = sandbox.run("secrets site people.bob").stdout;
+    assert!(bcrypt::verify(password.trim(), &hash(&sandbox, "bob")).unwrap());
+    assert_eq!(sandbox.run("plan site --exit-code").code, 0, "they are no drift");
+
+    let before = hash(&sandbox, "bob");
+    text.push_str(&sandbox.run("users site password bob --password-file word").text);
+    assert_ne!(hash(&sandbox, "bob"), before);
+    text.push_str(&sandbox.run("secrets site people.bob").text);
+    text.push_str(&sandbox.run("users site remove alice").text);
+    assert_eq!(users(&sandbox), ["admin", "bob"]);
+    snapshot!("users_verbs", text);
+    // A line that nobody added is drift still.
+    std::fs::write(sandbox.path("htpasswd"), format!("{}eve:x\n", sandbox.read("htpasswd"))).unwrap();
+    assert_eq!(sandbox.run("plan site --exit-code").code, 3);
+    let listed = sandbox.run("users site --output json").stdout;
+    assert!(listed.contains(r#"{"hash":"bcrypt, cost 5","of":"playbook","user":"admin"}"#), "{listed}");
+}
+
+#[test]
+fn the_playbook_s_own_user_gets_a_new_password() {
+    let sandbox = site();
+    let old = sandbox.run("secrets site password").stdout;
+    assert_eq!(sandbox.run("users site password admin --generate").code, 0);
+    let new = sandbox.run("secrets site password").stdout;
+    assert_ne!(old, new);
+    assert!(bcrypt::verify(new.trim(), &hash(&sandbox, "admin")).unwrap());
+    // Not where it would be taken back by the next run.
+    assert_eq!(sandbox.run("apply ./site.yml --key given-by-hand").code, 0);
+    let refused = sandbox.run("users site password admin --generate");
+    assert_eq!(refused.code, 1);
+    assert!(refused.text.contains("`--key`"), "{}", refused.text);
+    assert_eq!(sandbox.run("secrets site password").stdout.trim(), "given-by-hand");
+}
+
+#[test]
+fn a_password_file_is_taken_over() {
+    let sandbox = site();
+    let good = bcrypt::hash("old password", 4).unwrap();
+    let others = "\
+dave:$apr1$Rs7Yv8Hq$9hNVoPRQ9qYSwGxoVhE1G1
+erin:rqXexS6ZhobKA
+# a comment
+
+frank:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=
+grace:$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/
+";
+    sandbox.write("mixed", format!("carol:{good}\n{others}"));
+    let mut text = sandbox.run("users site add --import mixed").text;
+    assert_eq!(users(&sandbox), ["admin", "carol"]);
+    assert_eq!(hash(&sandbox, "carol"), good, "the password stays as it was");
+    sandbox.write("others", others);
+    sandbox.write("cut", format!("henry:{}\n", &good[..40]));
+    sandbox.write("line", "henry\n");
+    sandbox.write("twice", format!("henry:{good}\nhenry:{good}\n"));
+    let another = bcrypt::hash("another", 4).unwrap();
+    sandbox.write("clash", format!("henry:{good}\ncarol:{another}\n"));
+    for file in ["others", "cut", "line", "twice", "clash", "none"] {
+        text.push('\n');
+        let refused = sandbox.run(&format!("users site add --import {file}"));
+        assert_ne!(refused.code, 0, "{file}");
+        text.push_str(&refused.text);
+    }
+    assert_eq!(users(&sandbox), ["admin", "carol"], "nothing was taken of those");
+    assert!(!text.contains(&good[..20]) && !text.contains("$apr1$"), "no hash shows: {text}");
+    snapshot!("users_import", text);
+}
+
+#[test]
+fn what_cannot_be_a_user_is_refused() {
+    let sandbox = site();
+    sandbox.write("long", "x".repeat(73));
+    sandbox.write("empty", "\n");
+    let mut text = String::new();
+    for line in [
+        "users site add a:b --generate",
+        "users site add #a --generate",
+        "users site add alice",
+        "users site add alice --password-file long",
+        "users site add alice --password-file empty",
+        "users site add alice --password-file word",
+        "users site add",
+        "users site add alice --generate --password-file word",
+        "users nobody list",
+    ] {
+        let refused = sandbox.run(line);
+        assert_ne!(refused.code, 0, "{line}");
+        text.push_str(&refused.text);
+        text.push('\n');
+    }
+    assert_eq!(sandbox.run("certs --cn localhost --out ./tls").code, 0);
+    text.push_str(&sandbox.run("users certs list").text);
+    assert_eq!(users(&sandbox), ["admin"]);
+    snapshot!("users_refused", text);
+}
+
+#[test]
+fn a_change_that_cannot_be_carried_out_is_taken_back() {
+    let sandbox = site();
+    // What stands in the way of the file.
+    std::fs::remove_file(sandbox.path("htpasswd")).unwrap();
+    std::fs::create_dir(sandbox.path("htpasswd")).unwrap();
+    assert_eq!(sandbox.run("users site add alice --generate").code, 1);
+    std::fs::remove_dir(sandbox.path("htpasswd")).unwrap();
+    assert_eq!(sandbox.run("apply ./site.yml").code, 0);
+    assert_eq!(users(&sandbox), ["admin"]);
+    assert!(!sandbox.run("secrets site").stdout.contains("alice"));
+}
