@@ -20,8 +20,8 @@ use crate::report::Style;
 use crate::run::{Images, Options, Run};
 use crate::world::files;
 use flags::{
-    apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags, restore_flags,
-    shared_flags, users_task, users_verbs, what, yes,
+    apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags, render_flags,
+    restore_flags, shared_flags, users_task, users_verbs, what, yes,
 };
 
 /// What the process ends with.
@@ -79,6 +79,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
     let (matches, target) = match verb {
         "apply" => chosen(verb, inner, apply_flags)?,
         "plan" => chosen(verb, inner, plan_flags)?,
+        "render" => chosen(verb, inner, render_flags)?,
         "graph" => chosen(verb, inner, |command| command.arg(name_flag()))?,
         name if builtin_names().contains(&name) => (inner.clone(), Some(target(builtin(name)?, None, inner)?)),
         _ => (inner.clone(), None),
@@ -151,7 +152,7 @@ fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Res
         let Some(values) = matches.get_many::<String>(&input.name) else { continue };
         given.insert(input.name.clone(), input.flag(values)?);
     }
-    Ok(Target { playbook, path, given, name: matches.get_one::<String>("name").cloned() })
+    Ok(Target { playbook, path, given, name: matches.get_one::<String>("name").cloned(), root: None })
 }
 
 fn command() -> Command {
@@ -176,6 +177,10 @@ fn command() -> Command {
         .subcommand(
             verb("plan", "Show what a run would do, without doing it")
                 .defer(|verb| targets(verb, |command| plan_flags(with_inputs(command)))),
+        )
+        .subcommand(
+            verb("render", "Write the files of an installation on a host into a folder, and tell what remains")
+                .defer(|verb| targets(verb, |command| render_flags(with_inputs(command)))),
         )
         .subcommand(
             verb("destroy", "Remove what a deployment owns, and nothing else")
@@ -271,6 +276,9 @@ impl Invocation {
             ("plan", Some(target)) => {
                 let changes = command::plan::run(&session, target).await?;
                 return Ok(differs(changes && flag_is_set(matches, "exit-code")));
+            }
+            ("render", Some(target)) => {
+                command::render::run(&session, target, word(matches, "out").unwrap_or_default()).await?;
             }
             ("graph", Some(target)) => command::graph::run(&session, target)?,
             (_, Some(target)) => command::apply::run(&session, target).await?,

@@ -7,6 +7,7 @@ pub(crate) mod graph;
 pub(crate) mod list;
 pub(crate) mod output;
 pub(crate) mod plan;
+pub(crate) mod render;
 pub(crate) mod restore;
 pub(crate) mod rotate;
 pub(crate) mod schema;
@@ -46,6 +47,8 @@ pub(crate) struct Target {
     pub given: BTreeMap<String, Json>,
     /// The deployment's name; by default the playbook's.
     pub name: Option<String>,
+    /// The folder that files of a host are rendered into, if nothing is to be installed.
+    pub root: Option<String>,
 }
 
 /// A target made ready: its graph, its run, and its record as it was and as it shall be.
@@ -84,6 +87,7 @@ impl Session {
             .hint(format!("give this one another name: `--name {name}-2`")));
         }
         earlier.as_ref().map_or(Ok(()), |record| record.check_whole(&name))?;
+        let store = rendered(store, earlier.as_ref(), target.root.as_deref())?;
         let mut given = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
         given.retain(|input, _| target.playbook.input(input).is_some());
         given.extend(target.given);
@@ -92,14 +96,12 @@ impl Session {
         for input in target.playbook.inputs.iter().filter(|input| input.kind == InputType::Path) {
             given.insert(input.name.clone(), values[&input.name].clone());
         }
+        let fresh = Record::new(&store, &target.playbook, target.path.clone(), given);
         let record = match &earlier {
-            Some(record) => {
-                let fresh = Record::new(store.id(), &target.playbook, target.path.clone(), given);
-                Record { kinds: record.kinds.clone(), outputs: record.outputs.clone(), ..fresh }
-            }
-            None => Record::new(store.id(), &target.playbook, target.path.clone(), given),
+            Some(record) => Record { kinds: record.kinds.clone(), outputs: record.outputs.clone(), ..fresh },
+            None => fresh,
         };
-        let graph = Graph::build(target.playbook, values, &name)?;
+        let graph = Graph::build(target.playbook, values, &name, store.is_rendering())?;
         Ok(Prepared { graph, run: self.run(store), earlier, record })
     }
 
@@ -109,7 +111,7 @@ impl Session {
         record.check_whole(name)?;
         let playbook = record.playbook()?;
         let values = playbook.settle(&record.inputs)?;
-        let graph = Graph::build(playbook, values, name)?;
+        let graph = Graph::build(playbook, values, name, store.is_rendering())?;
         Ok(Prepared { graph, run: self.run(store), earlier: Some(record.clone()), record })
     }
 
@@ -124,5 +126,20 @@ impl Session {
             Some(false) => Err(Error::new("nothing was done: the answer was not `yes`")),
             None => Err(Error::new(what.trim_end_matches('.').to_owned()).hint(hint)),
         }
+    }
+}
+
+/// The deployment as one that is rendered into a folder, if that is asked for.
+fn rendered(store: Store, earlier: Option<&Record>, root: Option<&str>) -> Result<Store> {
+    let Some(root) = root else { return Ok(store) };
+    let name = store.name().to_owned();
+    let beside = format!("give this one another name: `--name {name}-2`");
+    match earlier.map(|record| record.root.as_deref()) {
+        Some(None) => Err(Error::new(format!("the deployment `{name}` is installed, and not rendered")).hint(beside)),
+        Some(Some(other)) if other != root => {
+            Err(Error::new(format!("the deployment `{name}` was rendered into `{other}`"))
+                .hint(format!("{beside}; or remove that one: `provision destroy {name}`")))
+        }
+        _ => Ok(store.rendering(root)),
     }
 }

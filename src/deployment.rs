@@ -33,6 +33,9 @@ pub(crate) struct Record {
     /// True after `destroy --keep-data`: only volumes and secrets are left.
     #[serde(default)]
     pub kept: bool,
+    /// The folder that its files of a host are rendered into, and nothing is installed; none for this host itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// True while it is being restored from a backup: its data is not whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restoring: bool,
@@ -54,6 +57,7 @@ pub(crate) struct Store {
     name: String,
     id: String,
     folder: PathBuf,
+    root: PathBuf,
 }
 
 const RECORD: &str = "deployment.json";
@@ -96,7 +100,8 @@ impl Store {
             Some(record) => record.id.clone(),
             None => hex(&host::random::<8>()?),
         };
-        Ok((Self { name: name.to_owned(), id, folder }, record))
+        let root = record.as_ref().and_then(|record| record.root.clone()).unwrap_or_else(|| "/".to_owned());
+        Ok((Self { name: name.to_owned(), id, folder, root: root.into() }, record))
     }
 
     /// The folder of a deployment that must exist.
@@ -147,6 +152,21 @@ impl Store {
 
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Where the files of a host stand: `/`, or the folder that they are rendered into.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether files of a host are only written into a folder, and nothing is installed.
+    pub fn is_rendering(&self) -> bool {
+        self.root != Path::new("/")
+    }
+
+    /// The same deployment, rendered into a folder.
+    pub fn rendering(self, root: &str) -> Self {
+        Self { root: root.into(), ..self }
     }
 
     /// Where the file of a key stands.
@@ -221,16 +241,17 @@ impl Store {
 }
 
 impl Record {
-    pub fn new(id: &str, playbook: &Playbook, path: Option<String>, inputs: BTreeMap<String, Json>) -> Self {
+    pub fn new(store: &Store, playbook: &Playbook, path: Option<String>, inputs: BTreeMap<String, Json>) -> Self {
         let playbook = PlaybookRecord { name: playbook.name.clone(), path, text: playbook.source.text.clone() };
         Self {
             version: VERSION,
-            id: id.to_owned(),
+            id: store.id().to_owned(),
             playbook,
             inputs,
             kinds: BTreeSet::new(),
             outputs: BTreeMap::new(),
             kept: false,
+            root: store.is_rendering().then(|| store.root.display().to_string()),
             restoring: false,
         }
     }

@@ -6,6 +6,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
+/// A file of a rendered tree as it must be on the host.
+#[derive(Debug, Clone, Serialize)]
+pub struct RenderedFile {
+    pub path: String,
+    /// The permission bits, in octal.
+    pub mode: String,
+    pub owner: String,
+}
+
 /// One thing that happened. No event carries a secret.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -85,6 +94,12 @@ pub enum Event {
     Outputs {
         deployment: String,
         outputs: BTreeMap<String, String>,
+    },
+    /// The tree of a host as it was rendered, and what remains to be done there as root.
+    Rendered {
+        root: String,
+        files: Vec<RenderedFile>,
+        commands: Vec<String>,
     },
     /// The last event of a run.
     Summary {

@@ -82,15 +82,17 @@ enum Member {
 }
 
 impl Graph {
-    /// Checks a playbook and builds its graph; `name` is the deployment's.
+    /// Checks a playbook and builds its graph; `name` is the deployment's, and `rendering` tells that files of a host are only
+    /// written into a folder.
     ///
     /// # Errors
     /// An unknown kind, field, name, input or output, a duplicate name, a cycle, a wrong type, a secret where it would
     /// show: each with its place and a hint.
-    pub fn build(playbook: Playbook, values: BTreeMap<String, Json>, name: &str) -> Result<Self> {
+    pub fn build(playbook: Playbook, values: BTreeMap<String, Json>, name: &str, rendering: bool) -> Result<Self> {
         let mut inputs: BTreeMap<String, Binding> =
             values.into_iter().map(|(key, value)| (variable(&key), Binding::Value(value))).collect();
         inputs.insert("name".to_owned(), Binding::Value(Json::from(name)));
+        inputs.insert(RENDERING.to_owned(), Binding::Value(Json::from(rendering)));
         let mut graph = Self {
             nodes: BTreeMap::new(),
             order: Vec::new(),
@@ -301,6 +303,9 @@ impl Graph {
         Ok(())
     }
 }
+
+/// The name that is true where files of a host are rendered.
+const RENDERING: &str = "rendering";
 
 /// How a name with hyphens is written in an expression.
 pub(crate) fn variable(name: &str) -> String {

@@ -19,8 +19,8 @@ use reader::Reader;
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
 
 /// Names that an input cannot have, because every playbook has them already.
-pub(crate) const RESERVED: [&str; 9] =
-    ["name", "output", "yes", "images", "renew", "verbose", "help", "version", "exit-code"];
+pub(crate) const RESERVED: [&str; 10] =
+    ["name", "output", "yes", "images", "renew", "verbose", "help", "version", "exit-code", "rendering"];
 
 #[derive(Debug)]
 pub(crate) struct Playbook {

@@ -1,9 +1,12 @@
 //! The only place with I/O: the host's files, its clock and processes, and the clients of engines and of AWS. No policy.
 
 pub(crate) mod aws;
+pub(crate) mod dpkg;
 pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod host;
 pub(crate) mod http;
+pub(crate) mod init;
+pub(crate) mod inode;
 pub(crate) mod terminal;
 pub(crate) mod unfinished;

@@ -17,6 +17,8 @@ mod fields;
 mod inputs;
 #[path = "cli/names.rs"]
 mod names;
+#[path = "cli/render.rs"]
+mod render;
 #[path = "cli/rules.rs"]
 mod rules;
 #[path = "cli/s3.rs"]

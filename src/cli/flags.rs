@@ -128,6 +128,16 @@ pub(super) fn plan_flags(command: Command) -> Command {
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
 
+pub(super) fn render_flags(command: Command) -> Command {
+    let out = Arg::new("out")
+        .long("out")
+        .value_name("DIR")
+        .required(true)
+        .value_hint(ValueHint::DirPath)
+        .help("The folder to write the tree of the host into");
+    [out, name_flag(), renew()].into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
+}
+
 /// A deployment and the file of its backup.
 pub(super) fn backup_flags(command: Command) -> Command {
     let recipient = Arg::new("recipient")

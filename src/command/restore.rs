@@ -165,7 +165,7 @@ async fn set_up(session: &Session, reader: Arc<Reader>, store: Store, record: Re
     let ready = async {
         let playbook = record.playbook()?;
         let values = playbook.settle(&record.inputs)?;
-        let mut graph = Graph::build(playbook, values, run.store.name())?;
+        let mut graph = Graph::build(playbook, values, run.store.name(), run.store.is_rendering())?;
         let mut dumped = BTreeSet::new();
         for part in &reader.contents.parts {
             if !graph.nodes.contains_key(&part.container) {

@@ -22,6 +22,7 @@ pub(crate) async fn run(session: &Session, name: &str) -> Result<()> {
         path: record.playbook.path.clone(),
         given: BTreeMap::new(),
         name: Some(name.to_owned()),
+        root: None,
     };
     super::apply::run(session, target).await
 }

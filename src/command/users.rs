@@ -117,6 +117,7 @@ async fn carry_out(session: &Session, name: &str, record: &Record) -> Result<()>
         path: record.playbook.path.clone(),
         given: BTreeMap::new(),
         name: Some(name.to_owned()),
+        root: None,
     };
     apply::run(session, target).await
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use super::{Binding, Graph, variable};
+use super::{Binding, Graph, RENDERING, variable};
 use crate::error::{Error, Result, did_you_mean};
 use crate::form::{Checker, Form, Slot};
 use crate::input::InputType;
@@ -63,7 +63,9 @@ impl Graph {
             })?;
             inputs.insert(name, Binding::Value(default));
         }
-        inputs.insert("name".to_owned(), Binding::Form(Form::Expression(Box::new(name_slot())), scope));
+        for name in ["name", RENDERING] {
+            inputs.insert(name.to_owned(), Binding::Form(Form::Expression(Box::new(slot(name))), scope));
+        }
         let prefix = format!("{}{}/", self.scopes[scope].prefix, declaration.alias().text);
         let after = self.after(scope, declaration)?;
         self.open(child, prefix, Some((scope, after)), inputs, present)
@@ -100,8 +102,9 @@ impl Graph {
     }
 }
 
-fn name_slot() -> Slot {
-    let expression = Expression::bare("name").expect("a single name is an expression");
+/// A name of the including playbook, as it is.
+fn slot(name: &str) -> Slot {
+    let expression = Expression::bare(name).expect("a single name is an expression");
     Slot::bare(expression, Span { line: 1, column: 1, width: 1 })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::line;
-use crate::event::{Event, FieldEvent};
+use crate::event::{Event, FieldEvent, RenderedFile};
 
 /// How wide the column of actions is.
 const WIDTH: usize = 9;
@@ -72,10 +72,18 @@ impl Human {
                 self.aside(&format!("{who}: {method} {path}"));
             }
             Event::Outputs { outputs, .. } => Self::outputs(outputs),
+            Event::Rendered { files, commands, .. } => Self::rendered(files, commands),
             Event::Summary { deployment, changed, milliseconds, outcome } => {
                 Self::summary(deployment, *changed, *milliseconds, outcome);
             }
         }
+    }
+
+    fn rendered(files: &[RenderedFile], commands: &[String]) {
+        let width = files.iter().map(|file| file.owner.len()).max().unwrap_or_default();
+        files.iter().for_each(|file| line(&format!("{}  {:width$}  {}", file.mode, file.owner, file.path)));
+        line("what remains, as root on the host:");
+        commands.iter().for_each(|command| line(&format!("  {command}")));
     }
 
     fn planned(&self, resource: &str, kind: &str, action: &str, fields: &[FieldEvent], reason: Option<&str>) {

@@ -54,6 +54,11 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// The numbers of this user and its group.
+pub(crate) fn ids() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
 pub(crate) fn home() -> Result<PathBuf> {
     variable("HOME")
         .map(PathBuf::from)

@@ -1,6 +1,7 @@
 //! An HTTP client that trusts one authority only and knows where a name is to be found: [`Client`].
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::tls::TlsInfo;
@@ -100,6 +101,12 @@ fn reasons(error: &reqwest::Error) -> String {
 /// Whether something listens on a TCP address.
 pub(crate) async fn connects(address: SocketAddr) -> bool {
     let connect = tokio::net::TcpStream::connect(address);
+    matches!(tokio::time::timeout(Duration::from_secs(1), connect).await, Ok(Ok(_)))
+}
+
+/// Whether something listens on a socket of this host.
+pub(crate) async fn connects_to_socket(path: &Path) -> bool {
+    let connect = tokio::net::UnixStream::connect(path);
     matches!(tokio::time::timeout(Duration::from_secs(1), connect).await, Ok(Ok(_)))
 }
 

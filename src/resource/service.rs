@@ -1,0 +1,380 @@
+//! A service of this host with its files, started by systemd, upstart or a script: [`ServiceKind`].
+
+mod installed;
+mod spec;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{At, Kind, Output, Outputs, Owned, public};
+use crate::change::{Action, Change, Field};
+use crate::deployment::Store;
+use crate::error::{Error, Result};
+use crate::world::init::{Init, State};
+use crate::world::inode::{self, Inode};
+use crate::world::{dpkg, files, host, http};
+use installed::Installed;
+pub(crate) use spec::Spec;
+use spec::{Body, File};
+
+pub(crate) struct ServiceKind;
+
+/// What is kept of a service: how it was before, and its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub unit: String,
+    pub init: Init,
+    /// How it was before this deployment.
+    pub was: State,
+    /// What tests its files, and the order by which it takes them up.
+    pub check: Vec<String>,
+    pub verb: String,
+    pub files: BTreeMap<String, Installed>,
+    /// Folders that were made, beside those that the playbook names.
+    pub folders: BTreeSet<PathBuf>,
+}
+
+/// A service as it is.
+pub(crate) struct Actual {
+    record: Option<Record>,
+    /// What stands at each of its paths, by the path on the host.
+    found: BTreeMap<String, Option<Inode>>,
+    state: State,
+}
+
+/// How a step is taken back.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Undo {
+    key: String,
+    record: Option<Record>,
+    unit: String,
+    init: Init,
+    state: State,
+    check: Vec<String>,
+    verb: String,
+    inodes: BTreeMap<PathBuf, Option<Inode>>,
+    folders: BTreeSet<PathBuf>,
+}
+
+/// Milliseconds between two looks at whether it is ready, and how many are made: 20 seconds in all.
+const PAUSE: u64 = 50;
+const LOOKS: u32 = 400;
+/// Looks after which a service without `socket` counts as running.
+const SETTLED: u32 = 6;
+
+impl Record {
+    fn read(key: &str, store: &Store) -> Result<Option<Self>> {
+        let Some(text) = store.get(key)? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|error| {
+            Error::new(format!("the deployment's folder is damaged: `{}`: {error}", store.path(key).display()))
+                .hint("put the file back from a backup")
+        })
+    }
+
+    /// Those of all services of a deployment.
+    pub fn all(store: &Store) -> Result<Vec<Self>> {
+        let records = store.names(ServiceKind::NAME)?.into_iter();
+        let records = records.map(|name| Self::read(&format!("{}/{name}", ServiceKind::NAME), store));
+        Ok(records.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn put(&self, key: &str, store: &Store) -> Result<()> {
+        store.put(key, &serde_json::json!(self).to_string())
+    }
+}
+
+/// Runs the command that tests a service's files, if there is one.
+async fn test(check: &[String]) -> Result<()> {
+    let Some((program, arguments)) = check.split_first() else { return Ok(()) };
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    host::ask(program, &arguments, &[]).await?.ok(&check.join(" "))
+}
+
+impl ServiceKind {
+    /// Finds what somebody else put where a file is to stand. What a package brought and nobody changed may be replaced.
+    async fn check_foreign(file: &File<'_>, actual: &Actual, at: &At) -> Result<()> {
+        let known = actual.record.as_ref().is_some_and(|record| record.files.contains_key(file.path));
+        let Some(Some(found)) = actual.found.get(file.path).filter(|_| !known) else { return Ok(()) };
+        let path = file.below(at.store().root());
+        match (&found.body, file.body) {
+            (inode::Body::Folder, Body::Folder) => return Ok(()),
+            (inode::Body::File(content), Body::File(wanted)) if content == wanted.as_bytes() => return Ok(()),
+            (inode::Body::Link(target), Body::Link(wanted)) if target == Path::new(wanted) => return Ok(()),
+            (inode::Body::File(content), Body::File(_)) if dpkg::is_unchanged(&path, content).await => return Ok(()),
+            _ => {}
+        }
+        Err(Error::new(format!("`{}` is there already and was not written by this deployment", path.display()))
+            .hint("look what it is for; move it away if it is in the way. Nothing was changed"))
+    }
+
+    /// Finds who holds a port that the service is going to listen on.
+    fn check_ports(spec: &Spec, actual: &Actual) -> Result<()> {
+        for port in spec.ports.iter().filter(|_| actual.record.is_none()) {
+            if host::port_is_free(*port) {
+                continue;
+            }
+            let holder =
+                host::port_holder(*port).map_or_else(|| "another process".to_owned(), |holder| format!("`{holder}`"));
+            return Err(Error::new(format!("port {port} is taken by {holder}"))
+                .hint("stop that one, or take its site away; or choose another port with `--port`"));
+        }
+        Ok(())
+    }
+
+    async fn take_up(spec: &Spec, actual: &Actual, changed: bool, at: &At) -> Result<()> {
+        let (init, unit) = (spec.init(at), spec.unit(at));
+        init.refresh().await?;
+        test(&spec.check).await.map_err(|error| error.within(format!("the new files of `{unit}`")))?;
+        let state = init.state(&unit).await?;
+        if !state.enabled {
+            init.enable(&unit, true).await?;
+        }
+        if !state.running {
+            init.order("start", &unit).await?;
+        } else if changed || !actual.state.running {
+            init.order(spec.change.verb(), &unit).await?;
+        }
+        Self::ready(spec, &unit, at).await
+    }
+
+    async fn ready(spec: &Spec, unit: &str, at: &At) -> Result<()> {
+        for look in 0..LOOKS {
+            let open = match &spec.socket {
+                Some(socket) => http::connects_to_socket(Path::new(socket)).await,
+                None => look >= SETTLED,
+            };
+            let running = look % 10 != 9 || spec.init(at).state(unit).await?.running;
+            if open && spec.init(at).state(unit).await?.running {
+                return Ok(());
+            }
+            if !running {
+                break;
+            }
+            host::sleep(PAUSE).await;
+        }
+        Err(Error::new(format!("the service `{unit}` was started and does not serve"))
+            .detail(spec.init(at).words(unit).await)
+            .hint("these are its last lines; mend their cause, then run the command again"))
+    }
+
+    /// Writes the files, and keeps how to put back what was there.
+    fn install(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
+        let root = at.store().root();
+        let wanted = spec.files(at)?;
+        let paths: Vec<PathBuf> = wanted.iter().map(|file| file.below(root)).collect();
+        let mut record = actual.record.clone().unwrap_or_else(|| Record {
+            unit: spec.unit(at),
+            init: spec.init(at),
+            was: actual.state,
+            check: Vec::new(),
+            verb: String::new(),
+            files: BTreeMap::new(),
+            folders: BTreeSet::new(),
+        });
+        record.check.clone_from(&spec.check);
+        spec.change.verb().clone_into(&mut record.verb);
+        let stale: Vec<String> =
+            record.files.keys().filter(|path| !wanted.iter().any(|file| file.path == *path)).cloned().collect();
+        let missing = installed::missing_folders(&paths);
+        let touched = paths.iter().cloned().chain(stale.iter().map(|path| root.join(path.trim_matches('/'))));
+        at.will(&Undo {
+            key: at.key(),
+            record: actual.record.clone(),
+            unit: spec.unit(at),
+            init: spec.init(at),
+            state: actual.state,
+            check: spec.check.clone(),
+            verb: spec.change.verb().to_owned(),
+            inodes: installed::read(touched)?,
+            folders: missing.clone(),
+        })?;
+        // Whichever service is removed last takes along the folders that any of them made.
+        record.folders.extend(Record::all(at.store())?.into_iter().flat_map(|other| other.folders).chain(missing));
+        record.folders.retain(|folder| paths.iter().any(|path| path.starts_with(folder)));
+        // Kept first: a run that is killed here leaves nothing that nobody knows of.
+        for file in &wanted {
+            let before = actual.found.get(file.path).cloned().flatten();
+            let known = Installed { wrote: String::new(), mode: String::new(), owner: String::new(), before };
+            record.files.entry(file.path.to_owned()).or_insert(known);
+        }
+        record.put(&at.key(), at.store())?;
+        for path in stale {
+            if let Some(installed) = record.files.remove(&path) {
+                installed.uninstall(&root.join(path.trim_matches('/')))?;
+            }
+        }
+        for file in &wanted {
+            let found = actual.found.get(file.path).cloned().flatten();
+            let path = file.below(root);
+            if let Some(folder) = path.parent() {
+                files::make_folder(folder, 0o755)?;
+            }
+            let as_wanted = found.is_some() && file.compare(found.as_ref(), at.store().is_rendering()).is_empty();
+            let earlier = record.files.get(file.path);
+            let installed = if as_wanted { file.kept(earlier) } else { file.install(root, found, earlier)? };
+            record.files.insert(file.path.to_owned(), installed);
+        }
+        record.put(&at.key(), at.store())
+    }
+
+    /// Takes its files away, the innermost first, and the folders made for them.
+    fn uninstall(record: &Record, at: &At) -> Result<()> {
+        let root = at.store().root();
+        for (path, installed) in record.files.iter().rev() {
+            if let Some(kept) = installed.uninstall(&root.join(path.trim_matches('/')))? {
+                at.events()
+                    .note(Some(&at.id), format!("`{path}` was changed by hand: that is kept as `{}`", kept.display()));
+            }
+        }
+        record.folders.iter().rev().for_each(|folder| files::remove_empty_folder(folder));
+        Ok(())
+    }
+}
+
+impl Kind for ServiceKind {
+    const NAME: &'static str = "service";
+    const ABOUT: &'static str = "a service of this host with its files, checked before they are taken up";
+    const OUTPUTS: &'static [Output] = &[public("name")];
+    const OF_THIS_HOST: bool = true;
+
+    type Spec = Spec;
+    type Actual = Actual;
+    type Undo = Undo;
+
+    async fn actual(spec: &Spec, at: &At) -> Result<Option<Actual>> {
+        let record = Record::read(&at.key(), at.store())?;
+        let root = at.store().root();
+        let mut found = BTreeMap::new();
+        let kept = record.iter().flat_map(|record| record.files.keys().cloned());
+        let wanted = spec.files(at)?.into_iter().map(|file| file.path.to_owned());
+        for path in kept.chain(wanted) {
+            let inode = Inode::read(&root.join(path.trim_matches('/')))?;
+            found.insert(path, inode);
+        }
+        let state =
+            if at.store().is_rendering() { State::default() } else { spec.init(at).state(&spec.unit(at)).await? };
+        Ok(Some(Actual { record, found, state }))
+    }
+
+    async fn check(spec: &Spec, actual: Option<&Actual>, change: &Change, at: &At) -> Result<()> {
+        spec.check_files(at)?;
+        let Some(actual) = actual.filter(|_| change.is_change()) else { return Ok(()) };
+        if !at.store().is_rendering() {
+            let (wanted, here) = (spec.init(at), Init::of_this_host());
+            if wanted != here {
+                return Err(Error::new(format!(
+                    "services of this host are started by {}, not by {}",
+                    here.word(),
+                    wanted.word()
+                ))
+                .hint(format!(
+                    "leave `--init` out, or give `--init {}`; `provision render` writes files for any host",
+                    here.word()
+                )));
+            }
+            if !host::is_root() {
+                return Err(Error::new("only root may install a service").hint("run the command with `sudo`"));
+            }
+            Self::check_ports(spec, actual)?;
+        }
+        for file in spec.files(at)? {
+            Self::check_foreign(&file, actual, at).await?;
+        }
+        Ok(())
+    }
+
+    fn diff(spec: &Spec, actual: &Actual, at: &At) -> Change {
+        let Some(record) = &actual.record else { return Change::new(Action::Create) };
+        let wanted = spec.files(at).unwrap_or_default();
+        let mut fields: Vec<Field> = Vec::new();
+        for file in &wanted {
+            fields
+                .extend(file.compare(actual.found.get(file.path).and_then(Option::as_ref), at.store().is_rendering()));
+        }
+        let stale = record.files.keys().filter(|path| !wanted.iter().any(|file| file.path == *path));
+        fields.extend(stale.filter_map(|path| Field::compare(format!("files.{path}"), "a file", "")));
+        if !at.store().is_rendering() {
+            let word = |yes: bool, a: &'static str, b: &'static str| if yes { a } else { b };
+            fields.extend(Field::compare("state", word(actual.state.running, "running", "stopped"), "running"));
+            fields.extend(Field::compare(
+                "at start of the host",
+                word(actual.state.enabled, "started", "not started"),
+                "started",
+            ));
+        }
+        Change::of(Action::Update, fields)
+    }
+
+    fn outputs(spec: &Spec, _: Option<&Actual>, at: &At) -> Outputs {
+        Outputs::default().with("name", spec.unit(at))
+    }
+
+    async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
+        let actual = actual.unwrap_or(Actual { record: None, found: BTreeMap::new(), state: State::default() });
+        let changed = spec.files(at)?.iter().any(|file| {
+            !file.compare(actual.found.get(file.path).and_then(Option::as_ref), at.store().is_rendering()).is_empty()
+        });
+        Self::install(spec, &actual, at)?;
+        if at.store().is_rendering() { Ok(()) } else { Self::take_up(spec, &actual, changed, at).await }
+    }
+
+    async fn undo(undo: Undo, at: &At) -> Result<()> {
+        let here = !at.store().is_rendering();
+        if here && !undo.state.running {
+            // It may not even have come to be known.
+            drop(undo.init.order("stop", &undo.unit).await);
+        }
+        if here && !undo.state.enabled {
+            drop(undo.init.enable(&undo.unit, false).await);
+        }
+        for (path, inode) in undo.inodes.iter().rev() {
+            match inode {
+                Some(inode) => inode.write(path)?,
+                None => inode::remove(path)?,
+            }
+        }
+        undo.folders.iter().rev().for_each(|folder| files::remove_empty_folder(folder));
+        match &undo.record {
+            Some(record) => record.put(&undo.key, at.store())?,
+            None => at.store().delete(&undo.key)?,
+        }
+        if !here {
+            return Ok(());
+        }
+        undo.init.refresh().await?;
+        // Files that do not pass were never taken up.
+        if undo.state.running && test(&undo.check).await.is_ok() {
+            undo.init.order(&undo.verb, &undo.unit).await?;
+        }
+        Ok(())
+    }
+
+    async fn owned(at: &At) -> Result<Vec<Owned>> {
+        at.owned_keys(false)
+    }
+
+    async fn remove(owned: &Owned, at: &At) -> Result<()> {
+        let Some(record) = Record::read(&owned.handle, at.store())? else { return Ok(()) };
+        if at.store().is_rendering() {
+            Self::uninstall(&record, at)?;
+            return at.store().delete(&owned.handle);
+        }
+        let (init, unit) = (record.init, &record.unit);
+        let state = init.state(unit).await?;
+        if state.running && !record.was.running {
+            init.order("stop", unit).await?;
+        }
+        if state.enabled && !record.was.enabled {
+            init.enable(unit, false).await?;
+        }
+        Self::uninstall(&record, at)?;
+        init.refresh().await?;
+        if state.running && record.was.running {
+            // What it was told before us is what it goes on with.
+            init.order("restart", unit).await?;
+        }
+        at.store().delete(&owned.handle)
+    }
+}

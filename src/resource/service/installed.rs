@@ -1,0 +1,132 @@
+//! Files that a service brings to a host: compared, written, and put back as they were: [`Installed`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::spec::{Body, File};
+use crate::change::Field;
+use crate::content::{Mode, digest};
+use crate::error::{Error, Result};
+use crate::world::inode::{self, GROUPS, Inode, USERS};
+use crate::world::{files, host};
+
+/// What is kept of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Installed {
+    /// What was written, in short: a digest, where a link points, or nothing for a folder.
+    pub wrote: String,
+    pub mode: String,
+    pub owner: String,
+    /// What stood there before, which comes back when the service goes.
+    pub before: Option<Inode>,
+}
+
+fn short(body: &inode::Body) -> String {
+    match body {
+        inode::Body::File(content) => digest(content),
+        inode::Body::Link(target) => format!("→ {}", target.display()),
+        inode::Body::Folder => "a folder".to_owned(),
+    }
+}
+
+impl File<'_> {
+    fn short(&self) -> String {
+        match self.body {
+            Body::File(content) => digest(content.as_bytes()),
+            Body::Link(target) => format!("→ {target}"),
+            Body::Folder => "a folder".to_owned(),
+        }
+    }
+
+    fn owner(&self) -> String {
+        format!("{}:{}", self.user, self.group)
+    }
+
+    /// How what is there differs. A rendered file has no owner yet: the users of the host that it is for are not known here.
+    pub fn compare(&self, found: Option<&Inode>, rendering: bool) -> Vec<Field> {
+        let name = |part: &str| format!("files.{}{part}", self.path);
+        let Some(found) = found else { return Field::compare(name(""), "", &self.short()).into_iter().collect() };
+        let mut fields: Vec<Field> = Field::compare(name(""), &short(&found.body), &self.short()).into_iter().collect();
+        if matches!(self.body, Body::Link(_)) {
+            return fields;
+        }
+        fields.extend(Field::compare(name(".mode"), &Mode::new(found.mode).to_string(), &self.mode.to_string()));
+        if !rendering && self.ids() != Some((found.user, found.group)) {
+            let owner = format!("{}:{}", inode::name_of(USERS, found.user), inode::name_of(GROUPS, found.group));
+            fields.extend(Field::compare(name(".owner"), &owner, &self.owner()));
+        }
+        fields
+    }
+
+    fn ids(&self) -> Option<(u32, u32)> {
+        Some((inode::id_of(USERS, self.user)?, inode::id_of(GROUPS, self.group)?))
+    }
+
+    /// What to keep of it where it is as wanted already.
+    pub fn kept(&self, earlier: Option<&Installed>) -> Installed {
+        let before = earlier.and_then(|earlier| earlier.before.clone());
+        Installed { wrote: self.short(), mode: self.mode.to_string(), owner: self.owner(), before }
+    }
+
+    /// Writes it below `root`, and tells what to keep of it; `earlier` is what was kept of it so far.
+    pub fn install(&self, root: &Path, found: Option<Inode>, earlier: Option<&Installed>) -> Result<Installed> {
+        let path = self.below(root);
+        let rendering = root != Path::new("/");
+        let (user, group) = match self.ids() {
+            // In a rendered tree, whoever writes it owns it.
+            _ if rendering => host::ids(),
+            Some(ids) => ids,
+            None => {
+                return Err(Error::new(format!(
+                    "there is no `{}` on this host, to whom `{}` belongs",
+                    self.owner(),
+                    self.path
+                ))
+                .hint("the package that brings this user or group is not installed"));
+            }
+        };
+        let body = match self.body {
+            Body::File(content) => inode::Body::File(content.as_bytes().to_vec()),
+            Body::Link(target) => inode::Body::Link(PathBuf::from(target)),
+            Body::Folder => inode::Body::Folder,
+        };
+        Inode { body, mode: self.mode.bits(), user, group }.write(&path)?;
+        let before = earlier.map_or(found, |earlier| earlier.before.clone());
+        Ok(Installed { wrote: self.short(), mode: self.mode.to_string(), owner: self.owner(), before })
+    }
+}
+
+impl Installed {
+    /// Puts back what stood there before. What somebody changed since is kept beside, and the path of that is told.
+    pub fn uninstall(&self, path: &Path) -> Result<Option<PathBuf>> {
+        let found = Inode::read(path)?;
+        let changed = found
+            .as_ref()
+            .filter(|found| matches!(found.body, inode::Body::File(_)) && short(&found.body) != self.wrote);
+        let kept = match changed {
+            Some(changed) => {
+                let kept = path.with_added_extension("kept");
+                changed.write(&kept)?;
+                Some(kept)
+            }
+            None => None,
+        };
+        match &self.before {
+            Some(before) => before.write(path)?,
+            None => inode::remove(path)?,
+        }
+        Ok(kept)
+    }
+}
+
+/// The folders above these paths that are not there, the outermost first.
+pub(crate) fn missing_folders(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
+    paths.iter().filter_map(|path| path.parent()).flat_map(files::missing_folders).collect()
+}
+
+/// What stands at each of these paths.
+pub(crate) fn read(paths: impl Iterator<Item = PathBuf>) -> Result<BTreeMap<PathBuf, Option<Inode>>> {
+    paths.map(|path| Ok((path.clone(), Inode::read(&path)?))).collect()
+}

@@ -1,0 +1,175 @@
+//! The fields of a service in a playbook.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::content::{Content, Mode};
+use crate::error::{Error, Result};
+use crate::format::Format;
+use crate::resource::At;
+use crate::secret::Secret;
+use crate::world::init::Init;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spec {
+    /// Its name, as `systemctl` and `service` know it; by default the resource's.
+    unit: Option<String>,
+    /// The program that starts it.
+    #[serde(default)]
+    init: Which,
+    /// Its files by their paths. A path that ends in a slash is a folder.
+    #[serde(default)]
+    files: BTreeMap<String, FileSpec>,
+    /// A command that must succeed with the new files before they are taken up.
+    #[serde(default)]
+    pub check: Vec<String>,
+    /// How it takes up changed files.
+    #[serde(default)]
+    pub change: OnChange,
+    /// TCP ports that it is going to listen on.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// When it counts as ready: this socket can be connected to.
+    pub socket: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileSpec {
+    content: Option<Secret>,
+    template: Option<Content>,
+    /// Makes it a link to this path.
+    link: Option<String>,
+    /// The permission bits, in octal; by default 0644, and 0755 for a folder.
+    mode: Option<Mode>,
+    /// `USER:GROUP`, by name or number.
+    #[serde(default = "root")]
+    owner: String,
+    /// A form that the content must have; it is checked before anything is changed.
+    check: Option<Format>,
+    /// The only program that starts services for which it is of use. Rendered files are for any.
+    only: Option<Init>,
+    /// Whether it is written into a rendered tree alone, for whoever installs that to decide about.
+    #[serde(default)]
+    rendered: bool,
+}
+
+/// An init program, or the one that runs this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Which {
+    #[default]
+    Auto,
+    Systemd,
+    Upstart,
+    Sysv,
+}
+
+fn root() -> String {
+    "root:root".to_owned()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnChange {
+    #[default]
+    Restart,
+    Reload,
+}
+
+impl OnChange {
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+        }
+    }
+}
+
+/// A file, a link or a folder as it should be.
+pub(crate) struct File<'a> {
+    /// Where it stands on the host.
+    pub path: &'a str,
+    pub body: Body<'a>,
+    pub mode: Mode,
+    pub user: &'a str,
+    pub group: &'a str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body<'a> {
+    File(&'a str),
+    Link(&'a str),
+    Folder,
+}
+
+impl Spec {
+    pub fn unit(&self, at: &At) -> String {
+        let own = at.id.rsplit('/').next().unwrap_or(&at.id);
+        self.unit.clone().unwrap_or_else(|| own.to_owned())
+    }
+
+    pub fn init(&self, at: &At) -> Init {
+        match self.init {
+            // Of the host that it is for nothing is known but that it is one of today.
+            Which::Auto if at.store().is_rendering() => Init::Systemd,
+            Which::Auto => Init::of_this_host(),
+            Which::Systemd => Init::Systemd,
+            Which::Upstart => Init::Upstart,
+            Which::Sysv => Init::Sysv,
+        }
+    }
+
+    /// Its files, in the order of their paths. Those for other init programs, or for a rendered tree alone, are among them only
+    /// where such a tree is rendered.
+    pub fn files(&self, at: &At) -> Result<Vec<File<'_>>> {
+        let (init, rendered) = (self.init(at), at.store().is_rendering());
+        let here = |file: &FileSpec| !file.rendered && file.only.is_none_or(|only| only == init);
+        let mine = self.files.iter().filter(|(_, file)| rendered || here(file));
+        mine.map(|(path, file)| file.file(path)).collect()
+    }
+
+    /// Finds what no schema can say.
+    pub fn check_files(&self, at: &At) -> Result<()> {
+        for file in self.files(at)? {
+            if let (Some(format), Body::File(content)) = (self.files[file.path].check, file.body) {
+                format.check(file.path, content)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FileSpec {
+    fn file<'a>(&'a self, path: &'a str) -> Result<File<'a>> {
+        let folder = path.ends_with('/');
+        let wrong = |what: &str| Err(Error::new(format!("`{path}` {what}")));
+        if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
+            return wrong("is no path of a host: it must start with a slash and have no `..`");
+        }
+        let body = match (&self.content, &self.template, &self.link) {
+            (None, None, None) if folder => Body::Folder,
+            _ if folder => return wrong("is a folder and has no content"),
+            (Some(content), None, None) => Body::File(content.expose()),
+            (None, Some(template), None) => Body::File(template.expose()),
+            (None, None, Some(link)) => Body::Link(link),
+            _ => return wrong("needs one of `content`, `template` and `link`"),
+        };
+        let mode = self.mode.unwrap_or(Mode::new(if folder { 0o755 } else { 0o644 }));
+        let Some((user, group)) = self.owner.split_once(':') else {
+            return wrong("has an owner that is not `USER:GROUP`, as in `root:www-data`");
+        };
+        Ok(File { path, body, mode, user, group })
+    }
+}
+
+impl File<'_> {
+    /// Where it stands below the root of a host.
+    pub fn below(&self, root: &std::path::Path) -> PathBuf {
+        root.join(self.path.trim_matches('/'))
+    }
+}

@@ -1,0 +1,104 @@
+//! Packages of a Debian host: which are installed, what they brought, and how they come and go.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use openssl::hash::{MessageDigest, hash};
+
+use super::{files, host};
+use crate::deployment::hex;
+use crate::error::{Error, Result};
+
+/// What keeps services from being started while their packages are installed (Debian's policy-rc.d(8)).
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const NOT_NOW: &str = "#!/bin/sh\n# Written by provision while it installs packages: what they bring is started once it is configured.\nexit 101\n";
+/// Seconds to wait for another program that installs packages.
+const PATIENCE: &str = "DPkg::Lock::Timeout=120";
+
+/// Whether this host has packages at all.
+pub(crate) fn is_there() -> bool {
+    files::exists(Path::new("/usr/bin/apt-get")) && files::exists(Path::new("/usr/bin/dpkg-query"))
+}
+
+/// The names of all packages that are installed.
+pub(crate) async fn installed() -> Result<BTreeSet<String>> {
+    let listed = host::ask("dpkg-query", &["--show", "--showformat", "${Package} ${db:Status-Status}\n"], &[]).await?;
+    listed.ok("dpkg-query")?;
+    Ok(listed.out.lines().filter_map(|line| line.strip_suffix(" installed")).map(str::to_owned).collect())
+}
+
+/// Installs packages without starting the services that they bring.
+///
+/// # Errors
+/// `apt-get` fails: with its last lines.
+pub(crate) async fn install(names: &[String]) -> Result<()> {
+    let policy = Path::new(POLICY);
+    let own = !files::exists(policy);
+    if own {
+        files::write(policy, NOT_NOW.as_bytes(), 0o755)?;
+    }
+    let done = install_all(names).await;
+    if own {
+        files::remove(policy)?;
+    }
+    done
+}
+
+async fn install_all(names: &[String]) -> Result<()> {
+    let mut arguments =
+        vec!["install", "--yes", "--quiet", "--no-install-recommends", "-o", PATIENCE, "-o", "Dpkg::Use-Pty=0"];
+    arguments.extend(names.iter().map(String::as_str));
+    let environment = [("DEBIAN_FRONTEND", "noninteractive")];
+    if host::ask("apt-get", &arguments, &environment).await?.success {
+        return Ok(());
+    }
+    // The lists of packages may be old, or not there.
+    host::ask("apt-get", &["update", "--quiet", "-o", PATIENCE], &environment).await?.ok("apt-get update")?;
+    host::ask("apt-get", &arguments, &environment).await?.ok("apt-get install")
+}
+
+/// Removes packages with their configuration, unless others need them. The names of those that stay come back.
+pub(crate) async fn purge(names: &[String]) -> Result<Vec<String>> {
+    let environment = [("DEBIAN_FRONTEND", "noninteractive")];
+    let mut going: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    loop {
+        let mut arguments = vec!["purge", "--simulate", "--quiet"];
+        arguments.extend(going.iter());
+        let simulated = host::ask("apt-get", &arguments, &environment).await?;
+        simulated.ok("apt-get purge --simulate")?;
+        let removed = simulated.out.lines().filter_map(|line| line.strip_prefix("Purg ")?.split(' ').next());
+        let others: Vec<&str> = removed.filter(|name| !going.contains(name)).collect();
+        if others.is_empty() {
+            break;
+        }
+        // Something that we did not install needs one of them: all that it needs is not worth finding out one by one.
+        let Some(last) = going.pop_last() else { break };
+        if going.is_empty() {
+            return Ok(vec![last.to_owned()]);
+        }
+    }
+    let mut arguments = vec!["purge", "--yes", "--quiet", "-o", PATIENCE, "-o", "Dpkg::Use-Pty=0"];
+    arguments.extend(going.iter());
+    host::ask("apt-get", &arguments, &environment).await?.ok("apt-get purge")?;
+    Ok(names.iter().filter(|name| !going.contains(name.as_str())).cloned().collect())
+}
+
+/// Whether a file is a configuration file of a package, as the package brought it.
+pub(crate) async fn is_unchanged(path: &Path, content: &[u8]) -> bool {
+    let path = path.display().to_string();
+    let Ok(owner) = host::ask("dpkg-query", &["--search", &path], &[]).await else { return false };
+    let Some(package) = owner.out.split(':').next().filter(|_| owner.success) else { return false };
+    let Ok(listed) = host::ask("dpkg-query", &["--show", "--showformat", "${Conffiles}\n", package], &[]).await else {
+        return false;
+    };
+    let Ok(digest) = hash(MessageDigest::md5(), content) else { return false };
+    let wanted = format!("{path} {}", hex(&digest));
+    listed.out.lines().any(|line| line.trim() == wanted)
+}
+
+/// The error where packages cannot be installed.
+pub(crate) fn none() -> Error {
+    Error::new("this host has no `apt-get`, so its packages cannot be installed").hint(
+        "use a Debian or Ubuntu host; `provision render` writes the files for any other; without `--on host` all runs in containers",
+    )
+}

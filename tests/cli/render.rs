@@ -1,0 +1,100 @@
+//! Files of a host, written into a folder.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::sandbox::Sandbox;
+use crate::snapshot;
+
+/// The entries of a tree with their modes.
+fn entries(sandbox: &Sandbox, tree: &str) -> String {
+    let mut find = std::process::Command::new("find");
+    let found = find.args([tree, "-printf", "%M %p %l\n"]).current_dir(sandbox.path("")).output().unwrap();
+    let text = String::from_utf8(found.stdout).unwrap();
+    let mut lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.sort_by_key(|line| line.split(' ').nth(1).map(str::to_owned));
+    lines.join("\n")
+}
+
+#[test]
+fn a_registry_for_a_host_is_rendered() {
+    let sandbox = Sandbox::new();
+    let first = sandbox.run("render registry --out ./tree --cn registry.example.com --port 443");
+    let tree = entries(&sandbox, "tree");
+    let site = sandbox.read("tree/etc/nginx/sites-available/docker-registry.conf");
+    let units =
+        ["etc/systemd/system/docker-registry.service", "etc/init/docker-registry.conf", "etc/init.d/docker-registry"]
+            .map(|path| sandbox.read(&format!("tree/{path}")));
+    snapshot!("render_registry", format!("{}\n{tree}\n{site}\n{}", first.text, units.join("\n")));
+    for (script, shell) in [("etc/init.d/docker-registry", "sh"), ("etc/init.d/docker-registry", "bash")] {
+        let checked = std::process::Command::new(shell).arg("-n").arg(sandbox.path(&format!("tree/{script}"))).status();
+        assert!(checked.unwrap().success(), "{script}");
+    }
+    assert_eq!(sandbox.run("plan registry-render --exit-code").code, 0);
+
+    // What is changed in the tree is drift as anywhere.
+    let key = sandbox.path("tree/etc/ssl/private/docker-registry");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let plan = sandbox.run("plan registry-render --exit-code");
+    assert_eq!(plan.code, 3);
+    assert!(plan.text.contains("files./etc/ssl/private/docker-registry.mode: 0777 → 0640"), "{}", plan.text);
+    assert_eq!(sandbox.run("render registry --out ./tree").code, 0);
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o7777, 0o640);
+
+    assert_eq!(sandbox.run("destroy registry-render --yes").code, 0);
+    let left = entries(&sandbox, "tree");
+    assert!(!left.contains("docker-registry"), "{left}");
+}
+
+/// The stanzas of the tutorials' upstart job, each with what stands for it here.
+#[test]
+fn the_upstart_job_has_every_stanza_of_the_tutorials() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run("render registry --out ./tree").code, 0);
+    let job = sandbox.read("tree/etc/init/docker-registry.conf");
+    for (stanza, here) in [
+        ("description", "description \"Docker registry\""),
+        ("start on runlevel [2345]", "start on runlevel [2345]"),
+        ("stop on runlevel [016]", "stop on runlevel [016]"),
+        ("respawn", "respawn\n"),
+        ("respawn limit 10 5", "respawn limit 10 5"),
+        ("script", "\nscript\n"),
+        ("exec", "    exec start-stop-daemon"),
+        ("end script", "\nend script\n"),
+    ] {
+        assert!(job.contains(here), "{stanza}: {job}");
+    }
+    for (_, script) in job.match_indices("script\n").filter_map(|(at, word)| {
+        let rest = &job[at + word.len()..];
+        rest.split_once("end script").map(|(script, _)| (at, script))
+    }) {
+        let mut shell = std::process::Command::new("sh");
+        let checked = shell.args(["-n", "-c", script]).status().unwrap();
+        assert!(checked.success(), "{script}");
+    }
+}
+
+#[test]
+fn what_cannot_be_rendered_is_refused() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.path("other/etc/logrotate.d")).unwrap();
+    sandbox.write("other/etc/logrotate.d/docker-registry", "by hand\n");
+    let mut text = String::new();
+    for line in [
+        "render blog --out ./tree",
+        "render registry --out /",
+        "render registry",
+        "render registry --out ./other",
+        "registry --on host --mirror registry.example.com",
+        "registry --on host --image registry:2",
+        "registry --init systemd",
+    ] {
+        let refused = sandbox.run(line);
+        assert_ne!(refused.code, 0, "{line}");
+        text.push_str(&refused.text);
+        text.push('\n');
+    }
+    assert_eq!(sandbox.read("other/etc/logrotate.d/docker-registry"), "by hand\n");
+    assert_eq!(sandbox.run("render registry --out ./tree").code, 0);
+    text.push_str(&sandbox.run("render registry --out ./elsewhere").text);
+    snapshot!("render_refused", text);
+}
