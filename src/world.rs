@@ -5,5 +5,6 @@ pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod host;
 pub(crate) mod http;
+pub(crate) mod process;
 pub(crate) mod terminal;
 pub(crate) mod unfinished;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::backup::Part;
-use crate::change::{Action, Change, is_unknown};
+use crate::change::{Action, Change, is_unknown, unknown};
 use crate::content::digest;
 use crate::error::{Error, Result};
 use crate::world::engine::{Engine, ID, Sink};
@@ -31,6 +31,9 @@ pub(crate) const FILES: &str = "provision.files";
 pub(crate) const OVERLAP: &str = "provision.overlap";
 /// The label with the text for which a container has run once.
 const ONCE: &str = "provision.once";
+
+/// How often a container is started whose port the engine chooses.
+const TRIES: u32 = 5;
 
 pub(crate) struct ContainerKind;
 
@@ -107,7 +110,8 @@ impl ContainerKind {
     /// Fails if somebody else holds a port that is to be published.
     async fn check_ports(spec: &Spec, actual: Option<&Actual>, at: &At) -> Result<()> {
         let held = actual.map(Actual::ports).unwrap_or_default();
-        let wanted: Vec<_> = spec.published()?.into_iter().filter(|publish| !held.contains(&publish.host)).collect();
+        let mut wanted = spec.published()?;
+        wanted.retain(|publish| publish.host > 0 && !held.contains(&publish.host));
         if wanted.is_empty() {
             return Ok(());
         }
@@ -162,7 +166,15 @@ impl ContainerKind {
 
     async fn start(spec: &Spec, name: &str, at: &At) -> Result<()> {
         let engine = at.engine().await?;
-        engine.start_container(name).await?;
+        let mut started = engine.start_container(name).await;
+        // The engine looks for a port that it has not given away itself; whether a process of the host holds it, it learns then.
+        for _ in 0..if spec.takes_any_port() { TRIES } else { 0 } {
+            match started {
+                Err(error) if is_port_taken(&error) => started = engine.start_container(name).await,
+                _ => break,
+            }
+        }
+        started?;
         if spec.once.is_some() {
             ready::finishes(name, at).await
         } else {
@@ -264,6 +276,12 @@ impl ContainerKind {
     }
 }
 
+/// Whether a container could not be started because somebody has its port: the engine gives the reason as text only.
+fn is_port_taken(error: &Error) -> bool {
+    let text = error.to_string();
+    text.contains("port is already allocated") || text.contains("address already in use")
+}
+
 async fn read(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>> {
     let image = async { if is_unknown(&spec.image) { Ok(None) } else { engine.image(&spec.image).await } };
     // What has run once is not looked into.
@@ -281,7 +299,8 @@ async fn read(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>
 impl Kind for ContainerKind {
     const NAME: &'static str = "container";
     const ABOUT: &'static str = "a container, with its files uploaded and its readiness waited for";
-    const OUTPUTS: &'static [Output] = &[public("name")];
+    /// `port` is the first of its ports of the host, also where the engine chose it.
+    const OUTPUTS: &'static [Output] = &[public("name"), public("port")];
 
     type Spec = Spec;
     type Actual = Actual;
@@ -304,8 +323,12 @@ impl Kind for ContainerKind {
         diff::compare(spec, actual, at)
     }
 
-    fn outputs(spec: &Spec, _: Option<&Actual>, at: &At) -> Outputs {
-        Outputs::default().with("name", spec.name(at))
+    fn outputs(spec: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {
+        let outputs = Outputs::default().with("name", spec.name(at));
+        match spec.port(actual.map(|actual| &actual.container)) {
+            Some(port) => outputs.with("port", port),
+            None => outputs.with("port", unknown(&at.id)),
+        }
     }
 
     async fn apply(spec: &Spec, actual: Option<Actual>, change: &Change, at: &At) -> Result<()> {
