@@ -1,7 +1,7 @@
 //! What clients need to use a registry without a login: files in the deployment's folder, and the environment that names
 //! them: [`Access`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use openssl::base64;
@@ -22,6 +22,18 @@ const BUNDLES: [&str; 5] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
+];
+/// Variables that name such a file for one program or another, and that win over `SSL_CERT_FILE` where they are set.
+const OVERRIDES: [&str; 9] = [
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "AWS_CA_BUNDLE",
+    "HTTPLIB2_CA_CERTS",
+    "NIX_SSL_CERT_FILE",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 ];
 /// What Docker keeps beside its configuration and a job may need: plugins such as buildx, and contexts.
 const BESIDE: [&str; 3] = ["cli-plugins", "contexts", "buildx"];
@@ -67,7 +79,9 @@ impl Access {
             ("SSL_CERT_FILE", text(&path("client/ca-bundle.crt"))),
             (NAME, store.name().to_owned()),
         ]);
-        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let overridden = OVERRIDES.into_iter().filter(|name| is_overridden(name));
+        let overridden = overridden.map(|name| (name, text(&path("client/ca-bundle.crt"))));
+        let variables = variables.into_iter().chain(overridden).map(|(name, value)| (name.to_owned(), value)).collect();
         Ok(Self { registry, user, password, password_file: path("client/password"), ca, variables })
     }
 }
@@ -113,14 +127,21 @@ fn docker_config(folder: &Option<PathBuf>, registry: &str, login: &str) -> Resul
     Ok(with_login(configuration, registry, login).to_string())
 }
 
-/// What the system trusts, and our authority.
+/// Whether a program would look elsewhere than at `SSL_CERT_FILE`. curl does where a folder is named as well.
+fn is_overridden(name: &str) -> bool {
+    host::variable(name).is_some() || name == "CURL_CA_BUNDLE" && host::variable("SSL_CERT_DIR").is_some()
+}
+
+/// What the system and this job trust, and our authority.
 fn bundle(ca: &Path) -> Result<String> {
     let given = host::variable("SSL_CERT_FILE").map(PathBuf::from);
     let system = given.into_iter().chain(BUNDLES.map(PathBuf::from)).find(|path| files::exists(path));
-    let mut bundle = system.map_or(Ok(String::new()), |path| files::read_text(&path))?;
-    if !bundle.is_empty() && !bundle.ends_with('\n') {
+    let others = OVERRIDES.into_iter().filter_map(host::variable).map(PathBuf::from).filter(|path| files::exists(path));
+    let paths: BTreeSet<PathBuf> = system.into_iter().chain(others).chain([ca.to_path_buf()]).collect();
+    let mut bundle = String::new();
+    for path in paths {
+        bundle.push_str(&files::read_text(&path)?);
         bundle.push('\n');
     }
-    bundle.push_str(&files::read_text(ca)?);
     Ok(bundle)
 }

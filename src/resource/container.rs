@@ -4,6 +4,7 @@ mod backup;
 mod body;
 mod diff;
 mod files;
+mod ports;
 mod ready;
 mod spec;
 
@@ -19,7 +20,6 @@ use crate::change::{Action, Change, is_unknown, unknown};
 use crate::content::digest;
 use crate::error::{Error, Result};
 use crate::world::engine::{Engine, ID, Sink};
-use crate::world::host;
 use files::FileState;
 use spec::Ready;
 pub(crate) use spec::Spec;
@@ -31,9 +31,6 @@ pub(crate) const FILES: &str = "provision.files";
 pub(crate) const OVERLAP: &str = "provision.overlap";
 /// The label with the text for which a container has run once.
 const ONCE: &str = "provision.once";
-
-/// How often a container is started whose port the engine chooses.
-const TRIES: u32 = 5;
 
 pub(crate) struct ContainerKind;
 
@@ -107,50 +104,6 @@ impl Actual {
 }
 
 impl ContainerKind {
-    /// Fails if somebody else holds a port that is to be published.
-    async fn check_ports(spec: &Spec, actual: Option<&Actual>, at: &At) -> Result<()> {
-        let held = actual.map(Actual::ports).unwrap_or_default();
-        let mut wanted = spec.published()?;
-        wanted.retain(|publish| publish.host > 0 && !held.contains(&publish.host));
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let engine = at.engine().await?;
-        let running = engine.running_containers().await?;
-        for publish in wanted {
-            let port = publish.host;
-            let holder = running.iter().find(|container| {
-                let labels = container.labels.as_ref();
-                let ours = labels.and_then(|labels| labels.get(ID)).is_some_and(|id| id == at.store().id());
-                let mut ports = container.ports.iter().flatten();
-                !ours && ports.any(|held| held.public_port == Some(port))
-            });
-            let holder = match holder {
-                Some(container) => {
-                    let name =
-                        container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
-                    Some(format!("the container `{}`", name.unwrap_or_default()))
-                }
-                None if engine.is_local()
-                    && !running.iter().any(|c| c.ports.iter().flatten().any(|p| p.public_port == Some(port)))
-                    && !host::port_is_free(port) =>
-                {
-                    Some(
-                        host::port_holder(port)
-                            .map_or_else(|| "another process".to_owned(), |holder| format!("`{holder}`")),
-                    )
-                }
-                None => None,
-            };
-            if let Some(holder) = holder {
-                let flag = if at.run.restore.is_some() { "--set port=PORT" } else { "--port" };
-                return Err(Error::new(format!("port {port} is taken by {holder}"))
-                    .hint(format!("stop that one, or choose another port with `{flag}`")));
-            }
-        }
-        Ok(())
-    }
-
     /// Creates a container with its files, and with it on all its networks.
     async fn create(spec: &Spec, name: &str, at: &At) -> Result<()> {
         let engine = at.engine().await?;
@@ -166,15 +119,7 @@ impl ContainerKind {
 
     async fn start(spec: &Spec, name: &str, at: &At) -> Result<()> {
         let engine = at.engine().await?;
-        let mut started = engine.start_container(name).await;
-        // The engine looks for a port that it has not given away itself; whether a process of the host holds it, it learns then.
-        for _ in 0..if spec.takes_any_port() { TRIES } else { 0 } {
-            match started {
-                Err(error) if is_port_taken(&error) => started = engine.start_container(name).await,
-                _ => break,
-            }
-        }
-        started?;
+        ports::start(spec, name, engine).await?;
         if spec.once.is_some() {
             ready::finishes(name, at).await
         } else {
@@ -276,12 +221,6 @@ impl ContainerKind {
     }
 }
 
-/// Whether a container could not be started because somebody has its port: the engine gives the reason as text only.
-fn is_port_taken(error: &Error) -> bool {
-    let text = error.to_string();
-    text.contains("port is already allocated") || text.contains("address already in use")
-}
-
 async fn read(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>> {
     let image = async { if is_unknown(&spec.image) { Ok(None) } else { engine.image(&spec.image).await } };
     // What has run once is not looked into.
@@ -316,7 +255,7 @@ impl Kind for ContainerKind {
             let labels = actual.container.config.as_ref().and_then(|config| config.labels.as_ref());
             return Err(At::taken("container", &spec.name(at), labels));
         }
-        if change.is_change() { Self::check_ports(spec, actual, at).await } else { Ok(()) }
+        if change.is_change() { ports::check(spec, actual, at).await } else { Ok(()) }
     }
 
     fn diff(spec: &Spec, actual: &Actual, at: &At) -> Change {

@@ -21,7 +21,7 @@ fn mistakes_are_told_before_anything_is_made() {
         "ci --format github",
         "ci --format yaml",
         "ci --format env -- true",
-        "ci --env-file /nonexistent/folder/file/ --format env",
+        "ci --env-file empty/index.html/variables --format env",
         "ci --report empty/index.html/report.xml -- true",
         "ci --output json -- true",
         "ci --name mine -- true",

@@ -17,6 +17,37 @@ fn image() -> String {
     shell("docker images --format '{{.Repository}}:{{.Tag}}' provision/nginx | head -1").ok().out.trim().to_owned()
 }
 
+/// A sandbox whose registries are gone when it is dropped.
+struct Jobs(Sandbox);
+
+impl Jobs {
+    fn new(test: &str) -> Self {
+        Self(Sandbox::new(test))
+    }
+}
+
+impl std::ops::Deref for Jobs {
+    type Target = Sandbox;
+
+    fn deref(&self) -> &Sandbox {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Jobs {
+    fn deref_mut(&mut self) -> &mut Sandbox {
+        &mut self.0
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        for name in folders(&self.0) {
+            drop(self.0.command(&["ci", "down", &name]));
+        }
+    }
+}
+
 /// The folders of deployments in a sandbox.
 fn folders(sandbox: &Sandbox) -> BTreeSet<String> {
     let found = std::fs::read_dir(sandbox.home.path().join("home/deployments"));
@@ -57,7 +88,7 @@ fn wait_for(path: &std::path::Path) {
 
 #[test]
 fn a_command_has_a_registry_and_hands_back_its_exit_code_and_nothing_is_left() {
-    let sandbox = Sandbox::new("ci-job");
+    let sandbox = Jobs::new("ci-job");
     let image = image();
     let job = format!(
         "echo name=$PROVISION_CI; docker tag {image} $REGISTRY/app:1 && docker push -q $REGISTRY/app:1; docker rmi $REGISTRY/app:1 >/dev/null; \
@@ -88,7 +119,7 @@ fn a_command_has_a_registry_and_hands_back_its_exit_code_and_nothing_is_left() {
 
 #[test]
 fn a_signal_is_passed_on_and_everything_is_taken_away() {
-    let sandbox = Sandbox::new("ci-signal");
+    let sandbox = Jobs::new("ci-signal");
     let started = sandbox.home.path().join("started");
     for (sent, command, code) in [
         ("TERM", "trap 'echo told; exit 9' TERM; ", 9),
@@ -120,7 +151,7 @@ fn a_signal_is_passed_on_and_everything_is_taken_away() {
 /// `PROVISION_KILLS=200` kills that many.
 #[test]
 fn killed_at_any_moment_one_reap_leaves_nothing() {
-    let sandbox = Sandbox::new("ci-kill");
+    let sandbox = Jobs::new("ci-kill");
     let mut names = BTreeSet::new();
     for round in 0..count("PROVISION_KILLS", 15) {
         let child = sandbox.start(&["ci", "--", "sleep", "0.2"]);
@@ -132,16 +163,20 @@ fn killed_at_any_moment_one_reap_leaves_nothing() {
         drop(ended(child));
     }
     assert!(names.len() > 3, "{names:?}");
+    // Two at once are as good as one.
+    let second = sandbox.start(&["ci", "reap"]);
     let ran = sandbox.command(&["ci", "reap"]).ok();
     assert_eq!(things(&names), "", "{}", ran.all());
     assert_eq!(folders(&sandbox), BTreeSet::new(), "{}", ran.all());
-    sandbox.command(&["ci", "reap"]).ok();
+    ended(second).ok();
+    assert_eq!((things(&names), folders(&sandbox)), (String::new(), BTreeSet::new()));
+    eprintln!("{} of the killed had begun", names.len());
 }
 
 /// `PROVISION_JOBS=50` starts that many.
 #[test]
 fn many_jobs_at_once_do_not_collide() {
-    let sandbox = Sandbox::new("ci-many");
+    let sandbox = Jobs::new("ci-many");
     let jobs = count("PROVISION_JOBS", 12);
     let command = "echo name=$PROVISION_CI; echo registry=$REGISTRY; skopeo list-tags docker://$REGISTRY/none 2>&1 | grep -c 'not known\\|unknown' ; exit 5";
     let started = Instant::now();
@@ -158,7 +193,7 @@ fn many_jobs_at_once_do_not_collide() {
 
 #[test]
 fn without_a_command_it_stays_until_it_is_ended() {
-    let mut sandbox = Sandbox::new("ci-steps");
+    let mut sandbox = Jobs::new("ci-steps");
     let ran = sandbox.command(&["ci"]).ok();
     let names = folders(&sandbox);
     let name = names.first().unwrap().clone();
@@ -207,7 +242,7 @@ fn without_a_command_it_stays_until_it_is_ended() {
 
 #[test]
 fn a_failure_is_kept_and_told_where_that_is_asked_for() {
-    let sandbox = Sandbox::new("ci-failure");
+    let sandbox = Jobs::new("ci-failure");
     let path = |name: &str| sandbox.home.path().join(name).display().to_string();
     let (logs, junit, json) = (path("logs"), path("report.xml"), path("report.json"));
     let job = "echo name=$PROVISION_CI; skopeo list-tags docker://$REGISTRY/seen; exit 3";
@@ -241,13 +276,13 @@ fn a_failure_is_kept_and_told_where_that_is_asked_for() {
     let failed = sandbox.command(&["ci", "--image", &image(), "--logs", &logs, "--", "touch", &path("started")]);
     failed.fails(1).says("container `registry`");
     assert!(!std::path::Path::new(&path("started")).exists());
-    assert!(shell(&format!("cat {logs}/*-registry.log")).ok().out.len() > 1);
+    shell(&format!("ls {logs}/*-registry.log")).ok();
     assert_eq!(folders(&sandbox), BTreeSet::new());
 }
 
 #[test]
 fn it_starts_with_images_or_is_a_cache_of_another_registry() {
-    let sandbox = Sandbox::new("ci-seed");
+    let sandbox = Jobs::new("ci-seed");
     let image = image();
     let layout = sandbox.home.path().join("layout").display().to_string();
     shell(&format!("skopeo copy -q docker-daemon:{image} oci:{layout}:2.0")).ok();
@@ -277,7 +312,7 @@ fn it_starts_with_images_or_is_a_cache_of_another_registry() {
 
 #[test]
 fn a_lease_that_cannot_be_seen_holds_until_it_expires() {
-    let sandbox = Sandbox::new("ci-lease");
+    let sandbox = Jobs::new("ci-lease");
     let now = shell("date +%s").ok().out.trim().parse::<i64>().unwrap();
     let mark = |what: &str, expires: i64, more: &str| {
         shell(&format!(
@@ -313,7 +348,7 @@ fn a_lease_that_cannot_be_seen_holds_until_it_expires() {
 
 #[test]
 fn an_engine_that_stops_answering_is_told_and_the_lease_cleans_up() {
-    let mut sandbox = Sandbox::new("ci-silent");
+    let mut sandbox = Jobs::new("ci-silent");
     let images = shell("docker images --format '{{.Repository}}:{{.Tag}}' | grep -E 'provision/(registry|nginx)' | sort -u | tr '\\n' ' '").ok().out;
     let engine = SecondEngine::new("ci-eng", &images.split_whitespace().collect::<Vec<_>>());
     sandbox.socket = Some(engine.socket());

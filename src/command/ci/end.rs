@@ -12,12 +12,12 @@ use crate::world::host;
 
 /// Ends one that was brought up without a command, or was kept after a failure.
 pub(crate) async fn down(session: &Session, name: Option<&str>) -> Result<()> {
-    let engine = Engine::connect(session.watcher()).await?;
     let name = match name {
         Some(name) => name.to_owned(),
         None => the_one()?,
     };
     let (store, record) = if is_name(&name) { Store::open(&name)? } else { return Err(unknown(&name)?) };
+    let engine = Engine::connect(session.watcher()).await?;
     let mut ids: Vec<String> =
         engine.leased(None).await?.into_iter().filter(|thing| thing.deployment == name).map(|thing| thing.id).collect();
     let known = record.is_some() || store.lease().is_some();
