@@ -83,7 +83,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::start`], and an input that there is not or that has a wrong value.
     pub async fn start_with(inputs: &[(&str, &str)]) -> Result<Self> {
-        let playbook = Playbook::builtin(PLAYBOOK).expect("it is part of the binary")?;
+        let playbook = Playbook::builtin(PLAYBOOK).ok_or_else(|| Error::new("the playbook `ci` is missing"))??;
         let mut given: BTreeMap<String, Json> = BTreeMap::new();
         for (name, value) in inputs {
             let input = playbook.input(name).ok_or_else(|| {

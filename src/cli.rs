@@ -66,16 +66,16 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
     let Some((verb, inner)) = matches.subcommand() else {
         return Err(Error::usage("a verb or a playbook is needed").into());
     };
-    let mut whole = verb.to_owned();
+    // `ci` has verbs of its own.
+    let (step, inner) = match inner.subcommand() {
+        Some((step, inner)) if verb == "ci" => (Some(step), inner),
+        _ => (None, inner),
+    };
     let (matches, target) = match verb {
         "apply" => chosen(verb, inner, apply_flags)?,
         "plan" => chosen(verb, inner, plan_flags)?,
         "graph" => chosen(verb, inner, |command| command.arg(name_flag()))?,
-        "ci" if inner.subcommand().is_some() => {
-            let (step, inner) = inner.subcommand().expect("it was just seen");
-            whole = format!("ci {step}");
-            (inner.clone(), None)
-        }
+        "ci" if step.is_some() => (inner.clone(), None),
         name if builtin_names().contains(&name) => (inner.clone(), Some(target(builtin(name)?, None, inner)?)),
         _ => (inner.clone(), None),
     };
@@ -84,7 +84,8 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
     } else {
         Style::Text
     };
-    Ok(Invocation { verb: whole, matches, target, style })
+    let verb = step.map_or_else(|| verb.to_owned(), |step| format!("{verb} {step}"));
+    Ok(Invocation { verb, matches, target, style })
 }
 
 /// The target of a verb: a built-in playbook, a playbook file, or a deployment with the playbook that made it.

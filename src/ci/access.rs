@@ -59,7 +59,7 @@ impl Access {
         let password = password.ok_or_else(|| Error::new("the playbook `ci` has no secret `password`"))?;
         let login = base64::encode_block(format!("{user}:{}", password.expose()).as_bytes());
         store.put("client/password", password.expose())?;
-        store.put("client/docker/config.json", &docker_config(&docker_folder(), &registry, &login)?)?;
+        store.put("client/docker/config.json", &docker_config(docker_folder().as_deref(), &registry, &login)?)?;
         for name in BESIDE {
             let own = docker_folder().map(|folder| folder.join(name)).filter(|path| files::exists(path));
             own.map_or(Ok(()), |own| files::link(&own, &store.path("client/docker").join(name)))?;
@@ -114,8 +114,8 @@ fn with_login(mut configuration: Map<String, Json>, registry: &str, login: &str)
 }
 
 /// The user's own configuration of Docker with one more login.
-fn docker_config(folder: &Option<PathBuf>, registry: &str, login: &str) -> Result<String> {
-    let own = folder.as_ref().map(|folder| folder.join("config.json"));
+fn docker_config(folder: Option<&Path>, registry: &str, login: &str) -> Result<String> {
+    let own = folder.map(|folder| folder.join("config.json"));
     let mut configuration = read_json(own.as_deref())?;
     if configuration.contains_key("credsStore") {
         // A store of logins is asked for every registry but those that are named here with no store.

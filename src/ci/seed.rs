@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures_util::future::try_join_all;
 use serde::Deserialize;
@@ -122,7 +122,7 @@ async fn save(engine: &Engine, image: &str, path: &Path) -> Result<()> {
 async fn push_saved(registry: &Registry, file: &Path, repository: &str, tag: &str) -> Result<()> {
     let parts = parts(file)?;
     let find = |name: &str| {
-        let part = parts.get(name).cloned();
+        let part = parts.get(name).copied();
         part.ok_or_else(|| Error::new(format!("what the engine wrote of the image has no `{name}` in it")))
     };
     let read = |part: &(u64, u64)| files::read_part(file, part.0, usize::try_from(part.1).unwrap_or(usize::MAX));
@@ -211,7 +211,7 @@ fn blob(folder: &Path, digest: &str) -> Result<Blob> {
     Ok(Blob { path, offset: 0, size, digest: digest.to_owned() })
 }
 
-fn bytes(path: &PathBuf) -> Result<Vec<u8>> {
+fn bytes(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     files::reader(path)?.read_to_end(&mut bytes).map_err(|error| files::failed("read", path, &error))?;
     Ok(bytes)

@@ -50,6 +50,13 @@ struct Known {
 /// What could not be removed; everything else is gone by then.
 pub(crate) async fn reap(engine: &Engine) -> Result<Vec<Corpse>> {
     let mut corpses = find(engine).await?;
+    if !corpses.is_empty() {
+        // A process that left things to a later claim may have done so, and ended, between the list and the look at it. Now
+        // that it has ended, a second list has that claim.
+        let mut sure = find(engine).await?;
+        sure.retain(|id, _| corpses.contains_key(id));
+        corpses = sure;
+    }
     let removals = corpses.iter_mut().map(|(id, corpse)| async move {
         corpse.things = bury(engine, id, corpse.settled).await?;
         match &corpse.folder {

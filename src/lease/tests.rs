@@ -17,6 +17,9 @@ fn claim(process: bool) -> Claim {
     }
 }
 
+/// Whether it has a process, where it is looked at from, what is seen of the process, when, and what follows.
+type Case<'a> = (&'static str, bool, &'a Place, fn(u32) -> Seen, i64, Standing);
+
 #[test]
 fn a_claim_holds_as_long_as_its_process_where_that_can_be_seen_and_else_until_it_expires() {
     use Standing::{Expired, Holds, Orphaned};
@@ -26,7 +29,7 @@ fn a_claim_holds_as_long_as_its_process_where_that_can_be_seen_and_else_until_it
     let rebooted = place("h", "m", "c", "n");
     let copied = place("g", "m", "c", "n");
     let running = |_| Seen::Running(100);
-    let cases: [(&str, bool, &Place, fn(u32) -> Seen, i64, Standing); 14] = [
+    let cases: [Case<'_>; 14] = [
         ("its process runs", true, &here, running, 1500, Holds),
         ("its process runs, though it has expired", true, &here, running, 2500, Holds),
         ("its process has ended", true, &here, |_| Seen::Gone, 1500, Orphaned),

@@ -97,5 +97,5 @@ pub(super) async fn reap_beside(session: &Session) {
             Err(error) => session.events.note(None, format!("what others left could not be reaped: {error}")),
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -73,9 +73,11 @@ impl Told {
     fn hear(&self, event: Event) {
         match &event {
             Event::Finished { resource, kind, action, milliseconds } => {
-                self.step(kind, resource, action, *milliseconds)
+                self.step(kind, resource, action, *milliseconds);
             }
-            Event::Failed { resource, kind, error, .. } => self.push(kind, resource, "failed", 0, Some(error.clone())),
+            Event::Failed { resource, kind, error, .. } => {
+                self.push(kind, resource, "failed", 0, Some(error.clone()));
+            }
             _ => {}
         }
         let quiet = matches!(
@@ -114,7 +116,7 @@ impl Told {
         *self.failure.borrow_mut() = result.as_ref().err().map(ToString::to_string);
     }
 
-    /// Writes the report: JUnit for a name that ends in `.xml`, otherwise JSON.
+    /// Writes the report: `JUnit` for a name that ends in `.xml`, otherwise JSON.
     pub fn write(&self, path: &Path) -> Result<()> {
         let junit = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xml"));
         let text = if junit { self.junit() } else { self.json() };
