@@ -156,5 +156,9 @@ class Project:
                     engine.upload(container.name, target, container.archives[target])
         self.up()
 
+    def end(self):
+        """As somebody types it, for what is measured."""
+        return self._compose("down", "--volumes")
+
     def down(self):
         self._compose("down", "--volumes", "--timeout", "0")

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import blog
+import ci
 import compose
 import engine
 import s3
@@ -138,6 +139,20 @@ def prepare_raw(registry, containers, folder):
     return Raw(name, renamed, work, port, registry.tell("secrets", "password"), authority)
 
 
+def jobs(table, program, folder):
+    registry = Registry(program, f"{PREFIX}-ci", folder)
+    registry.apply()
+    containers = registry.containers()
+    prepared = prepare_raw(registry, containers, folder)
+    port, name = engine.free_port(), f"{PREFIX}-ci-compose"
+    work = Path(folder) / "ci-compose"
+    work.mkdir(mode=0o700)
+    renamed = [container.renamed(registry.name, name, registry.port, port) for container in containers]
+    project = compose.Project(name, renamed, work, compose.obtain())
+    registry.destroy()
+    ci.bench(table, program, folder, prepared, project)
+
+
 def bench(program, folder):
     registry = Registry(program, PREFIX, folder)
     # Images are made or pulled now, so that no run that counts does it.
@@ -153,12 +168,13 @@ def bench(program, folder):
     registry.destroy()
     first_run(table, program, prepared, folder)
     s3.bench(table, program, folder, PREFIX, local)
+    jobs(table, program, folder)
     blog.bench(table, program, PREFIX, folder)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["blog"], help="measure this alone")
+    parser.add_argument("--only", choices=["blog", "ci"], help="measure this alone")
     parser.add_argument("--program", default=ROOT / "target/release/provision", type=Path, help="the provision to measure")
     arguments = parser.parse_args()
     program = arguments.program.resolve()
@@ -168,6 +184,8 @@ def main():
         stack.callback(clean_up)
         if arguments.only == "blog":
             blog.bench(Table(), program, PREFIX, folder)
+        elif arguments.only == "ci":
+            jobs(Table(), program, folder)
         else:
             bench(program, folder)
 

@@ -27,25 +27,28 @@ pub(crate) async fn apply(
     plan: &Plan,
     run: &Arc<Run>,
 ) -> std::result::Result<BTreeMap<Id, Outputs>, Failure> {
-    let known = Known::default();
-    let step = |id: Id| {
-        let known = &known;
-        async move { work(graph, plan, run, &id, known).await }
-    };
-    let done = match visit(graph, |vertex| &vertex.needs, step).await {
-        Ok(()) => delete(plan, run).await,
-        failed => failed,
-    };
-    match done {
-        Ok(()) => {
+    match attempt(graph, plan, run).await {
+        Ok(known) => {
             settle(run).await;
-            Ok(known.into_inner())
+            Ok(known)
         }
         Err(error) => {
             let undone = undo(run).await;
             Err(Failure { error, undone })
         }
     }
+}
+
+/// Carries out a plan and gives the outputs of every resource; after a failure all stays as it is then.
+pub(crate) async fn attempt(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Result<BTreeMap<Id, Outputs>> {
+    let known = Known::default();
+    let step = |id: Id| {
+        let known = &known;
+        async move { work(graph, plan, run, &id, known).await }
+    };
+    visit(graph, |vertex| &vertex.needs, step).await?;
+    delete(plan, run).await?;
+    Ok(known.into_inner())
 }
 
 async fn work(graph: &Graph, plan: &Plan, run: &Arc<Run>, id: &Id, known: &Known) -> Result<()> {

@@ -62,11 +62,13 @@ impl At {
     /// The labels of everything that this resource makes on an engine.
     pub fn labels(&self) -> BTreeMap<String, String> {
         let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        BTreeMap::from([
+        let mut labels = BTreeMap::from([
             label(DEPLOYMENT, self.store().name()),
             label(ID, self.store().id()),
             label(RESOURCE, &self.id),
-        ])
+        ]);
+        labels.extend(self.store().lease().iter().flat_map(|lease| lease.claim.labels()));
+        labels
     }
 
     /// How the labels of a thing differ from what they should be. Labels of others are left alone.

@@ -1,10 +1,10 @@
 //! The command line: verbs, and a subcommand for each playbook, whose inputs are its flags.
 
+mod ci;
 mod flags;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::{Arc, OnceLock};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
@@ -17,7 +17,8 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
 use crate::playbook::{self, Playbook, builtin_names};
 use crate::report::Style;
-use crate::run::{Images, Options, Run};
+use crate::run::{Images, Options};
+pub use crate::stop::{Signal, Stopper};
 use crate::world::files;
 use flags::{
     apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags, render_flags,
@@ -56,17 +57,6 @@ impl From<Error> for Refusal {
     }
 }
 
-/// Stops a run that is under way.
-#[derive(Clone, Default)]
-pub struct Stopper(Arc<OnceLock<Arc<Run>>>);
-
-impl Stopper {
-    /// Asks the run to stop and to take back what it did. False if there is none yet.
-    pub fn stop(&self) -> bool {
-        self.0.get().map(|run| run.cancel()).is_some()
-    }
-}
-
 /// Understands a command line.
 ///
 /// # Errors
@@ -76,11 +66,17 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
     let Some((verb, inner)) = matches.subcommand() else {
         return Err(Error::usage("a verb or a playbook is needed").into());
     };
+    // `ci` has verbs of its own.
+    let (step, inner) = match inner.subcommand() {
+        Some((step, inner)) if verb == "ci" => (Some(step), inner),
+        _ => (None, inner),
+    };
     let (matches, target) = match verb {
         "apply" => chosen(verb, inner, apply_flags)?,
         "plan" => chosen(verb, inner, plan_flags)?,
         "render" => chosen(verb, inner, render_flags)?,
         "graph" => chosen(verb, inner, |command| command.arg(name_flag()))?,
+        "ci" if step.is_some() => (inner.clone(), None),
         name if builtin_names().contains(&name) => (inner.clone(), Some(target(builtin(name)?, None, inner)?)),
         _ => (inner.clone(), None),
     };
@@ -89,7 +85,8 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
     } else {
         Style::Text
     };
-    Ok(Invocation { verb: verb.to_owned(), matches, target, style })
+    let verb = step.map_or_else(|| verb.to_owned(), |step| format!("{verb} {step}"));
+    Ok(Invocation { verb, matches, target, style })
 }
 
 /// The target of a verb: a built-in playbook, a playbook file, or a deployment with the playbook that made it.
@@ -163,7 +160,10 @@ fn command() -> Command {
         .arg_required_else_help(true);
     command = shared_flags(command);
     for name in builtin_names() {
-        command = command.subcommand(playbook_verb(name, |command| apply_flags(with_inputs(command))));
+        command = command.subcommand(match name {
+            "ci" => playbook_verb(name, |command| ci::flags(with_inputs(command))),
+            _ => playbook_verb(name, |command| apply_flags(with_inputs(command))),
+        });
     }
     let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
     let named =
@@ -265,8 +265,7 @@ impl Invocation {
     /// Whatever went wrong, as a user should read it.
     pub async fn run(self, events: Events, stopper: Stopper) -> Result<u8> {
         let matches = &self.matches;
-        let session =
-            Session { events, options: options(matches), yes: flag_is_set(matches, "yes"), running: stopper.0 };
+        let session = Session { events, options: options(matches), yes: flag_is_set(matches, "yes"), stopper };
         let (deployment, key) =
             (word(matches, "name").or(word(matches, "deployment")).unwrap_or_default(), word(matches, "key"));
         let file = word(matches, "file").unwrap_or_default();
@@ -281,6 +280,9 @@ impl Invocation {
                 command::render::run(&session, target, word(matches, "out").unwrap_or_default()).await?;
             }
             ("graph", Some(target)) => command::graph::run(&session, target)?,
+            ("ci", Some(target)) => return command::ci::run(&session, target, ci::wanted(matches, self.style)?).await,
+            ("ci down", _) => command::ci::down(&session, word(matches, "deployment")).await?,
+            ("ci reap", _) => command::ci::reap(&session).await?,
             (_, Some(target)) => command::apply::run(&session, target).await?,
             ("destroy", _) => command::destroy::run(&session, deployment, flag_is_set(matches, "keep-data")).await?,
             ("rotate", _) => command::rotate::run(&session, deployment).await?,

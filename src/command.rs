@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod backup;
+pub(crate) mod ci;
 pub(crate) mod destroy;
 pub(crate) mod graph;
 pub(crate) mod list;
@@ -28,6 +29,7 @@ use crate::graph::Graph;
 use crate::input::InputType;
 use crate::playbook::Playbook;
 use crate::run::{Options, Run};
+use crate::stop::Stopper;
 
 /// What every verb is given: where to tell what happens, and how to go about it.
 #[derive(Clone)]
@@ -37,7 +39,7 @@ pub struct Session {
     /// Whether a question is answered with yes.
     pub(crate) yes: bool,
     /// Lets the caller stop the run that is under way.
-    pub(crate) running: Arc<std::sync::OnceLock<Arc<Run>>>,
+    pub(crate) stopper: Stopper,
 }
 
 /// A playbook with the inputs that were given, and the deployment that it is about.
@@ -60,6 +62,11 @@ pub(crate) struct Prepared {
 }
 
 impl Session {
+    /// Who is told of each request, if anybody is.
+    pub(crate) fn watcher(&self) -> Option<Events> {
+        self.options.verbose.then(|| self.events.clone())
+    }
+
     pub(crate) fn run(&self, store: Store) -> Arc<Run> {
         self.begin(Run::new(store, self.events.clone(), self.options.clone()))
     }
@@ -71,7 +78,7 @@ impl Session {
 
     fn begin(&self, run: Run) -> Arc<Run> {
         let run = Arc::new(run);
-        drop(self.running.set(run.clone()));
+        self.stopper.begin(run.clone());
         run
     }
 

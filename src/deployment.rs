@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
+use crate::lease::Lease;
 use crate::playbook::Playbook;
 use crate::world::{files, host};
 use crate::yaml::Source;
@@ -58,14 +59,44 @@ pub(crate) struct Store {
     id: String,
     folder: PathBuf,
     root: PathBuf,
+    /// For one that is to be gone by itself.
+    lease: Option<Lease>,
 }
 
 const RECORD: &str = "deployment.json";
+/// The lease of one that is to be gone by itself.
+const LEASE: &str = "lease.json";
 /// The form of the record that is written here.
 const VERSION: u32 = 1;
 
 fn root() -> Result<PathBuf> {
     Ok(files::state_home()?.join("deployments"))
+}
+
+/// The folders of deployments that are to be gone by themselves; one without a lease is what is left of a process that was
+/// killed while it made the folder.
+pub(crate) fn leased(is_such: impl Fn(&str) -> bool) -> Result<Vec<(PathBuf, Option<Lease>)>> {
+    let root = root()?;
+    let names = files::names(&root)?;
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lease = |folder: &Path| -> Result<Option<Lease>> {
+        let found = files::read(&folder.join(LEASE))?;
+        Ok(found.and_then(|found| serde_json::from_slice(&found.content).ok()))
+    };
+    let mut folders = Vec::new();
+    for name in names.iter().filter(|name| is_such(name)) {
+        let folder = root.join(name);
+        let mut found = lease(&folder)?;
+        if found.is_none() {
+            // Whoever makes a folder holds the lock until the lease is in it.
+            let _lock = files::lock_folder(&root, true)?;
+            found = lease(&folder)?;
+        }
+        folders.push((folder, found));
+    }
+    Ok(folders)
 }
 
 /// The names of all deployments.
@@ -96,12 +127,45 @@ impl Store {
         check_name(name)?;
         let folder = root()?.join(name);
         let record = Self::record(&folder)?;
-        let id = match &record {
-            Some(record) => record.id.clone(),
-            None => hex(&host::random::<8>()?),
+        let lease = files::read(&folder.join(LEASE))?;
+        let lease = lease.and_then(|found| serde_json::from_slice::<Lease>(&found.content).ok());
+        let id = match (&record, &lease) {
+            (Some(record), _) => record.id.clone(),
+            (None, Some(lease)) => lease.id.clone(),
+            (None, None) => hex(&host::random::<8>()?),
         };
         let root = record.as_ref().and_then(|record| record.root.clone()).unwrap_or_else(|| "/".to_owned());
-        Ok((Self { name: name.to_owned(), id, folder, root: root.into() }, record))
+        Ok((Self { name: name.to_owned(), id, folder, root: root.into(), lease }, record))
+    }
+
+    /// Makes the folder of a deployment with a lease. It has the lease from the first moment that others can see it.
+    pub fn create_leased(name: &str, lease: &Lease) -> Result<()> {
+        let root = root()?;
+        files::make_folder(&root, 0o700)?;
+        let _lock = files::lock_folder(&root, false)?;
+        let folder = root.join(name);
+        if files::make_folder(&folder, 0o700)?.is_empty() {
+            return Err(Error::new(format!("there is a deployment `{name}` already")).hint("run the command again"));
+        }
+        Self::write_lease(&folder, lease)
+    }
+
+    fn write_lease(folder: &Path, lease: &Lease) -> Result<()> {
+        files::write_brief(&folder.join(LEASE), serde_json::json!(lease).to_string().as_bytes(), 0o600)
+    }
+
+    /// Puts another lease in the place of the one that it has.
+    pub fn renew_lease(&self, lease: &Lease) -> Result<()> {
+        Self::write_lease(&self.folder, lease)
+    }
+
+    /// Removes the folder of a deployment that never came to be.
+    pub fn forget_named(name: &str) -> Result<()> {
+        files::remove_folder(&root()?.join(name))
+    }
+
+    pub fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
     }
 
     /// The folder of a deployment that must exist.
@@ -210,6 +274,9 @@ impl Store {
         let path = self.path(key);
         if let Some(folder) = path.parent() {
             files::make_folder(folder, 0o700)?;
+        }
+        if self.lease.is_some() {
+            return files::write_brief(&path, content, 0o600);
         }
         files::write(&path, content, 0o600)
     }

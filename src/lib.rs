@@ -13,8 +13,9 @@
 //! | `playbook`, `yaml`, `input`, `template`, `form` | a playbook as written, checked, every part with its place |
 //! | `graph` | the resources and which needs which |
 //! | `resource/` | one file a kind: what should be, what is, how they differ, how to get there and back |
-//! | `plan`, `change`, `apply`, `journal`, `run`, `at` | compare all, carry out all, or take it back |
+//! | `plan`, `change`, `apply`, `journal`, `run`, `stop`, `at` | compare all, carry out all, or take it back |
 //! | [`event`], `report/` | what happens, and who tells it |
+//! | [`ci`], `lease` | a deployment that is gone with the job that it is for, whatever happens to that |
 //! | `backup` | all of a deployment in one encrypted file: its form, its writer, its reader |
 //! | `deployment`, `kept`, `hostfile`, `htpasswd`, `secret`, `content`, `format`, `x509` | what is kept of a deployment, and what it is made of |
 //! | `world/` | the only place with I/O |
@@ -23,6 +24,7 @@ mod apply;
 mod at;
 mod backup;
 mod change;
+pub mod ci;
 pub mod cli;
 mod command;
 mod content;
@@ -37,15 +39,18 @@ mod htpasswd;
 mod input;
 mod journal;
 mod kept;
+mod lease;
 mod plan;
 mod playbook;
 pub mod report;
 mod resource;
 mod run;
 mod secret;
+mod stop;
 mod template;
 mod world;
 mod x509;
 mod yaml;
 
 pub use error::{Error, Place, Result};
+pub use secret::Secret;

@@ -1,13 +1,10 @@
 //! Reads the command line, runs it, and ends with its exit code.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::exit,
-    reason = "only here may the process end, and only here and in apply may a task be spawned"
-)]
+#![expect(clippy::disallowed_methods, clippy::exit, reason = "only here may the process end")]
 
+use std::cell::Cell;
 use std::process::ExitCode;
 
-use provision::cli::{self, Refusal, Stopper};
+use provision::cli::{self, Refusal, Signal, Stopper};
 use provision::event::Events;
 use provision::report;
 
@@ -36,20 +33,16 @@ async fn run(invocation: cli::Invocation) -> u8 {
     let style = invocation.style;
     let stopper = Stopper::default();
     let work = report::tell(receiver, style, invocation.run(Events::new(sender), stopper.clone()));
-    let signals = stop_on_signals(&stopper);
-    let mut stopped = false;
-    let result = {
-        tokio::pin!(work, signals);
-        tokio::select! {
-            result = &mut work => result,
-            () = &mut signals => { stopped = true; work.await }
-        }
+    let stopped = Cell::new(false);
+    let result = tokio::select! {
+        result = work => result,
+        () = stop_on_signals(&stopper, &stopped) => unreachable!("signals are waited for as long as the process runs"),
     };
     match result {
         Ok(code) => code,
         Err(error) => {
             report::error(&error, style);
-            if stopped {
+            if stopped.get() {
                 INTERRUPTED
             } else if error.is_usage() {
                 2
@@ -60,19 +53,21 @@ async fn run(invocation: cli::Invocation) -> u8 {
     }
 }
 
-/// Waits for SIGINT or SIGTERM and asks the run to stop. The second one ends the process at once.
-async fn stop_on_signals(stopper: &Stopper) {
+/// Waits for SIGINT and SIGTERM and hands them on. Where nothing is left to stop, the process ends.
+async fn stop_on_signals(stopper: &Stopper, stopped: &Cell<bool>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };
-    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-    if !stopper.stop() {
-        std::process::exit(i32::from(INTERRUPTED));
+    loop {
+        let signal = tokio::select! {
+            _ = interrupt.recv() => Signal::Interrupt,
+            _ = terminate.recv() => Signal::Terminate,
+        };
+        stopped.set(true);
+        if !stopper.stop(signal) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
     }
-    tokio::spawn(async move {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        std::process::exit(i32::from(INTERRUPTED));
-    });
 }

@@ -8,5 +8,6 @@ pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod init;
 pub(crate) mod inode;
+pub(crate) mod process;
 pub(crate) mod terminal;
 pub(crate) mod unfinished;

@@ -9,6 +9,8 @@
 mod backup;
 #[path = "cli/certs.rs"]
 mod certs;
+#[path = "cli/ci.rs"]
+mod ci;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/fields.rs"]

@@ -12,6 +12,10 @@ mod backup;
 mod blog;
 #[path = "live/browser.rs"]
 mod browser;
+#[path = "live/ci.rs"]
+mod ci;
+#[path = "live/ci_examples.rs"]
+mod ci_examples;
 #[path = "live/engine.rs"]
 mod engine;
 #[path = "live/faults.rs"]

@@ -8,7 +8,7 @@ use crate::input::{Input, InputType};
 use crate::playbook::Playbook;
 
 /// Where the flags that every playbook has stand in a help: after its own.
-const SHARED: usize = 900;
+pub(super) const SHARED: usize = 900;
 
 /// The flags that every verb has.
 pub(super) fn shared_flags(command: Command) -> Command {
@@ -99,7 +99,7 @@ pub(super) fn name_flag() -> Arg {
         .help("A name for this deployment, to tell two of one playbook apart [default: the playbook's]")
 }
 
-fn images() -> Arg {
+pub(super) fn images() -> Arg {
     Arg::new("images")
         .long("images")
         .value_name("HOW")

@@ -4,6 +4,7 @@ mod backup;
 mod body;
 mod diff;
 mod files;
+mod ports;
 mod ready;
 mod spec;
 
@@ -15,11 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::backup::Part;
-use crate::change::{Action, Change, is_unknown};
+use crate::change::{Action, Change, is_unknown, unknown};
 use crate::content::digest;
 use crate::error::{Error, Result};
 use crate::world::engine::{Engine, ID, Sink};
-use crate::world::host;
 use files::FileState;
 use spec::Ready;
 pub(crate) use spec::Spec;
@@ -104,49 +104,6 @@ impl Actual {
 }
 
 impl ContainerKind {
-    /// Fails if somebody else holds a port that is to be published.
-    async fn check_ports(spec: &Spec, actual: Option<&Actual>, at: &At) -> Result<()> {
-        let held = actual.map(Actual::ports).unwrap_or_default();
-        let wanted: Vec<_> = spec.published()?.into_iter().filter(|publish| !held.contains(&publish.host)).collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let engine = at.engine().await?;
-        let running = engine.running_containers().await?;
-        for publish in wanted {
-            let port = publish.host;
-            let holder = running.iter().find(|container| {
-                let labels = container.labels.as_ref();
-                let ours = labels.and_then(|labels| labels.get(ID)).is_some_and(|id| id == at.store().id());
-                let mut ports = container.ports.iter().flatten();
-                !ours && ports.any(|held| held.public_port == Some(port))
-            });
-            let holder = match holder {
-                Some(container) => {
-                    let name =
-                        container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
-                    Some(format!("the container `{}`", name.unwrap_or_default()))
-                }
-                None if engine.is_local()
-                    && !running.iter().any(|c| c.ports.iter().flatten().any(|p| p.public_port == Some(port)))
-                    && !host::port_is_free(port) =>
-                {
-                    Some(
-                        host::port_holder(port)
-                            .map_or_else(|| "another process".to_owned(), |holder| format!("`{holder}`")),
-                    )
-                }
-                None => None,
-            };
-            if let Some(holder) = holder {
-                let flag = if at.run.restore.is_some() { "--set port=PORT" } else { "--port" };
-                return Err(Error::new(format!("port {port} is taken by {holder}"))
-                    .hint(format!("stop that one, or choose another port with `{flag}`")));
-            }
-        }
-        Ok(())
-    }
-
     /// Creates a container with its files, and with it on all its networks.
     async fn create(spec: &Spec, name: &str, at: &At) -> Result<()> {
         let engine = at.engine().await?;
@@ -162,7 +119,7 @@ impl ContainerKind {
 
     async fn start(spec: &Spec, name: &str, at: &At) -> Result<()> {
         let engine = at.engine().await?;
-        engine.start_container(name).await?;
+        ports::start(spec, name, engine).await?;
         if spec.once.is_some() {
             ready::finishes(name, at).await
         } else {
@@ -281,7 +238,8 @@ async fn read(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>
 impl Kind for ContainerKind {
     const NAME: &'static str = "container";
     const ABOUT: &'static str = "a container, with its files uploaded and its readiness waited for";
-    const OUTPUTS: &'static [Output] = &[public("name")];
+    /// `port` is the first of its ports of the host, also where the engine chose it.
+    const OUTPUTS: &'static [Output] = &[public("name"), public("port")];
 
     type Spec = Spec;
     type Actual = Actual;
@@ -297,15 +255,19 @@ impl Kind for ContainerKind {
             let labels = actual.container.config.as_ref().and_then(|config| config.labels.as_ref());
             return Err(At::taken("container", &spec.name(at), labels));
         }
-        if change.is_change() { Self::check_ports(spec, actual, at).await } else { Ok(()) }
+        if change.is_change() { ports::check(spec, actual, at).await } else { Ok(()) }
     }
 
     fn diff(spec: &Spec, actual: &Actual, at: &At) -> Change {
         diff::compare(spec, actual, at)
     }
 
-    fn outputs(spec: &Spec, _: Option<&Actual>, at: &At) -> Outputs {
-        Outputs::default().with("name", spec.name(at))
+    fn outputs(spec: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {
+        let outputs = Outputs::default().with("name", spec.name(at));
+        match spec.port(actual.map(|actual| &actual.container)) {
+            Some(port) => outputs.with("port", port),
+            None => outputs.with("port", unknown(&at.id)),
+        }
     }
 
     async fn apply(spec: &Spec, actual: Option<Actual>, change: &Change, at: &At) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod containers;
 mod images;
+mod leased;
 mod networks;
 mod streams;
 
@@ -10,6 +11,7 @@ use bollard::{ClientVersion, Docker};
 
 pub(crate) use containers::Execution;
 pub(crate) use images::{PullError, Step};
+pub(crate) use leased::{Thing, ThingKind};
 pub(crate) use streams::Sink;
 
 use crate::error::{Error, Result};
@@ -41,7 +43,7 @@ impl Engine {
     /// No engine answers there: the hint says how to start one.
     #[expect(clippy::unused_async, reason = "connecting over a network will have to wait")]
     pub async fn connect(watcher: Option<Events>) -> Result<Self> {
-        let address = host::variable("DOCKER_HOST").unwrap_or_else(default_address);
+        let address = Self::address_in_use();
         let docker = if let Some(path) = address.strip_prefix("unix://") {
             Docker::connect_with_unix(path, TIMEOUT, &VERSION)
         } else if address.starts_with("tcp://") || address.starts_with("http://") {
@@ -60,6 +62,11 @@ impl Engine {
             None => docker,
         };
         Ok(Self { docker, address })
+    }
+
+    /// The address of the engine that is in use.
+    pub fn address_in_use() -> String {
+        host::variable("DOCKER_HOST").unwrap_or_else(default_address)
     }
 
     /// Whether containers of this engine can be reached by their own addresses, and its ports are ports of this host.

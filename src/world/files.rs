@@ -79,11 +79,20 @@ pub(crate) fn read(path: &Path) -> Result<Option<Found>> {
 
 /// Writes a file whole: a temporary file beside it, flushed to disk, takes its name in one step.
 pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
-    write_owned(path, content, mode, None)
+    write_as(path, content, mode, None, true)
 }
 
 /// The same, as the file of a user and a group.
-pub(crate) fn write_owned(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>) -> Result<()> {
+pub(crate) fn write_owned(path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()> {
+    write_as(path, content, mode, Some(owner), true)
+}
+
+/// The same for a file that nobody needs after a power cut: it is not flushed to disk.
+pub(crate) fn write_brief(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    write_as(path, content, mode, None, false)
+}
+
+fn write_as(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>, flushed: bool) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let fail = |error: &std::io::Error| failed("write", path, error);
     let mut file = tempfile::Builder::new()
@@ -96,7 +105,9 @@ pub(crate) fn write_owned(path: &Path, content: &[u8], mode: u32, owner: Option<
         std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group)).map_err(|error| fail(&error))?;
     }
     file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(|error| fail(&error))?;
-    file.as_file().sync_all().map_err(|error| fail(&error))?;
+    if flushed {
+        file.as_file().sync_all().map_err(|error| fail(&error))?;
+    }
     // The rename itself is not flushed: after a power cut the old file may stand there, whole, and the next run mends it.
     file.persist(path).map_err(|error| fail(&error.error))?;
     Ok(())
@@ -122,6 +133,36 @@ pub(crate) fn missing_folders(path: &Path) -> Vec<PathBuf> {
         path.ancestors().take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
     missing.reverse();
     missing
+}
+
+/// Reads a part of a file.
+pub(crate) fn read_part(path: &Path, offset: u64, size: usize) -> Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let mut part = vec![0; size];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut part, offset));
+    read.map(|()| part).map_err(|error| failed("read", path, &error))
+}
+
+/// How many bytes a file has.
+pub(crate) fn size(path: &Path) -> Result<u64> {
+    fs::metadata(path).map(|found| found.len()).map_err(|error| failed("read", path, &error))
+}
+
+/// A new file for its owner alone, to be written in parts.
+pub(crate) fn create(path: &Path) -> Result<File> {
+    let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    open.map_err(|error| failed("write", path, &error))
+}
+
+/// Makes a symbolic link.
+pub(crate) fn link(target: &Path, path: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(target, path).map_err(|error| failed("make the link", path, &error))
+}
+
+/// Adds to the end of a file, which is made if it is not there, for its owner alone.
+pub(crate) fn append(path: &Path, text: &str) -> Result<()> {
+    let open = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| failed("write", path, &error))
 }
 
 pub(crate) fn remove(path: &Path) -> Result<()> {
@@ -222,6 +263,15 @@ pub(crate) fn lock(path: &Path, owner: &str) -> std::result::Result<Result<Lock>
     }
     let written = file.set_len(0).and_then(|()| file.write_all(owner.as_bytes()));
     Ok(written.map(|()| Lock { _file: file }).map_err(|error| failed("lock", path, &error)))
+}
+
+/// Takes a lock on a folder, beside others or alone, and waits until it is to be had.
+pub(crate) fn lock_folder(path: &Path, alone: bool) -> Result<Lock> {
+    use rustix::fs::FlockOperation::{LockExclusive, LockShared};
+    let folder = File::open(path).map_err(|error| failed("lock", path, &error))?;
+    let locked = rustix::fs::flock(&folder, if alone { LockExclusive } else { LockShared });
+    locked.map_err(|error| failed("lock", path, &error.into()))?;
+    Ok(Lock { _file: folder })
 }
 
 /// The value of a secret flag: `@FILE` reads a file, `-` reads standard input, anything else is the secret itself.

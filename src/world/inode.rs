@@ -60,7 +60,7 @@ impl Inode {
                 lchown(path, Some(self.user), Some(self.group)).map_err(fail)?;
                 fs::set_permissions(path, Permissions::from_mode(self.mode)).map_err(fail)
             }
-            Body::File(content) => files::write_owned(path, content, self.mode, Some((self.user, self.group))),
+            Body::File(content) => files::write_owned(path, content, self.mode, (self.user, self.group)),
             Body::Link(target) => {
                 // A link cannot be written over: it is made beside and takes the name.
                 let aside = path.with_added_extension("provision");

@@ -330,6 +330,20 @@ impl SecondEngine {
         panic!("{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap());
     }
 
+    /// Stops it from answering, without an end.
+    pub fn pause(&self) {
+        self.send("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.send("CONT");
+    }
+
+    fn send(&self, signal: &str) {
+        let process = self.process.as_ref().unwrap().id();
+        shell(&format!("kill -{signal} {process}")).ok();
+    }
+
     /// Kills it, as a power cut would, with all that runs on it.
     pub fn kill(&mut self) {
         let exec = self.folder.path().join("exec").display().to_string();

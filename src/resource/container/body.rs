@@ -7,7 +7,7 @@ use bollard::models::{
     NetworkConnectRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::spec::{BRIDGE, Restart, Spec};
+use super::spec::{BRIDGE, NONE, Restart, Spec};
 use super::{FILES, ONCE, OVERLAP};
 use crate::content::digest;
 use crate::error::Result;
@@ -64,10 +64,14 @@ pub(super) fn security(spec: &Spec) -> Vec<String> {
 }
 
 fn mounts(spec: &Spec, at: &At) -> Result<Vec<Mount>> {
+    // The engine makes a volume that is gone anew. One of a lease then has its labels, so that it is found again.
+    let leased = at.store().lease().is_some().then(|| at.labels().into_iter().collect());
+    let leased = leased.map(|labels| MountVolumeOptions { labels: Some(labels), ..MountVolumeOptions::default() });
     let named = spec.volumes.iter().map(|(target, volume)| Mount {
         target: Some(target.clone()),
         source: Some(volume.clone()),
         typ: Some(MountType::VOLUME),
+        volume_options: leased.clone(),
         ..Mount::default()
     });
     let own = spec.file_folders()?.into_iter().map(|target| {
@@ -123,7 +127,7 @@ pub(super) fn nano_cpus(cpus: f64) -> i64 {
 }
 
 fn networking(spec: &Spec) -> Option<NetworkingConfig> {
-    let network = spec.networks.first().filter(|network| *network != BRIDGE)?;
+    let network = spec.networks.first().filter(|network| *network != BRIDGE && *network != NONE)?;
     Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network.clone(), endpoint(spec, network))])) })
 }
 

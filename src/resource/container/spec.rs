@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bollard::models::ContainerInspectResponse;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,7 @@ pub(crate) struct Spec {
     /// Other containers, each with the name by which this one alone finds it.
     #[serde(default)]
     pub links: BTreeMap<String, String>,
-    /// Ports of the host: `8080:80`, `127.0.0.1:8080:80`.
+    /// Ports of the host: `8080:80`, `127.0.0.1:8080:80`. With `0:80` the engine chooses one that is free.
     #[serde(default)]
     publish: Vec<String>,
     #[serde(default)]
@@ -93,6 +94,8 @@ pub(crate) struct Spec {
 
 /// The network that the engine brings.
 pub(super) const BRIDGE: &str = "bridge";
+/// The engine's word for no network at all.
+pub(super) const NONE: &str = "none";
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -187,6 +190,7 @@ pub(crate) struct Reload {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Publish {
     pub address: String,
+    /// 0 is one that the engine chooses at each start.
     pub host: u16,
     /// `80/tcp`
     pub container: String,
@@ -212,8 +216,10 @@ impl Publish {
         let (host, container) = text.rsplit_once(':').ok_or_else(wrong)?;
         let (address, host) = host.rsplit_once(':').unwrap_or(("", host));
         let (number, protocol) = container.split_once('/').unwrap_or((container, "tcp"));
-        let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong);
-        Ok(Self { address: address.to_owned(), host: port(host)?, container: format!("{}/{protocol}", port(number)?) })
+        let port = |text: &str| text.parse::<u16>().ok().ok_or_else(wrong);
+        let number = Some(port(number)?).filter(|number| *number > 0).ok_or_else(wrong)?;
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        Ok(Self { address: address.to_owned(), host: port(host)?, container: format!("{number}/{protocol}") })
     }
 }
 
@@ -229,6 +235,21 @@ impl Spec {
 
     pub fn published(&self) -> Result<Vec<Publish>> {
         self.publish.iter().map(|text| Publish::parse(text)).collect()
+    }
+
+    /// The port of the host that it is reached by, if it is known: the one that is asked for, or that the engine chose.
+    pub fn port(&self, found: Option<&ContainerInspectResponse>) -> Option<u16> {
+        let publish = self.published().ok()?.into_iter().next()?;
+        if publish.host > 0 {
+            return Some(publish.host);
+        }
+        let ports = found?.network_settings.as_ref()?.ports.as_ref()?;
+        ports.get(&publish.container)?.as_ref()?.first()?.host_port.as_ref()?.parse().ok()
+    }
+
+    /// Whether it asks for a port that the engine chooses.
+    pub fn takes_any_port(&self) -> bool {
+        self.published().is_ok_and(|ports| ports.iter().any(|port| port.host == 0))
     }
 
     /// Whether an old and a new one can run at the same time: they share neither a port nor data.

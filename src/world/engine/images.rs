@@ -102,6 +102,15 @@ impl Engine {
         image.ok_or_else(|| Error::new(format!("the engine took the image `{reference}` but does not know it")))
     }
 
+    /// Reads an image with all its layers, as `docker save` writes them.
+    pub async fn export(&self, reference: &str, sink: super::Sink<'_>) -> Result<()> {
+        let mut stream = Box::pin(self.docker.export_image(reference));
+        while let Some(part) = stream.next().await {
+            sink(&part.map_err(|error| self.failed(&format!("read the image `{reference}`"), &error))?)?;
+        }
+        Ok(())
+    }
+
     /// Builds an image from a tar archive with a Dockerfile in it.
     ///
     /// # Errors

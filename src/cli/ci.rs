@@ -1,0 +1,100 @@
+//! The flags of `provision ci` beside the inputs of its playbook, and what they ask for.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
+
+use super::flags::{SHARED, images};
+use super::{flag_is_set, word, words};
+use crate::command::ci::{Form, Wanted};
+use crate::error::{Error, Result};
+use crate::report::Style;
+use crate::world::files;
+
+pub(super) fn flags(command: Command) -> Command {
+    let file = |name: &'static str, what: &'static str| {
+        Arg::new(name).long(name).value_name(what).value_hint(ValueHint::AnyPath)
+    };
+    let seed = Arg::new("seed").long("seed").value_name("IMAGE").action(ArgAction::Append);
+    let ttl = Arg::new("ttl").long("ttl").value_name("TIME").default_value("1h");
+    let format = Arg::new("format").long("format").value_name("FORM").default_value("sh").conflicts_with("command");
+    let own = [
+        seed.help("Push this image of the engine into it at the start [may be repeated]"),
+        file("seed-dir", "DIR").help("Push the images of this OCI layout into it at the start"),
+        ttl.help("How long it may last where its owner cannot be seen any more: 90s, 10m, 2h"),
+        Arg::new("keep-on-failure")
+            .long("keep-on-failure")
+            .action(ArgAction::SetTrue)
+            .help("Leave it there after a failure, until its time is over"),
+        file("logs", "DIR").help("Write the logs of its containers into this folder after a failure"),
+        file("report", "FILE").help("Write what was done: JUnit for a file that ends in .xml, otherwise JSON"),
+        format
+            .value_parser(PossibleValuesParser::new(Form::WORDS))
+            .help("How the environment is told if there is no command"),
+        file("env-file", "FILE")
+            .conflicts_with("command")
+            .help("Add the environment to this file, instead of printing it"),
+        images(),
+    ];
+    let line = Arg::new("command").value_name("COMMAND").last(true).num_args(1..);
+    let command = own.into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)));
+    command
+        .arg(line.help("What to run; without one it stays until `provision ci down`"))
+        .subcommand(
+            Command::new("down").about("End a registry that was brought up without a command").arg(
+                Arg::new("deployment")
+                    .value_name("NAME")
+                    .help("Which one [default: what PROVISION_CI says, or the only one]"),
+            ),
+        )
+        .subcommand(
+            Command::new("reap")
+                .about("Remove whatever has lost its owner or outlived its time, of any user of this engine"),
+        )
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+}
+
+/// What a command line asks for.
+pub(super) fn wanted(matches: &ArgMatches, style: Style) -> Result<Wanted> {
+    if style == Style::Json {
+        return Err(Error::usage("`--output json` does not go with `ci`: standard output is the command's").hint(
+            "`--report FILE.json` tells what was done; without a command, `--format json` tells the environment",
+        ));
+    }
+    let path = |name: &str| word(matches, name).map(|path| files::absolute(path).map(PathBuf::from)).transpose();
+    Ok(Wanted {
+        command: words(matches, "command"),
+        lasting: seconds(word(matches, "ttl").unwrap_or_default())?,
+        form: Form::parse(word(matches, "format").unwrap_or_default()),
+        env_file: path("env-file")?,
+        keep_on_failure: flag_is_set(matches, "keep-on-failure"),
+        logs: path("logs")?,
+        report: path("report")?,
+        seeds: words(matches, "seed"),
+        seed_folder: path("seed-dir")?,
+    })
+}
+
+/// A time as `90s`, `10m` or `2h`, at least ten seconds and at most a week.
+fn seconds(text: &str) -> Result<i64> {
+    let wrong = |what: &str| {
+        Err(Error::usage(format!("`--ttl {text}`: {what}"))
+            .hint("write `90s`, `10m` or `2h`; ten seconds at least, a week at most"))
+    };
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86400,
+        _ => return wrong("this is no time"),
+    };
+    match digits.parse::<i64>().ok().and_then(|number| number.checked_mul(factor)) {
+        Some(seconds) if (10..=7 * 86400).contains(&seconds) => Ok(seconds),
+        Some(_) => wrong("that is too short or too long"),
+        None => wrong("this is no time"),
+    }
+}

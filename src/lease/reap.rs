@@ -1,0 +1,172 @@
+//! Takes away what nobody needs any more: [`reap`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use super::{Claim, Lease, Standing};
+use crate::ci::is_name;
+use crate::deployment::leased;
+use crate::error::Result;
+use crate::world::engine::{Engine, Thing, ThingKind};
+use crate::world::{files, host, process};
+
+/// How long an engine that was asked for something by a process that was killed may take until it is there, at least; and
+/// how many times as long as it takes to remove things.
+const QUIET: Duration = Duration::from_millis(1500);
+const SLOWER: u32 = 4;
+/// Milliseconds between two looks.
+const PAUSE: u64 = 100;
+/// How long things are tried to be removed.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A deployment that nobody needs any more.
+#[derive(Debug, Default)]
+pub(crate) struct Corpse {
+    pub name: String,
+    pub why: String,
+    /// How many things of it were removed from the engine.
+    pub things: usize,
+    folder: Option<PathBuf>,
+    settled: bool,
+}
+
+/// What is known of one deployment with a lease.
+#[derive(Default)]
+struct Known {
+    name: String,
+    claims: Vec<Claim>,
+    folder: Option<PathBuf>,
+    settled: bool,
+}
+
+/// Removes every deployment whose lease has ended: its things on this engine, whoever made them, and this user's folders.
+///
+/// It may run beside another one, and beside jobs that start: what they make has their claim from the first moment.
+///
+/// # Errors
+/// What could not be removed; everything else is gone by then.
+pub(crate) async fn reap(engine: &Engine) -> Result<Vec<Corpse>> {
+    let mut corpses = find(engine).await?;
+    if !corpses.is_empty() {
+        // A process that left things to a later claim may have done so, and ended, between the list and the look at it. Now
+        // that it has ended, a second list has that claim.
+        let mut sure = find(engine).await?;
+        sure.retain(|id, _| corpses.contains_key(id));
+        corpses = sure;
+    }
+    let removals = corpses.iter_mut().map(|(id, corpse)| async move {
+        corpse.things = bury(engine, id, corpse.settled).await?;
+        match &corpse.folder {
+            Some(folder) => remove_folder(folder).await,
+            None => Ok(()),
+        }
+    });
+    let failure = join_all(removals).await.into_iter().find_map(Result::err);
+    failure.map_or_else(|| Ok(corpses.into_values().collect()), Err)
+}
+
+/// The deployments whose every claim has ended, by their ids.
+async fn find(engine: &Engine) -> Result<BTreeMap<String, Corpse>> {
+    let (here, now) = (process::here(), host::now().unix_timestamp());
+    let mut corpses = BTreeMap::new();
+    for (id, known) in known(engine).await? {
+        let mut why = "its folder was left half made".to_owned();
+        let ended = known.claims.iter().all(|claim| match claim.standing(&here, process::see, now) {
+            Standing::Holds => false,
+            standing => {
+                let what = if standing == Standing::Expired { "has expired" } else { "has lost its owner" };
+                why = format!("the lease of {}@{} {what}", claim.user, claim.place.host);
+                true
+            }
+        });
+        if ended {
+            let Known { name, folder, settled, .. } = known;
+            corpses.insert(id, Corpse { name, why, things: 0, folder, settled });
+        }
+    }
+    Ok(corpses)
+}
+
+/// Every deployment with a lease, by its id: from this user's folders, and from what is on the engine.
+async fn known(engine: &Engine) -> Result<BTreeMap<String, Known>> {
+    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    for (folder, lease) in leased(is_name)? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = Some(folder);
+        match lease {
+            Some(lease) if lease.engine == Engine::address_in_use() => {
+                let Lease { id, claim, later, settled, .. } = lease;
+                let claims = [claim].into_iter().chain(later).collect();
+                known.insert(id, Known { name, claims, folder, settled });
+            }
+            Some(_) => {}
+            // Nothing is asked of an engine before the lease is written.
+            None => drop(known.insert(name.clone(), Known { name, folder, settled: true, claims: Vec::new() })),
+        }
+    }
+    for thing in engine.leased(None).await? {
+        let entry = known.entry(thing.id).or_default();
+        entry.name = thing.deployment;
+        entry.claims.push(thing.claim);
+    }
+    Ok(known)
+}
+
+/// Removes everything of a deployment until nothing more appears; gives how many things there were.
+///
+/// A process can be killed between a request and its answer, and then the engine goes on with it. Where that may be so,
+/// nothing more is expected when nothing has appeared for a while.
+async fn bury(engine: &Engine, id: &str, settled: bool) -> Result<usize> {
+    let begun = Instant::now();
+    let mut last = Instant::now();
+    let mut quiet = if settled { Duration::ZERO } else { QUIET };
+    let mut count = 0;
+    loop {
+        let found = engine.leased(Some(id)).await?;
+        if found.is_empty() && last.elapsed() >= quiet {
+            return Ok(count);
+        }
+        if found.is_empty() {
+            host::sleep(PAUSE).await;
+            continue;
+        }
+        last = Instant::now();
+        match remove(engine, &found).await {
+            Ok(()) => count += found.len(),
+            Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+            // Another reaper has begun with it, or the engine is still making it.
+            Err(_) => host::sleep(PAUSE).await,
+        }
+        if !settled {
+            quiet = quiet.max(last.elapsed() * SLOWER);
+        }
+        last = Instant::now();
+    }
+}
+
+/// Removes things: containers with their anonymous volumes first, since they hold the others.
+pub(crate) async fn remove(engine: &Engine, things: &[Thing]) -> Result<()> {
+    let of = |containers: bool| {
+        let mine = things.iter().filter(move |thing| (thing.kind == ThingKind::Container) == containers);
+        join_all(mine.map(|thing| engine.remove_thing(thing)))
+    };
+    let mut removed = of(true).await;
+    removed.extend(of(false).await);
+    removed.into_iter().find_map(Result::err).map_or(Ok(()), Err)
+}
+
+/// Removes a folder that somebody else may be removing too.
+async fn remove_folder(folder: &Path) -> Result<()> {
+    let mut removed = files::remove_folder(folder);
+    for _ in 0..20 {
+        if removed.is_ok() || !files::exists(folder) {
+            return Ok(());
+        }
+        host::sleep(PAUSE).await;
+        removed = files::remove_folder(folder);
+    }
+    removed
+}

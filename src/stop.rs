@@ -1,0 +1,54 @@
+//! How a process that is asked to end goes about it: [`Stopper`].
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::run::Run;
+
+/// A signal that asks a process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT, as Ctrl-C sends it.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+/// Stops a run that is under way, or passes signals on to the command that the run is for.
+#[derive(Clone, Default)]
+pub struct Stopper(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    run: OnceLock<Arc<Run>>,
+    asked: AtomicBool,
+    listener: Mutex<Option<UnboundedSender<Signal>>>,
+}
+
+impl Stopper {
+    /// Asks the run to stop and to take back what it did. False if there is none yet or it was asked already: then the
+    /// process is to end at once.
+    pub fn stop(&self, signal: Signal) -> bool {
+        let listener = self.0.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listener) = listener.as_ref() {
+            // One that does not listen any more is about to end.
+            let _ = listener.send(signal);
+            return true;
+        }
+        let first = !self.0.asked.swap(true, Ordering::SeqCst);
+        first && self.0.run.get().map(|run| run.cancel()).is_some()
+    }
+
+    pub(crate) fn begin(&self, run: Arc<Run>) {
+        drop(self.0.run.set(run));
+    }
+
+    /// From now on signals stop no run, but are read here.
+    pub(crate) fn listen(&self) -> UnboundedReceiver<Signal> {
+        let (sender, receiver) = unbounded_channel();
+        *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        receiver
+    }
+}

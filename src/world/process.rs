@@ -1,0 +1,115 @@
+//! Processes of this host: which one this is, which others run, and one that is run in the foreground.
+#![expect(clippy::disallowed_methods, reason = "this is the place with I/O")]
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+
+use rustix::process::{Pid, Signal as Number, kill_process};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::error::Error;
+use crate::lease::{Place, Process, Seen};
+use crate::stop::Signal;
+use crate::world::{host, terminal};
+
+/// What shells give for a command that is not there, and for one that cannot be run.
+const NOT_FOUND: u8 = 127;
+const NOT_RUN: u8 = 126;
+/// How many signals a command is passed before it is killed.
+const PATIENCE: u32 = 3;
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// Where the processes that can be seen from here are.
+pub(crate) fn here() -> Place {
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    Place {
+        host: text("/proc/sys/kernel/hostname"),
+        machine: text("/etc/machine-id"),
+        boot: text("/proc/sys/kernel/random/boot_id"),
+        namespace: namespace.to_string_lossy().into_owned(),
+    }
+}
+
+/// Who runs this process.
+pub(crate) fn user() -> String {
+    host::variable("USER").unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+/// This process.
+pub(crate) fn this() -> Process {
+    let id = std::process::id();
+    let started = match see(id) {
+        Seen::Running(started) => started,
+        _ => 0,
+    };
+    Process { id, started }
+}
+
+/// What can be seen of a process. One that has ended and that nobody has waited for is gone.
+pub(crate) fn see(id: u32) -> Seen {
+    match std::fs::read_to_string(format!("/proc/{id}/stat")) {
+        Ok(stat) => started(&stat).map_or(Seen::Gone, Seen::Running),
+        // With `hidepid` not even the first process can be seen.
+        Err(_) if std::fs::read_to_string("/proc/1/stat").is_err() => Seen::Hidden,
+        Err(_) => Seen::Gone,
+    }
+}
+
+/// When a process was started, by its line in `/proc`; none if it has ended (`proc_pid_stat(5)`, fields 3 and 22).
+fn started(stat: &str) -> Option<u64> {
+    // The name of the program stands in parentheses and may hold any others.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
+}
+
+/// Runs a command with more in its environment, passes signals on to it, and gives its exit code: 128 and the signal's
+/// number if one has ended it.
+///
+/// # Errors
+/// It could not be started: with the exit code that shells give for that.
+pub(crate) async fn run(
+    command: &[String],
+    variables: &BTreeMap<String, String>,
+    mut signals: UnboundedReceiver<Signal>,
+) -> Result<u8, (Error, u8)> {
+    let (program, arguments) = command.split_first().expect("the command line has a command");
+    let started = tokio::process::Command::new(program).args(arguments).envs(variables).spawn();
+    let mut child = started.map_err(|error| not_started(program, &error))?;
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let mut passed = 0;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            Some(signal) = signals.recv() => {
+                passed += 1;
+                // A terminal has sent Ctrl-C to the command as well.
+                let told = signal == Signal::Interrupt && terminal::is_there();
+                let number = match signal {
+                    _ if passed >= PATIENCE => Number::KILL,
+                    Signal::Interrupt => Number::INT,
+                    Signal::Terminate => Number::TERM,
+                };
+                if let Some(pid) = pid.filter(|_| !told || number == Number::KILL) {
+                    // It may have ended just now.
+                    let _ = kill_process(pid, number);
+                }
+            }
+        }
+    };
+    let status = status.map_err(|error| (Error::new(format!("cannot wait for `{program}`: {error}")), NOT_RUN))?;
+    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn not_started(program: &str, error: &std::io::Error) -> (Error, u8) {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        let error = Error::new(format!("there is no program `{program}`"));
+        return (error.hint("check its name and `PATH`; a line for a shell is run with `-- sh -c 'LINE'`"), NOT_FOUND);
+    }
+    (Error::new(format!("cannot run `{program}`: {error}")), NOT_RUN)
+}
