@@ -6,6 +6,7 @@ mod diff;
 mod files;
 mod ready;
 mod spec;
+mod words;
 
 use std::collections::BTreeMap;
 
