@@ -295,7 +295,7 @@ impl Form {
         }
     }
 
-    /// The value, with every expression evaluated by `evaluate`.
+    /// The value, with every expression evaluated by `evaluate`. An entry of a mapping whose name is empty is left out.
     pub fn fill(&self, evaluate: &mut dyn FnMut(&Slot) -> Result<Json>) -> Result<Json> {
         match self {
             Self::Literal(value, _) => Ok(value.clone()),
@@ -310,6 +310,9 @@ impl Form {
                         FormKey::Literal(key) => key.clone(),
                         FormKey::Expression(slot) => evaluate(slot)?.as_str().unwrap_or_default().to_owned(),
                     };
+                    if key.is_empty() {
+                        continue;
+                    }
                     map.insert(key, value.fill(evaluate)?);
                 }
                 Ok(Json::Object(map))
