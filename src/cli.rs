@@ -151,7 +151,8 @@ fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Res
         let Some(values) = matches.get_many::<String>(&input.name) else { continue };
         given.insert(input.name.clone(), input.flag(values)?);
     }
-    Ok(Target { playbook, path, given, name: matches.get_one::<String>("name").cloned() })
+    let environment = Some(words(matches, "env-file"));
+    Ok(Target { playbook, path, given, environment, name: matches.get_one::<String>("name").cloned() })
 }
 
 fn command() -> Command {

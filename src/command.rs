@@ -23,9 +23,10 @@ use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::graph::Graph;
-use crate::input::InputType;
+use crate::input::{InputType, condition};
 use crate::playbook::Playbook;
 use crate::run::{Options, Run};
+use crate::variables;
 
 /// What every verb is given: where to tell what happens, and how to go about it.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ pub(crate) struct Target {
     pub playbook: Playbook,
     pub path: Option<String>,
     pub given: BTreeMap<String, Json>,
+    /// Files with variables that stand for inputs; none if those of the environment do not count either.
+    pub environment: Option<Vec<String>>,
     /// The deployment's name; by default the playbook's.
     pub name: Option<String>,
 }
@@ -83,10 +86,12 @@ impl Session {
             .hint(format!("give this one another name: `--name {name}-2`")));
         }
         earlier.as_ref().map_or(Ok(()), |record| record.check_whole(&name))?;
-        let mut given = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
-        given.retain(|input, _| target.playbook.input(input).is_some());
-        given.extend(target.given);
+        let mut remembered = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
+        remembered.retain(|input, _| target.playbook.input(input).is_some());
+        let (mut given, fresh) =
+            variables::gather(&target.playbook, remembered, target.given, target.environment.as_deref(), &self.events)?;
         let values = target.playbook.settle(&given)?;
+        condition::check(&target.playbook.inputs, &values, &fresh)?;
         // A path counts from the folder of the first run: a later run may be typed elsewhere.
         for input in target.playbook.inputs.iter().filter(|input| input.kind == InputType::Path) {
             given.insert(input.name.clone(), values[&input.name].clone());

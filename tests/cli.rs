@@ -13,6 +13,8 @@ mod certs;
 mod faults;
 #[path = "cli/fields.rs"]
 mod fields;
+#[path = "cli/flavors.rs"]
+mod flavors;
 #[path = "cli/inputs.rs"]
 mod inputs;
 #[path = "cli/names.rs"]
@@ -27,6 +29,8 @@ mod sandbox;
 mod secrets;
 #[path = "cli/usage.rs"]
 mod usage;
+#[path = "cli/variables.rs"]
+mod variables;
 #[path = "cli/verbs.rs"]
 mod verbs;
 #[path = "cli/yaml.rs"]

@@ -18,6 +18,8 @@ mod engine;
 mod faults;
 #[path = "live/fields.rs"]
 mod fields;
+#[path = "live/flavors.rs"]
+mod flavors;
 #[path = "live/images.rs"]
 mod images;
 #[path = "live/registry.rs"]

@@ -21,6 +21,7 @@ pub(crate) async fn run(session: &Session, name: &str) -> Result<()> {
         playbook: record.playbook()?,
         path: record.playbook.path.clone(),
         given: BTreeMap::new(),
+        environment: None,
         name: Some(name.to_owned()),
     };
     super::apply::run(session, target).await
