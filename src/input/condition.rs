@@ -88,7 +88,8 @@ pub(crate) fn check(inputs: &[Input], values: &BTreeMap<String, Json>, fresh: &B
     let list = |idle: &[(&Input, &Condition)], text: fn(&Input) -> String| {
         idle.iter().map(|(input, _)| text(input)).collect::<Vec<_>>().join(" ")
     };
-    let leave = (!now.is_empty()).then(|| format!("leave out `{}`", list(&now, |input| format!("--{}", input.name))));
+    let leave = (!now.is_empty())
+        .then(|| format!("give what it goes with, or leave out `{}`", list(&now, |input| format!("--{}", input.name))));
     let back = (!earlier.is_empty())
         .then(|| format!("take back what an earlier run was given: `{}`", list(&earlier, Input::taken_back)));
     Err(Error::usage(format!("`--{}`{since} means something only {condition}", first.name))

@@ -109,16 +109,26 @@ fn each_driver_is_reached_with_its_configuration() {
     bad.says("gcs-key.json` is to hold an object of JSON").says("write `@FILE`");
 }
 
-/// OSS is not in Debian's program, but its sources and those of the driver are in Debian.
+/// The registry with the driver of OSS, which Debian's program lacks, built once from Debian's sources of both. What builds it
+/// is no part of the image.
+fn registry_with_oss() -> String {
+    let build = "export DEBIAN_FRONTEND=noninteractive GO111MODULE=off CGO_ENABLED=0 GOPATH=/usr/share/gocode; \
+                 sed -i \"s/^Types: deb$/Types: deb deb-src/\" /etc/apt/sources.list.d/*.sources; sed \"s/^deb /deb-src /\" /etc/apt/sources.list >/etc/apt/sources.list.d/source.list; \
+                 apt-get -qq update && apt-get -qq build-dep -y --no-install-recommends docker-registry && \
+                 apt-get -qq install -y --no-install-recommends golang-github-docker-distribution-dev golang-github-denverdino-aliyungo-dev && \
+                 go build -tags include_oss -o /out/registry github.com/docker/distribution/cmd/registry";
+    let script = format!(
+        "set -e -o pipefail; base={REGISTRY}; tag=provision-test/registry-oss:$(echo $base '{build}' | sha256sum | cut -c1-12); \
+         docker image inspect $tag >/dev/null 2>&1 || {{ folder=$(mktemp -d); docker run --rm -v $folder:/out --entrypoint sh $base -c '{build}' >&2; \
+         printf 'FROM %s\nCOPY registry /usr/bin/docker-registry\n' $base >$folder/Dockerfile; docker build -q -t $tag $folder >&2; rm -r $folder; }}; echo $tag"
+    );
+    shell(&script).ok().out.trim().to_owned()
+}
+
 #[test]
 fn the_driver_of_oss_is_reached_in_a_program_that_has_it() {
     let sandbox = Sandbox::new("oss");
-    let build = "RUN sed -i \"s/^Types: deb$/Types: deb deb-src/\" /etc/apt/sources.list.d/*.sources; sed \"s/^deb /deb-src /\" /etc/apt/sources.list >/etc/apt/sources.list.d/source.list; \
-                 export DEBIAN_FRONTEND=noninteractive GO111MODULE=off CGO_ENABLED=0 GOPATH=/usr/share/gocode; apt-get -qq update && \
-                 apt-get -qq build-dep -y --no-install-recommends docker-registry && \
-                 apt-get -qq install -y --no-install-recommends golang-github-docker-distribution-dev golang-github-denverdino-aliyungo-dev && \
-                 go build -tags include_oss -o /usr/bin/docker-registry github.com/docker/distribution/cmd/registry";
-    let registry = image("registry-oss", build);
+    let registry = registry_with_oss();
     let flags = [
         "--flavor",
         "oss",
@@ -143,7 +153,7 @@ fn the_driver_of_oss_is_reached_in_a_program_that_has_it() {
 fn the_generation_is_read_from_the_image() {
     let sandbox = Sandbox::new("generation");
     let third = image("registry-3", "CMD [\"/etc/distribution/config.yml\"]");
-    let other = image("registry-other", "ENTRYPOINT [\"/usr/bin/registry\"]\nCMD [\"serve\", \"/config.yml\"]");
+    let other = image("registry-other", "CMD [\"/config.yml\"]");
     let swift = [
         "--swift-auth-url",
         "http://10.0.0.1",
@@ -179,7 +189,7 @@ fn the_generation_is_read_from_the_image() {
         ["--flavor", "azure", "--azure-account", "a", "--azure-key", "b", "--azure-container", "c", "--prefix", "p"];
     plan(&azure).fails(1).says("takes no notice of `--prefix`").says("--image registry:3.1.1");
     plan(&["--mirror-of", "http://10.0.0.1", "--mirror-ttl", "1h"]).fails(1).says("keeps images for a week");
-    plan(&["--image", &other]).fails(1).says("/usr/bin/registry serve /config.yml").says("--distribution 2.8");
+    plan(&["--image", &other]).fails(1).says("it runs `/entrypoint.sh /config.yml`").says("--distribution 2.8");
 
     // The program in all of these is 2.8.3; what it is given is what the image says.
     quiet(&sandbox, &["--image", &other, "--distribution", "2.8"]).ok();

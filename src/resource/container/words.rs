@@ -73,7 +73,7 @@ mod tests {
         let shown = telling(lines(&died));
         assert_eq!(shown, lines("level=warning msg=\"no secret\"\npanic: StorageDriver not registered: gcs\n\n"));
         let again = telling(lines(&died.repeat(3)));
-        assert!(again.len() <= 15 && again.last().is_some_and(|line| line.is_empty()), "{again:?}");
+        assert!(again.len() <= 15 && again.last().is_some_and(String::is_empty), "{again:?}");
     }
 
     #[test]
