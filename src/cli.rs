@@ -149,7 +149,9 @@ fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Res
         let Some(values) = matches.get_many::<String>(&input.name) else { continue };
         given.insert(input.name.clone(), input.flag(values)?);
     }
-    Ok(Target { playbook, path, given, name: matches.get_one::<String>("name").cloned(), root: None })
+    let environment = Some(words(matches, "env-file"));
+    let name = matches.get_one::<String>("name").cloned();
+    Ok(Target { playbook, path, given, environment, name, root: None })
 }
 
 fn command() -> Command {

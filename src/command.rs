@@ -26,10 +26,11 @@ use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::graph::Graph;
-use crate::input::InputType;
+use crate::input::{InputType, condition};
 use crate::playbook::Playbook;
 use crate::run::{Options, Run};
 use crate::stop::Stopper;
+use crate::variables;
 
 /// What every verb is given: where to tell what happens, and how to go about it.
 #[derive(Clone)]
@@ -47,10 +48,26 @@ pub(crate) struct Target {
     pub playbook: Playbook,
     pub path: Option<String>,
     pub given: BTreeMap<String, Json>,
+    /// Files with variables that stand for inputs; none if those of the environment do not count either.
+    pub environment: Option<Vec<String>>,
     /// The deployment's name; by default the playbook's.
     pub name: Option<String>,
     /// The folder that files of a host are rendered into, if nothing is to be installed.
     pub root: Option<String>,
+}
+
+impl Target {
+    /// A deployment, to be carried out once more as it was.
+    pub fn again(name: &str, record: &Record) -> Result<Self> {
+        Ok(Self {
+            playbook: record.playbook()?,
+            path: record.playbook.path.clone(),
+            given: BTreeMap::new(),
+            environment: None,
+            name: Some(name.to_owned()),
+            root: None,
+        })
+    }
 }
 
 /// A target made ready: its graph, its run, and its record as it was and as it shall be.
@@ -95,10 +112,12 @@ impl Session {
         }
         earlier.as_ref().map_or(Ok(()), |record| record.check_whole(&name))?;
         let store = rendered(store, earlier.as_ref(), target.root.as_deref())?;
-        let mut given = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
-        given.retain(|input, _| target.playbook.input(input).is_some());
-        given.extend(target.given);
+        let mut remembered = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
+        remembered.retain(|input, _| target.playbook.input(input).is_some());
+        let (mut given, fresh) =
+            variables::gather(&target.playbook, remembered, target.given, target.environment.as_deref(), &self.events)?;
         let values = target.playbook.settle(&given)?;
+        condition::check(&target.playbook.inputs, &values, &fresh)?;
         // A path counts from the folder of the first run: a later run may be typed elsewhere.
         for input in target.playbook.inputs.iter().filter(|input| input.kind == InputType::Path) {
             given.insert(input.name.clone(), values[&input.name].clone());

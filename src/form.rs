@@ -3,6 +3,8 @@
 //! The schema is the one that `provision schema` prints; it is derived from the kind's own type, so that the check, the
 //! editor and the program cannot disagree.
 
+mod schema;
+
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -10,6 +12,7 @@ use serde_json::{Map, Value as Json};
 use crate::error::{Error, Place, Result, did_you_mean, nearest};
 use crate::template::{Expression, embedded, embedded_paths, is_expression};
 use crate::yaml::{Content, Node, Source, Span};
+use schema::{allowed, coerce, has_type, literal, required_schema, want};
 
 #[derive(Debug)]
 pub(crate) enum Form {
@@ -295,7 +298,7 @@ impl Form {
         }
     }
 
-    /// The value, with every expression evaluated by `evaluate`.
+    /// The value, with every expression evaluated by `evaluate`. An entry of a mapping whose name is empty is left out.
     pub fn fill(&self, evaluate: &mut dyn FnMut(&Slot) -> Result<Json>) -> Result<Json> {
         match self {
             Self::Literal(value, _) => Ok(value.clone()),
@@ -310,6 +313,9 @@ impl Form {
                         FormKey::Literal(key) => key.clone(),
                         FormKey::Expression(slot) => evaluate(slot)?.as_str().unwrap_or_default().to_owned(),
                     };
+                    if key.is_empty() {
+                        continue;
+                    }
                     map.insert(key, value.fill(evaluate)?);
                 }
                 Ok(Json::Object(map))
@@ -343,59 +349,5 @@ impl Form {
             }
         }
         here.span()
-    }
-}
-
-/// The schema of the value itself, where a field may also be left out (`anyOf` with null).
-fn required_schema(schema: &Json) -> &Json {
-    let choices = schema.get("anyOf").and_then(Json::as_array);
-    choices.into_iter().flatten().find(|choice| !has_type(choice, "null")).unwrap_or(schema)
-}
-
-fn has_type(schema: &Json, name: &str) -> bool {
-    match schema.get("type") {
-        Some(Json::String(only)) => only == name,
-        Some(Json::Array(several)) => several.iter().any(|one| one == name),
-        _ => false,
-    }
-}
-
-fn want(schema: &Json) -> Want {
-    match schema {
-        _ if has_type(schema, "string") || !allowed(schema).is_empty() => Want::Text,
-        _ if has_type(schema, "integer") => Want::Integer,
-        _ if has_type(schema, "number") => Want::Number,
-        _ if has_type(schema, "boolean") => Want::Boolean,
-        _ => Want::Any,
-    }
-}
-
-/// The texts that a schema allows, if it lists them.
-fn allowed(schema: &Json) -> Vec<&str> {
-    let listed = schema.get("enum").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
-    let one_of = schema.get("oneOf").and_then(Json::as_array).into_iter().flatten();
-    listed.chain(one_of.filter_map(|choice| choice.get("const")?.as_str())).collect()
-}
-
-fn literal(text: &str, want: Want) -> Option<Json> {
-    match want {
-        Want::Text | Want::Any => Some(Json::from(text)),
-        Want::Integer => text.parse::<i64>().ok().map(Json::from),
-        Want::Number => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Json::from),
-        Want::Boolean => text.parse::<bool>().ok().map(Json::from),
-    }
-}
-
-fn coerce(value: Json, want: Want) -> Option<Json> {
-    match (want, &value) {
-        (_, Json::Null) => None,
-        (Want::Any, _)
-        | (Want::Text, Json::String(_))
-        | (Want::Number, Json::Number(_))
-        | (Want::Boolean, Json::Bool(_)) => Some(value),
-        (Want::Text, Json::Number(_) | Json::Bool(_)) => Some(Json::from(value.to_string())),
-        (Want::Integer, Json::Number(number)) => number.is_i64().then_some(value),
-        (_, Json::String(text)) => literal(text, want),
-        _ => None,
     }
 }

@@ -14,6 +14,8 @@ use crate::yaml::{Content, Node, Source};
 pub(crate) enum Format {
     /// Any YAML.
     Yaml,
+    /// An object of JSON, such as the key of a service account. Its text is not shown.
+    JsonObject,
     /// The configuration of a registry (distribution 2.8 and 3.x), which itself ignores keys that it does not know.
     RegistryConfig,
 }
@@ -27,6 +29,9 @@ impl Format {
     /// # Errors
     /// The first thing that is wrong, with line, column and the nearest name that would be right.
     pub fn check(self, name: &str, text: &str) -> Result<()> {
+        if self == Self::JsonObject {
+            return json_object(name, text);
+        }
         let source = Source::new(name, text);
         let node = Node::parse(&source)?;
         if self == Self::Yaml {
@@ -38,6 +43,15 @@ impl Format {
         checker.check(&node, &schema, "the registry's configuration")?;
         one_driver(&source, &node)
     }
+}
+
+fn json_object(name: &str, text: &str) -> Result<()> {
+    let read = serde_json::from_str::<serde_json::Map<String, Json>>(text);
+    read.map(drop).map_err(|error| {
+        let what = if error.is_eof() { "it ends too early" } else { "it is something else" };
+        Error::new(format!("`{name}` is to hold an object of JSON: {what} (line {})", error.line()))
+            .hint("to give what a file holds, write `@FILE`")
+    })
 }
 
 fn one_driver(source: &Source, node: &Node) -> Result<()> {
@@ -63,6 +77,15 @@ mod tests {
 
     fn told(text: &str) -> String {
         Format::RegistryConfig.check("config.yml", text).map_or_else(|error| error.render(), |()| "ok".to_owned())
+    }
+
+    #[test]
+    fn an_object_of_json_is_not_shown() {
+        assert!(Format::JsonObject.check("key", "{\"type\": \"service_account\"}").is_ok());
+        for bad in ["./key.json", "{\"secret\": ", "[1]", "\"secret\"", ""] {
+            let error = Format::JsonObject.check("key", bad).unwrap_err().render();
+            assert!(error.contains("`key` is to hold an object of JSON") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

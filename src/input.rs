@@ -1,7 +1,10 @@
 //! A typed input of a playbook, which is also a flag of the command: [`Input`].
 
+pub(crate) mod condition;
 #[cfg(test)]
 mod tests;
+
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,6 +13,7 @@ use serde_json::Value as Json;
 use crate::error::{Error, Result, did_you_mean};
 use crate::world::files;
 use crate::x509::Name;
+use condition::Condition;
 
 /// What a user may give for an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -27,6 +31,8 @@ pub(crate) enum InputType {
     Choice,
     /// A path on this host; a relative one counts from the folder where the command was typed.
     Path,
+    /// The text of a file on this host, read when the command is typed, and kept.
+    File,
     /// A number of bytes: `64k`, `512m`, `2g`.
     Size,
     /// Any number of values of the type `of`; the flag is repeated.
@@ -36,7 +42,8 @@ pub(crate) enum InputType {
 }
 
 impl InputType {
-    pub const NAMES: [&str; 9] = ["string", "port", "domain", "bool", "choice", "path", "size", "list", "secret"];
+    pub const NAMES: [&str; 10] =
+        ["string", "port", "domain", "bool", "choice", "path", "file", "size", "list", "secret"];
 
     pub fn parse(text: &str) -> Result<Self> {
         serde_json::from_value(Json::from(text))
@@ -54,6 +61,10 @@ pub(crate) struct Input {
     pub choices: Vec<String>,
     /// The type of the items of a list.
     pub of: InputType,
+    /// Under which heading `--help` shows it.
+    pub group: Option<String>,
+    /// Where it means something; where it does not, it must have its default.
+    pub when: Option<Condition>,
 }
 
 impl Input {
@@ -67,11 +78,14 @@ impl Input {
         if self.kind == InputType::List { Ok(Json::from(values)) } else { Ok(values.pop().unwrap_or_default()) }
     }
 
-    /// Reads a value, or one item of a list.
+    /// Reads a value, or one item of a list. An empty text takes back an input whose default is to be empty.
     ///
     /// # Errors
     /// A text that is not of the input's type.
     pub fn parse(&self, text: &str) -> Result<Json> {
+        if text.is_empty() && self.default.as_ref().is_some_and(|default| default == "") {
+            return Ok(Json::from(""));
+        }
         self.parse_as(if self.kind == InputType::List { self.of } else { self.kind }, text)
     }
 
@@ -93,6 +107,7 @@ impl Input {
                 Err(Error::new("an empty path").hint("`.` is the folder where the command is typed"))
             }
             InputType::Path => files::absolute(text).map(Json::from),
+            InputType::File => files::read_text(Path::new(&files::absolute(text)?)).map(Json::from),
             InputType::Size => size(text).map(Json::from),
             InputType::Secret => files::secret_argument(text).map(Json::from),
             InputType::List => Err(Error::new("a list of lists")),

@@ -10,7 +10,7 @@
 //! | where | what |
 //! |---|---|
 //! | [`cli`], `command/` | the command line; one file a verb |
-//! | `playbook`, `yaml`, `input`, `template`, `form` | a playbook as written, checked, every part with its place |
+//! | `playbook`, `yaml`, `input`, `variables`, `template`, `form` | a playbook as written, checked, every part with its place |
 //! | `graph` | the resources and which needs which |
 //! | `resource/` | one file a kind: what should be, what is, how they differ, how to get there and back |
 //! | `plan`, `change`, `apply`, `journal`, `run`, `stop`, `at` | compare all, carry out all, or take it back |
@@ -48,6 +48,7 @@ mod run;
 mod secret;
 mod stop;
 mod template;
+mod variables;
 mod world;
 mod x509;
 mod yaml;

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::input::Input;
+use crate::variables::Variable;
 use crate::world::files;
 use crate::yaml::{Content, Key, Node, Source, Span};
 use reader::Reader;
@@ -19,8 +20,10 @@ use reader::Reader;
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
 
 /// Names that an input cannot have, because every playbook has them already.
-pub(crate) const RESERVED: [&str; 10] =
-    ["name", "output", "yes", "images", "renew", "verbose", "help", "version", "exit-code", "rendering"];
+pub(crate) const RESERVED: [&str; 11] =
+    ["name", "output", "yes", "images", "renew", "verbose", "help", "version", "exit-code", "env-file", "rendering"];
+
+const FIELDS: [&str; 7] = ["about", "inputs", "variables", "values", "rules", "resources", "outputs"];
 
 #[derive(Debug)]
 pub(crate) struct Playbook {
@@ -30,6 +33,8 @@ pub(crate) struct Playbook {
     pub folder: Option<PathBuf>,
     pub about: String,
     pub inputs: Vec<Input>,
+    /// Variables of the environment that stand for inputs.
+    pub variables: Vec<Variable>,
     /// Expressions with a name, each of inputs, resources and the values before it.
     pub values: Vec<(Key, Node)>,
     pub rules: Vec<Rule>,
@@ -125,12 +130,14 @@ impl Playbook {
     pub fn parse(name: &str, source: &Arc<Source>, folder: Option<PathBuf>) -> Result<Self> {
         let node = Node::parse(source)?;
         let reader = Reader::new(source);
+        let mut variables = None;
         let mut playbook = Self {
             name: name.to_owned(),
             source: source.clone(),
             folder,
             about: String::new(),
             inputs: Vec::new(),
+            variables: Vec::new(),
             values: Vec::new(),
             rules: Vec::new(),
             declarations: Vec::new(),
@@ -140,6 +147,7 @@ impl Playbook {
             match key.text.as_str() {
                 "about" => playbook.about = reader.text(&node, "`about`")?,
                 "inputs" => playbook.inputs = reader.inputs(node)?,
+                "variables" => variables = Some(node),
                 "values" => playbook.values = reader.values(node)?,
                 "rules" => playbook.rules = reader.rules(node)?,
                 "resources" => playbook.declarations = reader.declarations(node)?,
@@ -147,9 +155,13 @@ impl Playbook {
                 other => {
                     return Err(Error::new(format!("unknown field `{other}` of a playbook"))
                         .at(source.place(key.span))
-                        .hint(did_you_mean(other, &["about", "inputs", "values", "rules", "resources", "outputs"])));
+                        .hint(did_you_mean(other, &FIELDS)));
                 }
             }
+        }
+        // They name inputs, wherever those stand.
+        if let Some(node) = variables {
+            playbook.variables = reader.variables(node, &playbook.inputs)?;
         }
         Ok(playbook)
     }

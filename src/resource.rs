@@ -34,6 +34,7 @@ kinds! {
     certificate => CertificateKind,
     htpasswd => HtpasswdKind,
     image => ImageKind,
+    requirement => RequirementKind,
     network => NetworkKind,
     volume => VolumeKind,
     account => AccountKind,

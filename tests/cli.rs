@@ -15,6 +15,8 @@ mod ci;
 mod faults;
 #[path = "cli/fields.rs"]
 mod fields;
+#[path = "cli/flavors.rs"]
+mod flavors;
 #[path = "cli/inputs.rs"]
 mod inputs;
 #[path = "cli/names.rs"]
@@ -33,6 +35,8 @@ mod secrets;
 mod usage;
 #[path = "cli/users.rs"]
 mod users;
+#[path = "cli/variables.rs"]
+mod variables;
 #[path = "cli/verbs.rs"]
 mod verbs;
 #[path = "cli/yaml.rs"]

@@ -22,6 +22,8 @@ mod engine;
 mod faults;
 #[path = "live/fields.rs"]
 mod fields;
+#[path = "live/flavors.rs"]
+mod flavors;
 #[path = "live/host.rs"]
 mod host;
 #[path = "live/images.rs"]

@@ -25,7 +25,18 @@ pub(super) fn shared_flags(command: Command) -> Command {
 }
 
 pub(super) fn input_flags(command: Command, playbook: &Playbook) -> Command {
-    playbook.inputs.iter().fold(command, |command, input| command.arg(flag(input)))
+    let command = playbook.inputs.iter().fold(command, |command, input| command.arg(flag(input)));
+    if playbook.variables.is_empty() { command } else { command.arg(env_file()) }
+}
+
+fn env_file() -> Arg {
+    Arg::new("env-file")
+        .long("env-file")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .action(ArgAction::Append)
+        .display_order(SHARED)
+        .help("Take the variables of other tools in this file as inputs, as `docker run --env-file` reads it [may be repeated]")
 }
 
 fn flag(input: &Input) -> Arg {
@@ -44,10 +55,15 @@ fn flag(input: &Input) -> Arg {
         help.push_str(" [may be repeated]");
     }
     let flag = Arg::new(input.name.clone()).long(input.name.clone()).help(help);
+    let flag = match &input.group {
+        Some(group) => flag.help_heading(group.clone()),
+        None => flag,
+    };
     match input.kind {
         InputType::Bool => flag.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL"),
         InputType::List => flag.action(ArgAction::Append).value_name(value_name(input.of)),
         InputType::Path => flag.value_hint(ValueHint::AnyPath).value_name("PATH"),
+        InputType::File => flag.value_hint(ValueHint::FilePath).value_name("FILE"),
         kind => flag.value_name(value_name(kind)),
     }
 }
@@ -58,6 +74,7 @@ fn value_name(kind: InputType) -> &'static str {
         InputType::Domain => "DOMAIN",
         InputType::Choice => "CHOICE",
         InputType::Path => "PATH",
+        InputType::File => "FILE",
         InputType::Size => "SIZE",
         InputType::Secret => "SECRET|@FILE|-",
         InputType::String | InputType::Bool | InputType::List => "TEXT",

@@ -13,6 +13,7 @@ use crate::deployment::{Record, Store};
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Event;
 use crate::graph::Graph;
+use crate::input::condition;
 use crate::plan::Plan;
 use crate::playbook::Playbook;
 use crate::resource::{Kind, container::ContainerKind};
@@ -43,8 +44,9 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
     let mut record = record(&reader, file)?;
     let playbook = record.playbook()?;
     let given = changed(&playbook, set)?;
+    let fresh = given.keys().cloned().collect();
     record.inputs.extend(given);
-    playbook.settle(&record.inputs)?;
+    condition::check(&playbook.inputs, &playbook.settle(&record.inputs)?, &fresh)?;
     let _lock = store.lock("restore")?;
     let record = Record { id: store.id().to_owned(), outputs: BTreeMap::new(), restoring: true, ..record };
     match unpack(&reader, &store, record) {

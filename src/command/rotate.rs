@@ -1,7 +1,5 @@
 //! `provision rotate`: new keys or certificates for a deployment that goes on meanwhile.
 
-use std::collections::BTreeMap;
-
 use super::{Session, Target};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
@@ -17,12 +15,5 @@ pub(crate) async fn run(session: &Session, name: &str) -> Result<()> {
     if !record.kinds.contains(kind) {
         return Err(Error::new(format!("the deployment `{name}` has no {} to rotate", kind.replace('-', " "))));
     }
-    let target = Target {
-        playbook: record.playbook()?,
-        path: record.playbook.path.clone(),
-        given: BTreeMap::new(),
-        name: Some(name.to_owned()),
-        root: None,
-    };
-    super::apply::run(session, target).await
+    super::apply::run(session, Target::again(name, &record)?).await
 }

@@ -38,8 +38,15 @@ fn schema() -> Json {
                         "default": { "description": "Without one, the input must be given." },
                         "about": { "type": "string" },
                         "choices": { "type": "array", "items": { "type": "string" } },
+                        "group": { "type": "string", "description": "The heading of its flag in `--help`." },
+                        "when": { "type": "string", "description": "An expression of inputs: where it means something." },
                     },
                 },
+            },
+            "variables": {
+                "type": "object",
+                "description": "Variables of the environment, or of a file given with `--env-file`, that stand for inputs.",
+                "additionalProperties": { "anyOf": [variable(), { "type": "array", "items": variable() }] },
             },
             "values": {
                 "type": "object",
@@ -79,6 +86,24 @@ fn after() -> Json {
         { "type": "array", "items": { "type": "string" } },
         { "type": "string", "pattern": "\\{\\{" },
     ] })
+}
+
+fn variable() -> Json {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "anyOf": [{ "required": ["input"] }, { "required": ["note"] }],
+        "properties": {
+            "input": { "type": "string", "pattern": NAME },
+            "values": {
+                "type": "object",
+                "description": "What its values are called here; others are taken as they are.",
+                "additionalProperties": { "type": "string" },
+            },
+            "note": { "type": "string", "description": "What a user should know of it." },
+            "when": { "type": "string", "description": "An expression of inputs: where it counts." },
+        },
+    })
 }
 
 fn rule() -> Json {

@@ -112,14 +112,7 @@ pub(crate) async fn run(session: &Session, name: &str, task: Task, style: Style)
 
 /// Brings the changed file to where it is used, and proves it as every run does.
 async fn carry_out(session: &Session, name: &str, record: &Record) -> Result<()> {
-    let target = Target {
-        playbook: record.playbook()?,
-        path: record.playbook.path.clone(),
-        given: BTreeMap::new(),
-        name: Some(name.to_owned()),
-        root: None,
-    };
-    apply::run(session, target).await
+    apply::run(session, Target::again(name, record)?).await
 }
 
 impl Password {

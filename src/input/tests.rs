@@ -2,7 +2,7 @@ use super::*;
 
 fn input(kind: InputType, of: InputType) -> Input {
     let choices = vec!["local".to_owned(), "s3".to_owned()];
-    Input { name: "a".to_owned(), kind, default: None, about: String::new(), choices, of }
+    Input { name: "a".to_owned(), kind, default: None, about: String::new(), choices, of, group: None, when: None }
 }
 
 #[test]
@@ -48,6 +48,14 @@ fn a_flag_is_read_by_its_type() {
         (InputType::Secret, ""),
     ] {
         assert!(read(kind, text).unwrap_err().starts_with("`--a`: "), "{kind:?} {text}");
+    }
+}
+
+#[test]
+fn an_empty_text_takes_back_what_is_empty_by_default() {
+    for kind in [InputType::String, InputType::Path, InputType::File, InputType::Secret, InputType::Port] {
+        let optional = Input { default: Some(Json::from("")), ..input(kind, InputType::String) };
+        assert_eq!(optional.flag([""]).unwrap(), Json::from(""), "{kind:?}");
     }
 }
 

@@ -6,9 +6,12 @@ use serde_json::Value as Json;
 
 use super::{Declaration, RESERVED, Rule};
 use crate::error::{Error, Result, did_you_mean};
+use crate::graph::variable;
+use crate::input::condition::Condition;
 use crate::input::{Input, InputType};
 use crate::resource;
 use crate::template::{is_expression, is_word};
+use crate::variables::Variable;
 use crate::yaml::{Content, Key, Node, Source, Span};
 
 pub(super) struct Reader<'a> {
@@ -67,6 +70,7 @@ impl<'a> Reader<'a> {
 
     pub fn inputs(&self, node: Node) -> Result<Vec<Input>> {
         let mut inputs = Vec::new();
+        let mut conditions = Vec::new();
         for (key, node) in self.map(node, "`inputs`")? {
             self.name(&key, "input")?;
             if RESERVED.contains(&key.text.as_str()) {
@@ -74,12 +78,89 @@ impl<'a> Reader<'a> {
                     .wrong(key.span, format!("an input cannot be called `{}`", key.text))
                     .hint("every playbook has a flag of that name already"));
             }
-            inputs.push(self.input(key, node)?);
+            let (input, when) = self.input(key, node)?;
+            conditions.extend(when.map(|node| (inputs.len(), node)));
+            inputs.push(input);
+        }
+        // A condition may name inputs that stand below it.
+        for (index, node) in conditions {
+            inputs[index].when = Some(self.condition(&node, &inputs)?);
         }
         Ok(inputs)
     }
 
-    fn input(&self, key: Key, node: Node) -> Result<Input> {
+    /// Reads a condition on inputs.
+    fn condition(&self, node: &Node, inputs: &[Input]) -> Result<Condition> {
+        let text = self.text(node, "`when`")?;
+        if is_expression(&text) {
+            return Err(self.wrong(node.span, "`when` is an expression already").hint("write it without braces"));
+        }
+        let condition = Condition::parse(&text)
+            .map_err(|fault| self.wrong(node.span, format!("not a valid expression: {}", fault.message)))?;
+        let known: Vec<String> = inputs.iter().map(|input| variable(&input.name)).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        match condition.names().iter().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(Error::new(format!("`when` knows inputs only, and `{name}` is none"))
+                .at(self.source.find(node.span, name))
+                .hint(did_you_mean(name, &known))),
+            None => Ok(condition),
+        }
+    }
+
+    /// Reads the variables that stand for inputs: each has one meaning, or a list of them.
+    pub fn variables(&self, node: Node, inputs: &[Input]) -> Result<Vec<Variable>> {
+        let mut found = Vec::new();
+        for (key, node) in self.map(node, "`variables`")? {
+            let items = match node.value {
+                Content::List(items) => items,
+                _ => vec![node],
+            };
+            for item in items {
+                found.push(self.variable(&key, item, inputs)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn variable(&self, key: &Key, node: Node, inputs: &[Input]) -> Result<Variable> {
+        let title = format!("variable `{}`", key.text);
+        let mut found = Variable { name: key.text.clone(), ..Variable::default() };
+        for (field, node) in self.map(node, &title)? {
+            match field.text.as_str() {
+                "input" => {
+                    let name = self.text(&node, "`input`")?;
+                    let known: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+                    if !known.contains(&name.as_str()) {
+                        return Err(self
+                            .wrong(node.span, format!("there is no input `{name}`"))
+                            .hint(did_you_mean(&name, &known)));
+                    }
+                    found.input = Some(name);
+                }
+                "values" => {
+                    for (from, to) in self.map(node, "`values`")? {
+                        found.values.insert(from.text, self.text(&to, "a value")?);
+                    }
+                }
+                "note" => found.note = Some(self.text(&node, "`note`")?),
+                "when" => found.when = Some(self.condition(&node, inputs)?),
+                other => {
+                    return Err(self
+                        .wrong(field.span, format!("unknown field `{other}` of {title}"))
+                        .hint(did_you_mean(other, &["input", "values", "note", "when"])));
+                }
+            }
+        }
+        if found.input.is_none() && found.note.is_none() {
+            return Err(self
+                .wrong(key.span, format!("{title} needs `input` or `note`"))
+                .hint("`note` says what to do instead of it"));
+        }
+        Ok(found)
+    }
+
+    /// Reads one input, and hands its condition back as it stands.
+    fn input(&self, key: Key, node: Node) -> Result<(Input, Option<Node>)> {
         let title = format!("input `{}`", key.text);
         let mut fields: BTreeMap<String, (Key, Node)> =
             self.map(node, &title)?.into_iter().map(|(key, node)| (key.text.clone(), (key, node))).collect();
@@ -104,16 +185,22 @@ impl<'a> Reader<'a> {
             }
             None => Vec::new(),
         };
-        let default = fields.remove("default").map(|(_, node)| node);
+        let group = fields.remove("group").map(|(_, node)| self.text(&node, "`group`")).transpose()?;
+        let [default, when] = ["default", "when"].map(|field| fields.remove(field).map(|(_, node)| node));
         if let Some((unknown, _)) = fields.into_values().next() {
             return Err(self
                 .wrong(unknown.span, format!("unknown field `{}` of {title}", unknown.text))
-                .hint(did_you_mean(&unknown.text, &["type", "default", "about", "choices", "of"])));
+                .hint(did_you_mean(&unknown.text, &["type", "default", "about", "choices", "of", "group", "when"])));
         }
-        let mut input = Input { name: key.text, kind, default: None, about, choices, of };
+        let mut input = Input { name: key.text, kind, default: None, about, choices, of, group, when: None };
         self.fits(&input, key.span, &places)?;
         input.default = default.map(|node| self.default(&input, node)).transpose()?;
-        Ok(input)
+        if let Some(when) = when.as_ref().filter(|_| input.default.is_none()) {
+            return Err(self
+                .wrong(when.span, format!("{title} has a condition and no default"))
+                .hint("add the value that it has where it means nothing, as in `default: \"\"`"));
+        }
+        Ok((input, when))
     }
 
     /// Checks that `of` and `choices` stand where they mean something.
@@ -149,6 +236,9 @@ impl<'a> Reader<'a> {
             _ if input.kind == InputType::Secret => Err(self
                 .wrong(node.span, format!("{name} would show in the playbook"))
                 .hint("leave the default empty: a `secret` resource makes one where none is given")),
+            _ if input.kind == InputType::File => Err(self
+                .wrong(node.span, format!("{name} would be a file of whoever types the command"))
+                .hint("leave the default empty")),
             _ => self.value(input, &node, &name),
         }
     }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
 use crate::change::{Action, Change, Field, is_unknown};
 use crate::error::{Error, Result};
-use crate::world::aws::{AccessKey, Aws, Place, read_key};
+use crate::secret::Secret;
+use crate::world::aws::{AccessKey, Aws, Place, is_key, read_key};
 use crate::world::host;
 
 pub(crate) struct AccessKeyKind;
@@ -19,14 +20,17 @@ pub(crate) struct AccessKeyKind;
 pub(crate) struct Spec {
     /// The user of IAM whose key it is; without one, `file` holds the key.
     user: Option<String>,
-    /// A file with the key of a store that has no IAM: two lines, id and secret, or the form of AWS's own file.
-    file: Option<String>,
+    /// The key of a store that has no IAM, in two lines, id and secret; or the file that holds it, so or in the form of
+    /// AWS's own.
+    file: Option<Secret>,
     /// The region; by default what the environment or the profile says.
     region: Option<String>,
     /// The URL of a store that is not Amazon's.
     endpoint: Option<String>,
-    /// A file with an access key, used where the usual chain has none.
-    credentials: Option<String>,
+    /// An access key in two lines, id and secret, or the file that holds one; used where the usual chain has none.
+    credentials: Option<Secret>,
+    /// Authorities that an endpoint with `https://` is trusted by, beside those of the system, in PEM.
+    authority: Option<String>,
 }
 
 /// What is kept of a key.
@@ -86,7 +90,12 @@ const PAUSE: u64 = 300;
 
 impl Spec {
     fn place(&self) -> Place {
-        Place { region: self.region.clone(), endpoint: self.endpoint.clone(), credentials: self.credentials.clone() }
+        Place {
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            credentials: self.credentials.as_ref().map(|key| key.expose().to_owned()),
+            authority: self.authority.clone(),
+        }
     }
 
     fn user(&self) -> Option<&str> {
@@ -94,7 +103,7 @@ impl Spec {
     }
 
     fn file(&self) -> Option<&str> {
-        self.file.as_deref().filter(|file| !file.is_empty())
+        self.file.as_ref().map(Secret::expose).filter(|file| !file.is_empty())
     }
 }
 
@@ -189,10 +198,12 @@ impl Kind for AccessKeyKind {
 
     async fn check(spec: &Spec, _: Option<&Actual>, _: &Change, at: &At) -> Result<()> {
         match spec.file() {
-            Some(file) if at.run.options.rotate_keys => Err(Error::new(format!(
-                "the key comes from the file `{file}`"
-            ))
-            .hint("make a new one where the old one was made, put it into that file, and run the playbook again")),
+            Some(file) if at.run.options.rotate_keys => Err(Error::new(if is_key(file) {
+                "the key was given, and none is made here".to_owned()
+            } else {
+                format!("the key comes from the file `{file}`")
+            })
+            .hint("make a new one where the old one was made, give that one, and run the playbook again")),
             _ => Ok(()),
         }
     }

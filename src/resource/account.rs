@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{At, Kept, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 use crate::world::aws::{Identity, Place};
 use crate::world::http::{connects, resolve};
 
@@ -20,8 +21,10 @@ pub(crate) struct Spec {
     region: Option<String>,
     /// The URL of a store that is not Amazon's.
     endpoint: Option<String>,
-    /// A file with an access key, used where the usual chain (environment, profile, role) has none.
-    credentials: Option<String>,
+    /// An access key in two lines, id and secret, or the file that holds one; used where the usual chain (environment, profile, role) has none.
+    credentials: Option<Secret>,
+    /// Authorities that an endpoint with `https://` is trusted by, beside those of the system, in PEM.
+    authority: Option<String>,
     /// Whether containers have to reach the endpoint too.
     #[serde(default)]
     containers: bool,
@@ -43,7 +46,12 @@ pub(crate) struct Actual {
 
 impl Spec {
     fn place(&self) -> Place {
-        Place { region: self.region.clone(), endpoint: self.endpoint.clone(), credentials: self.credentials.clone() }
+        Place {
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            credentials: self.credentials.as_ref().map(|key| key.expose().to_owned()),
+            authority: self.authority.clone(),
+        }
     }
 }
 

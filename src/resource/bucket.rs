@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{At, Kept, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change};
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 use crate::world::aws::{Aws, Bucket, Place, Settings};
 use crate::world::engine::{DEPLOYMENT, ID};
 use settings::{Before, Part, Wanted};
@@ -27,8 +28,10 @@ pub(crate) struct Spec {
     region: Option<String>,
     /// The URL of a store that is not Amazon's.
     endpoint: Option<String>,
-    /// A file with an access key, used where the usual chain has none.
-    credentials: Option<String>,
+    /// An access key in two lines, id and secret, or the file that holds one; used where the usual chain has none.
+    credentials: Option<Secret>,
+    /// Authorities that an endpoint with `https://` is trusted by, beside those of the system, in PEM.
+    authority: Option<String>,
     /// Whether a bucket that is there already is taken over; it is then not deleted with the deployment.
     #[serde(default)]
     adopt: bool,
@@ -82,7 +85,12 @@ const ADOPTED: &str = "provision.adopted";
 
 impl Spec {
     fn place(&self) -> Place {
-        Place { region: self.region.clone(), endpoint: self.endpoint.clone(), credentials: self.credentials.clone() }
+        Place {
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            credentials: self.credentials.as_ref().map(|key| key.expose().to_owned()),
+            authority: self.authority.clone(),
+        }
     }
 
     fn kms_key(&self) -> Option<&str> {

@@ -7,6 +7,7 @@ mod files;
 mod ports;
 mod ready;
 mod spec;
+mod words;
 
 use std::collections::BTreeMap;
 

@@ -12,6 +12,7 @@ use super::{At, Kept, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
 use crate::content::Content;
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 use crate::world::aws::{Aws, Place, User};
 
 pub(crate) struct IamUserKind;
@@ -25,8 +26,10 @@ pub(crate) struct Spec {
     region: Option<String>,
     /// The URL of a store that is not Amazon's.
     endpoint: Option<String>,
-    /// A file with an access key, used where the usual chain has none.
-    credentials: Option<String>,
+    /// An access key in two lines, id and secret, or the file that holds one; used where the usual chain has none.
+    credentials: Option<Secret>,
+    /// Authorities that an endpoint with `https://` is trusted by, beside those of the system, in PEM.
+    authority: Option<String>,
     /// What it may do: a policy in JSON. `arn:aws:` in it becomes what the region wants.
     policy: Option<String>,
     /// The same, as a template.
@@ -57,7 +60,12 @@ const POLICY: &str = "provision";
 
 impl Spec {
     fn place(&self) -> Place {
-        Place { region: self.region.clone(), endpoint: self.endpoint.clone(), credentials: self.credentials.clone() }
+        Place {
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            credentials: self.credentials.as_ref().map(|key| key.expose().to_owned()),
+            authority: self.authority.clone(),
+        }
     }
 
     fn name(&self, at: &At) -> String {

@@ -64,6 +64,15 @@ pub(crate) struct Actual {
     image: ImageInspect,
 }
 
+impl Actual {
+    /// What a container of it runs by default: its entry point and its command in one line.
+    fn command(&self) -> String {
+        let config = self.image.config.clone().unwrap_or_default();
+        let words = config.entrypoint.into_iter().chain(config.cmd).flatten();
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Spec {
     /// What to pull: the reference, from the mirror if there is one and the reference names no registry itself.
     fn pulled(&self) -> String {
@@ -160,7 +169,7 @@ impl Kind for ImageKind {
     const NAME: &'static str = "image";
     const ABOUT: &'static str =
         "an image: present, pulled, or built from Debian's packages where no registry can be reached";
-    const OUTPUTS: &'static [Output] = &[public("reference"), public("id")];
+    const OUTPUTS: &'static [Output] = &[public("reference"), public("id"), public("command")];
 
     type Spec = Spec;
     type Actual = Actual;
@@ -188,7 +197,8 @@ impl Kind for ImageKind {
         match actual {
             Some(actual) => Outputs::default()
                 .with("reference", actual.reference.as_str())
-                .with("id", actual.image.id.clone().unwrap_or_default()),
+                .with("id", actual.image.id.clone().unwrap_or_default())
+                .with("command", actual.command()),
             None => Outputs::unknown::<Self>(&at.id),
         }
     }

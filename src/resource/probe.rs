@@ -30,6 +30,9 @@ pub(crate) struct Spec {
     tcp: Option<String>,
     /// The URL of a registry that must take an image and give it back.
     registry: Option<String>,
+    /// How far the check of a registry goes.
+    #[serde(default)]
+    depth: Depth,
     /// The statuses that `http` expects; by default 200.
     #[serde(default = "status")]
     status: Vec<u16>,
@@ -53,6 +56,19 @@ fn status() -> Vec<u16> {
 
 fn timeout() -> u32 {
     20
+}
+
+/// How far the check of a registry goes: as far as the registry lets it, and leaves nothing behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Depth {
+    /// It pushes an image, pulls it and deletes it.
+    #[default]
+    RoundTrip,
+    /// It begins to push and gives that up: for a registry that deletes nothing.
+    Upload,
+    /// It looks for the answer at `/v2/`: for a registry that takes nothing, such as one that passes pulls on.
+    Answer,
 }
 
 /// What a look at it found: nothing, or what is wrong.
@@ -120,8 +136,8 @@ impl Spec {
     /// The whole check, once.
     async fn attempt(&self, at: &At) -> Result<()> {
         match (self.look(at).await?, &self.registry) {
-            (None, Some(url)) => self.round_trip(url, at).await,
-            (None, None) => Ok(()),
+            (None, Some(url)) if self.depth != Depth::Answer => self.exercise(url, at).await,
+            (None, _) => Ok(()),
             (Some(wrong), _) => {
                 Err(Error::new(format!("`{}`: {}, but it should be {}", wrong.name, wrong.old, wrong.new))
                     .hint(format!("`provision status {}` shows what is down", at.store().name())))
@@ -129,10 +145,15 @@ impl Spec {
         }
     }
 
-    /// Pushes a small image, pulls it, compares the digests and deletes it.
-    async fn round_trip(&self, url: &str, at: &At) -> Result<()> {
+    /// Has the registry do what it is for, and leaves nothing behind.
+    async fn exercise(&self, url: &str, at: &At) -> Result<()> {
         let (client, target) = self.client(url, at).await?;
         let registry = Registry { client, base: target.base, repository: "provision-probe" };
+        if self.depth == Depth::Upload { registry.begin_and_cancel().await } else { Self::round_trip(&registry).await }
+    }
+
+    /// Pushes a small image, pulls it, compares the digests and deletes it.
+    async fn round_trip(registry: &Registry) -> Result<()> {
         let layer = host::random::<1024>()?.to_vec();
         let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec();
         let manifest = registry.push(&config, &layer).await?;
@@ -180,13 +201,21 @@ impl Registry {
         format!("{}/v2/{}/{path}", self.base, self.repository)
     }
 
+    /// Begins an upload and gives the URL of its next step.
+    async fn begin(&self) -> Result<String> {
+        let request = Request { method: "POST", url: &self.url("blobs/uploads/"), ..Request::default() };
+        let location = expect(self.client.send(request).await?, 202, "start an upload")?.location.unwrap_or_default();
+        Ok(if location.starts_with('/') { format!("{}{location}", self.base) } else { location })
+    }
+
+    async fn begin_and_cancel(&self) -> Result<()> {
+        let location = self.begin().await?;
+        let answer = self.client.send(Request { method: "DELETE", url: &location, ..Request::default() }).await?;
+        expect(answer, 204, "give an upload up").map(drop)
+    }
+
     async fn upload(&self, blob: &[u8]) -> Result<()> {
-        let start = self
-            .client
-            .send(Request { method: "POST", url: &self.url("blobs/uploads/"), ..Request::default() })
-            .await?;
-        let location = expect(start, 202, "start an upload")?.location.unwrap_or_default();
-        let location = if location.starts_with('/') { format!("{}{location}", self.base) } else { location };
+        let location = self.begin().await?;
         let separator = if location.contains('?') { '&' } else { '?' };
         let url = format!("{location}{separator}digest=sha256:{}", sha256(blob));
         let body = Some(("application/octet-stream", blob.to_vec()));

@@ -32,9 +32,11 @@ pub(crate) struct Spec {
     region: Option<String>,
     /// The URL of a store that is not Amazon's.
     endpoint: Option<String>,
-    /// A file with an access key, used where the usual chain has none. The usual credentials only look for another bucket, and clean
+    /// An access key in two lines, id and secret, or the file that holds one; used where the usual chain has none. The usual credentials only look for another bucket, and clean
     /// up where the key may not.
-    credentials: Option<String>,
+    credentials: Option<Secret>,
+    /// Authorities that an endpoint with `https://` is trusted by, beside those of the system, in PEM.
+    authority: Option<String>,
     id: String,
     secret: Secret,
     /// What must be denied.
@@ -83,7 +85,12 @@ impl From<Error> for Surprise {
 
 impl Spec {
     fn place(&self) -> Place {
-        Place { region: self.region.clone(), endpoint: self.endpoint.clone(), credentials: self.credentials.clone() }
+        Place {
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+            credentials: self.credentials.as_ref().map(|key| key.expose().to_owned()),
+            authority: self.authority.clone(),
+        }
     }
 
     fn key(&self, name: &str) -> String {

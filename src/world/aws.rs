@@ -9,6 +9,7 @@ mod objects;
 mod users;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,14 +51,24 @@ const ATTEMPTS: u32 = 5;
 const ANYWHERE: &str = "us-east-1";
 
 /// Which store, and with whose credentials.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// None or empty: what the environment or the profile says.
     pub region: Option<String>,
     /// None or empty: Amazon's own, or what `AWS_ENDPOINT_URL` says.
     pub endpoint: Option<String>,
-    /// A file with a key, used where the usual chain has none.
+    /// A key or a file with one, used where the usual chain has none.
     pub credentials: Option<String>,
+    /// Authorities that are trusted beside those of the system, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { region, endpoint, .. } = self;
+        f.debug_struct("Place").field("region", region).field("endpoint", endpoint).finish_non_exhaustive()
+    }
 }
 
 /// The clients of one place.
@@ -127,12 +138,21 @@ impl Place {
     }
 }
 
-/// Reads a key from a file: two lines, id and secret, or the form of AWS's own credentials file.
+/// Whether a text is a key itself, and no path of one: it has more than one line.
+pub(crate) fn is_key(text: &str) -> bool {
+    text.contains('\n')
+}
+
+/// Reads a key, or the file that holds it: two lines, id and secret, or the form of AWS's own credentials file.
 ///
 /// # Errors
-/// The file cannot be read, or holds no key; its text is not shown.
-pub(crate) fn read_key(path: &str) -> Result<(String, Secret)> {
-    let text = files::read_text(Path::new(path))?;
+/// The file cannot be read, or there is no key; the text is not shown.
+pub(crate) fn read_key(given: &str) -> Result<(String, Secret)> {
+    let (name, text) = if is_key(given) {
+        ("what was given".to_owned(), given.to_owned())
+    } else {
+        (format!("`{given}`"), files::read_text(Path::new(given))?)
+    };
     let lines: Vec<&str> =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let value = |name: &str| {
@@ -148,13 +168,13 @@ pub(crate) fn read_key(path: &str) -> Result<(String, Secret)> {
     };
     let found = found.filter(|(id, secret)| !id.is_empty() && !secret.is_empty());
     found.map(|(id, secret)| (id.to_owned(), Secret::new(secret))).ok_or_else(|| {
-        Error::new(format!("`{path}` holds no access key")).hint(
+        Error::new(format!("{name} holds no access key")).hint(
             "write two lines, the id and the secret; or `aws_access_key_id = …` and `aws_secret_access_key = …` as in `~/.aws/credentials`",
         )
     })
 }
 
-fn http_client(endpoints: &[Option<String>]) -> Result<SharedHttpClient> {
+fn http_client(endpoints: &[Option<String>], authority: Option<&str>) -> Result<SharedHttpClient> {
     let plain = |endpoint: &Option<String>| endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
     if endpoints.iter().all(plain) {
         // The certificates of the system need not be read.
@@ -163,6 +183,9 @@ fn http_client(endpoints: &[Option<String>]) -> Result<SharedHttpClient> {
     let mut trusted = TrustStore::empty().with_native_roots(true);
     if let Some(path) = host::variable("AWS_CA_BUNDLE") {
         trusted.add_pem_certificate(files::read_text(Path::new(&path))?.into_bytes());
+    }
+    if let Some(pem) = authority {
+        trusted.add_pem_certificate(pem.as_bytes());
     }
     let context = TlsContext::builder().with_trust_store(trusted).build();
     let context = context.map_err(|error| Error::new(format!("cannot make an HTTPS client: {error}")))?;
@@ -175,7 +198,7 @@ impl Aws {
     pub async fn connect(place: &Place, key: Option<(&str, &Secret)>, watcher: Option<Events>) -> Result<Self> {
         let region = place.region().await?;
         let [s3, iam, sts] = [place.endpoint(), place.service_endpoint("IAM"), place.service_endpoint("STS")];
-        let client = http_client(&[s3.clone(), iam.clone(), sts.clone()])?;
+        let client = http_client(&[s3.clone(), iam.clone(), sts.clone()], given(place.authority.as_ref()))?;
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(Duration::from_secs(30))
@@ -290,8 +313,8 @@ async fn credentials(place: &Place, key: Option<(&str, &Secret)>) -> Result<Opti
     if let Some((id, secret)) = key {
         return Ok(Some(SharedCredentialsProvider::new(fixed(id, secret))));
     }
-    let Some(path) = given(place.credentials.as_ref()) else { return Ok(None) };
-    let (id, secret) = read_key(path)?;
+    let Some(key) = given(place.credentials.as_ref()) else { return Ok(None) };
+    let (id, secret) = read_key(key)?;
     if host::variable("AWS_PROFILE").is_some() || host::variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").is_some() {
         let usual = DefaultCredentialsChain::builder().build().await;
         return Ok(Some(SharedCredentialsProvider::new(usual)));

@@ -21,6 +21,16 @@ fn an_input_is_declared_with_a_type_it_fits() {
             ("choices of a port", "inputs:\n  a: { type: port, choices: [\"80\"], default: 80 }\n"),
             ("a list of lists", "inputs:\n  a: { type: list, of: list, default: [] }\n"),
             ("a list of unknown things", "inputs:\n  a: { type: list, of: prot, default: [] }\n"),
+            (
+                "a condition without a default",
+                "inputs:\n  a: { type: port, when: b }\n  b: { type: bool, default: false }\n"
+            ),
+            (
+                "a condition on nothing",
+                "inputs:\n  a: { type: port, default: 80, when: c }\n  b: { type: bool, default: false }\n"
+            ),
+            ("a condition in braces", "inputs:\n  a: { type: port, default: 80, when: \"{{ b }}\" }\n"),
+            ("a condition that is cut off", "inputs:\n  a: { type: port, default: 80, when: \"a ==\" }\n"),
             ("`of` without a list", "inputs:\n  a: { type: port, of: port, default: 80 }\n"),
         ])
     );
@@ -41,6 +51,7 @@ fn a_default_is_of_the_type_of_its_input() {
             ("an item of a list", "inputs:\n  a: { type: list, of: port, default: [80, http] }\n"),
             ("a text that is a list", "inputs:\n  a: { type: string, default: [x] }\n"),
             ("an expression", "inputs:\n  a: { type: string, default: \"{{ name }}\" }\n"),
+            ("a file", "inputs:\n  a: { type: file, default: /etc/hostname }\n"),
             ("a secret from a file", "inputs:\n  a: { type: secret, default: \"@/nowhere\" }\n"),
         ])
     );

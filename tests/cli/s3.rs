@@ -15,7 +15,10 @@ fn inputs_that_do_not_go_together_are_refused() {
         "--bucket acme",
         "--flavor s3 --bucket acme --endpoint store.example.com",
         "--flavor s3 --bucket acme --iam none",
-        "--flavor s3 --bucket acme --access-key-file ./key",
+        "--flavor s3 --bucket acme --iam create --access-key-file ./key",
+        "--flavor s3 --bucket acme --access-key AK",
+        "--flavor s3 --bucket acme --access-key AK --secret-key SK --access-key-file ./key",
+        "--flavor s3 --bucket acme --store-ca ./key --endpoint http://store.example.com",
         "--flavor s3 --bucket acme --iam none --access-key-file ./key --policy wide",
         "--flavor s3 --bucket acme --kms-key alias/mine",
     ] {

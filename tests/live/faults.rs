@@ -114,7 +114,8 @@ fn a_registry_that_cannot_start_leaves_the_old_one_serving() {
     let sandbox = Sandbox::new("broken");
     // An image that is there and is no registry.
     let image = shell("docker images --format '{{.Repository}}:{{.Tag}}' provision/nginx | head -1").ok().out;
-    let broken = ["--image", image.trim()];
+    let broken = ["--image", image.trim(), "--distribution", "3"];
+    sandbox.registry(&broken[..2]).fails(1).says("it cannot be told which registry").says("--distribution 2.8");
     sandbox.registry(&broken).fails(1).says("container `registry`").says("everything is as it was before");
     assert_eq!(sandbox.things(), "");
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::spec::Ready;
+use super::words;
 use crate::error::{Error, Result};
 use crate::resource::At;
 use crate::world::engine::Engine;
@@ -21,8 +22,6 @@ const PATIENT: u64 = 50;
 const CALM: u64 = 250;
 /// Looks, that is half a second, after which a container without `ready` counts as running.
 const SETTLED: u32 = 33;
-/// How many of its last lines an error shows.
-const LINES: usize = 15;
 /// How often a command that should succeed is tried, and the milliseconds between.
 const TRIES: u32 = 12;
 const BETWEEN: u64 = 250;
@@ -54,7 +53,7 @@ pub(super) async fn wait(ready: Option<&Ready>, name: &str, at: &At) -> Result<(
     match tokio::time::timeout(Duration::from_secs(seconds.into()), work).await {
         Ok(result) => result,
         Err(_) => Err(Error::new(format!("the container `{name}` runs, but was not ready within {seconds} seconds"))
-            .detail(engine.logs(name, LINES).await)
+            .detail(words::last(name, engine).await)
             .hint("these are its last lines; a slow host may need a longer `timeout` in `ready`")),
     }
 }
@@ -68,7 +67,7 @@ async fn look(name: &str, at: &At) -> Result<ContainerInspectResponse> {
     match ended(&found) {
         None => Ok(found),
         Some(reason) => Err(Error::new(format!("the container `{name}` {reason}"))
-            .detail(engine.logs(name, LINES).await)
+            .detail(words::last(name, engine).await)
             .hint("these are its last lines; mend their cause, then run the command again")),
     }
 }
@@ -138,12 +137,12 @@ pub(super) async fn finishes(name: &str, at: &At) -> Result<()> {
         return match unfinished(&found) {
             None => Ok(()),
             Some(reason) => Err(Error::new(format!("the container `{name}` {reason}"))
-                .detail(engine.logs(name, LINES).await)
+                .detail(words::last(name, engine).await)
                 .hint("these are its last lines; mend their cause, then run the command again")),
         };
     }
     Err(Error::new(format!("the container `{name}` did not end within {LONGEST} seconds"))
-        .detail(engine.logs(name, LINES).await))
+        .detail(words::last(name, engine).await))
 }
 
 /// Why a container that is to run once has not done so, if it has not.
