@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import engine
-from measure import Failed, in_turn, median, milliseconds, run
+from measure import Failed, in_turn, median, run
 
 JOBS = 20
 
@@ -87,7 +87,7 @@ def bench(table, program, folder, prepared, project):
     job = Job(program, Path(folder) / "ci")
     costs = in_turn(then(job.up, job.down), then(prepared.up, prepared.down))
     alone = median(costs[0], "wall")
-    table.compare("ci: until it can be pushed to, beside the bare API", alone, median(costs[1], "wall"), 1.2)
+    table.compare("ci: until ready to push, beside the bare API", alone, median(costs[1], "wall"), 1.2)
     floors = []
 
     def floor():
@@ -101,4 +101,4 @@ def bench(table, program, folder, prepared, project):
     table.compare("  the same, beside the bare API in parallel", gone, statistics.median(floors), 1.1)
     walls = at_once(program, folder)
     late = walls[int(len(walls) * 0.95) - 1]
-    table.below(f"ci: {JOBS} at once, the 95th percentile", late, JOBS * alone / os.cpu_count(), milliseconds)
+    table.below(f"ci: {JOBS} at once, the 95th percentile", late, JOBS * alone / os.cpu_count(), lambda value: f"{value:.1f} s")
