@@ -167,10 +167,6 @@ fn command() -> Command {
             _ => playbook_verb(name, |command| apply_flags(with_inputs(command))),
         });
     }
-    let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
-    let named =
-        || Arg::new("name").long("name").value_name("NAME").help("The deployment's name, if it is not the playbook's");
-    let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
     command
         .subcommand(
             verb("apply", "Set up what a playbook file says")
@@ -185,48 +181,52 @@ fn command() -> Command {
                 .defer(|verb| targets(verb, |command| render_flags(with_inputs(command)))),
         )
         .subcommand(
-            verb("destroy", "Remove what a deployment owns, and nothing else")
-                .arg(deployment())
-                .arg(named())
-                .arg(keep_data())
-                .arg(delete_data())
-                .arg(yes()),
-        )
-        .subcommand(verb("rotate", "Replace keys or certificates while everything goes on").args([
-            deployment(),
-            named(),
-            what(),
-        ]))
-        .subcommand(
-            verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be")
-                .args([deployment(), named()]),
-        )
-        .subcommand(verb("output", "Print the outputs of a deployment, or one of them").args([
-            deployment(),
-            key("Which output"),
-            named(),
-        ]))
-        .subcommand(verb("secrets", "Print the secrets of a deployment, or one of them").args([
-            deployment(),
-            key("Which secret"),
-            named(),
-        ]))
-        .subcommand(users_verbs(verb("users", "Say who may log in to a registry, beside its own user")))
-        .subcommand(backup_flags(verb(
-            "backup",
-            "Write all of a deployment that cannot be made again into one encrypted file",
-        )))
-        .subcommand(restore_flags(verb("restore", "Set up a deployment from a backup, with its data")))
-        .subcommand(
             verb("graph", "Print the graph of a playbook, for Graphviz")
                 .defer(|verb| targets(verb, |command| with_inputs(command).arg(name_flag()))),
         )
+        .subcommands(verbs_of_deployments())
         .subcommand(verb("list", "List playbooks and deployments"))
         .subcommand(verb("schema", "Print the JSON Schema of a playbook"))
         .subcommand(
             verb("completions", "Print a completion script")
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("For which shell")),
         )
+}
+
+fn verb(name: &'static str, about: &'static str) -> Command {
+    Command::new(name).about(about)
+}
+
+/// The verbs that are about one deployment.
+fn verbs_of_deployments() -> [Command; 8] {
+    let named =
+        || Arg::new("name").long("name").value_name("NAME").help("The deployment's name, if it is not the playbook's");
+    let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
+    [
+        verb("destroy", "Remove what a deployment owns, and nothing else").args([
+            deployment(),
+            named(),
+            keep_data(),
+            delete_data(),
+            yes(),
+        ]),
+        verb("rotate", "Replace keys or certificates while everything goes on").args([deployment(), named(), what()]),
+        verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be")
+            .args([deployment(), named()]),
+        verb("output", "Print the outputs of a deployment, or one of them").args([
+            deployment(),
+            key("Which output"),
+            named(),
+        ]),
+        verb("secrets", "Print the secrets of a deployment, or one of them").args([
+            deployment(),
+            key("Which secret"),
+            named(),
+        ]),
+        users_verbs(verb("users", "Say who may log in to a registry, beside its own user")),
+        backup_flags(verb("backup", "Write all of a deployment that cannot be made again into one encrypted file")),
+        restore_flags(verb("restore", "Set up a deployment from a backup, with its data")),
+    ]
 }
 
 fn builtin(name: &str) -> Result<Playbook> {

@@ -81,9 +81,32 @@ impl Access {
         ]);
         let overridden = OVERRIDES.into_iter().filter(|name| is_overridden(name));
         let overridden = overridden.map(|name| (name, text(&path("client/ca-bundle.crt"))));
-        let variables = variables.into_iter().chain(overridden).map(|(name, value)| (name.to_owned(), value)).collect();
+        let more = beside(store, outputs, &user)?;
+        let variables =
+            variables.into_iter().chain(overridden).chain(more).map(|(name, value)| (name.to_owned(), value)).collect();
         Ok(Self { registry, user, password, password_file: path("client/password"), ca, variables })
     }
+}
+
+/// What a job needs of the bucket and the blog beside its registry, if it has them.
+fn beside(store: &Store, outputs: &BTreeMap<String, String>, user: &str) -> Result<Vec<(&'static str, String)>> {
+    let mut variables = Vec::new();
+    let named = [
+        ("bucket", "S3_BUCKET"),
+        ("endpoint", "AWS_ENDPOINT_URL"),
+        ("region", "AWS_REGION"),
+        ("region", "AWS_DEFAULT_REGION"),
+        ("blog", "BLOG_URL"),
+    ];
+    for (output, variable) in named {
+        variables.extend(outputs.get(output).map(|value| (variable, value.clone())));
+    }
+    if let Some(password) = store.get("secret/blog.admin-password")? {
+        store.put("client/blog-password", &password)?;
+        variables.push(("BLOG_USER", user.to_owned()));
+        variables.push(("BLOG_PASSWORD_FILE", store.path("client/blog-password").display().to_string()));
+    }
+    Ok(variables)
 }
 
 fn docker_folder() -> Option<PathBuf> {

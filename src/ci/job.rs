@@ -4,18 +4,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::mpsc::unbounded_channel;
+
 use super::access::Access;
 use super::new_name;
 use crate::apply::attempt;
 use crate::command::{Prepared, Session, Target};
 use crate::deployment::{Record, Store, hex};
 use crate::error::{Error, Result};
+use crate::event::Events;
 use crate::graph::{Graph, Id};
 use crate::lease::{Claim, Lease, remove};
 use crate::plan::Plan;
-use crate::resource::Outputs;
+use crate::resource::bucket::BucketKind;
 use crate::resource::volume::SCRATCH;
-use crate::run::Run;
+use crate::resource::{At, Kind, Outputs, kind};
+use crate::run::{Options, Run};
 use crate::world::engine::{DEPLOYMENT, Engine, ID, RESOURCE, Thing, ThingKind};
 use crate::world::{files, host, process};
 
@@ -160,6 +164,7 @@ impl Job {
         }
         if self.begun {
             clear(self.run.engine().await?, &self.lease.id).await?;
+            clear_buckets(&self.name).await?;
         }
         self.run.store.forget()
     }
@@ -168,8 +173,31 @@ impl Job {
     pub async fn tear_down_anew(&self) -> Result<()> {
         let engine = Engine::connect(None).await?;
         clear(&engine, &self.lease.id).await?;
+        clear_buckets(&self.name).await?;
         self.run.store.forget()
     }
+}
+
+/// Removes the buckets of a deployment with all that is in them.
+///
+/// # Errors
+/// The store does not answer, or not with these credentials. The deployment's folder, which names the buckets, must stay then.
+pub(crate) async fn clear_buckets(name: &str) -> Result<()> {
+    let at = |delete_data: Vec<String>| -> Result<At> {
+        let options = Options { delete_data, ..Options::default() };
+        let run = Run::new(Store::open(name)?.0, Events::new(unbounded_channel().0), options);
+        Ok(At { id: String::new(), kind: BucketKind::NAME, run: Arc::new(run) })
+    };
+    let kind = kind(BucketKind::NAME).expect("it is in the table of kinds");
+    let found = (kind.owned)(&at(Vec::new())?).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let at = at(found.iter().map(|owned| owned.label.clone()).collect())?;
+    for owned in &found {
+        (kind.remove)(owned, &at).await?;
+    }
+    Ok(())
 }
 
 /// Removes what a deployment has on an engine, or fails once the engine has stopped answering.

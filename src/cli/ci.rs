@@ -32,7 +32,9 @@ pub(super) fn flags(command: Command) -> Command {
         format
             .value_parser(PossibleValuesParser::new(Form::WORDS))
             .help("How the environment is told if there is no command"),
+        // Elsewhere a flag of this name is read, and not written.
         file("env-file", "FILE")
+            .id("environment")
             .conflicts_with("command")
             .help("Add the environment to this file, instead of printing it"),
         images(),
@@ -68,7 +70,7 @@ pub(super) fn wanted(matches: &ArgMatches, style: Style) -> Result<Wanted> {
         command: words(matches, "command"),
         lasting: seconds(word(matches, "ttl").unwrap_or_default())?,
         form: Form::parse(word(matches, "format").unwrap_or_default()),
-        env_file: path("env-file")?,
+        env_file: path("environment")?,
         keep_on_failure: flag_is_set(matches, "keep-on-failure"),
         logs: path("logs")?,
         report: path("report")?,

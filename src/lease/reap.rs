@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 
 use super::{Claim, Lease, Standing};
 use crate::ci::is_name;
+use crate::ci::job::clear_buckets;
 use crate::deployment::leased;
 use crate::error::Result;
 use crate::world::engine::{Engine, Thing, ThingKind};
@@ -60,7 +61,10 @@ pub(crate) async fn reap(engine: &Engine) -> Result<Vec<Corpse>> {
     let removals = corpses.iter_mut().map(|(id, corpse)| async move {
         corpse.things = bury(engine, id, corpse.settled).await?;
         match &corpse.folder {
-            Some(folder) => remove_folder(folder).await,
+            Some(folder) => {
+                clear_buckets(&corpse.name).await?;
+                remove_folder(folder).await
+            }
             None => Ok(()),
         }
     });

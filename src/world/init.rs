@@ -25,7 +25,7 @@ pub(crate) struct State {
 }
 
 impl Init {
-    /// The one that runs this host: systemd as sd_booted(3) tells it, upstart by its control program.
+    /// The one that runs this host: systemd as `sd_booted(3)` tells it, upstart by its control program.
     pub fn of_this_host() -> Self {
         if files::exists(Path::new("/run/systemd/system")) {
             Self::Systemd

@@ -377,3 +377,39 @@ fn an_engine_that_stops_answering_is_told_and_the_lease_cleans_up() {
     let left = engine.shell("docker ps -aq; docker volume ls -q").ok().out;
     assert_eq!((left.as_str(), folders(&sandbox)), ("", BTreeSet::new()));
 }
+
+#[test]
+fn a_blog_beside_the_registry_is_gone_with_it() {
+    let jobs = Jobs::new("cib");
+    jobs.blog_images();
+    let script = "curl -s -o /dev/null -w '%{http_code} ' $BLOG_URL; \
+                  curl -s -c $TMPDIR/jar -b wordpress_test_cookie=WP%20Cookie%20check --data-urlencode log=$BLOG_USER --data-urlencode pwd=\"$(cat $BLOG_PASSWORD_FILE)\" \
+                  -d testcookie=1 -o /dev/null -w '%{http_code} %{redirect_url}\\n' ${BLOG_URL}wp-login.php; exit 5";
+    let folder = jobs.home.path().display().to_string();
+    let ran = jobs.command(&["ci", "--with", "blog", "--", "sh", "-c", &format!("TMPDIR={folder}; {script}")]).fails(5);
+    assert!(ran.out.starts_with("200 302 http://localhost:"), "{}", ran.all());
+    assert!(ran.out.trim().ends_with("/wp-admin/"), "{}", ran.all());
+    assert_eq!(folders(&jobs), BTreeSet::new());
+    assert_eq!(shell("docker ps -a --filter label=provision.lease.owner --format '{{.Names}}' | grep -- -db").out, "");
+}
+
+#[test]
+fn a_bucket_beside_the_registry_is_gone_with_it_whatever_ends_the_job() {
+    let store = crate::stores::Store::moto();
+    let mut jobs = Jobs::new("cis");
+    store.serve(&mut jobs);
+    let buckets = || store.aws("s3api list-buckets --query Buckets[].Name --output text").ok().out;
+    let before = buckets();
+    let url = store.url.clone();
+    let ci = |command: &str| jobs.command(&["ci", "--with", "s3", "--endpoint", &url, "--", "sh", "-c", command]);
+    // The environment names all that a client needs but what it has already: the credentials.
+    let aws = crate::stores::part("moto/bin/aws").display().to_string();
+    let filled = format!("{aws} s3api put-object --bucket $S3_BUCKET --key job/file --body /etc/hostname --query ETag");
+    assert!(ci(&format!("{filled} --endpoint-url $AWS_ENDPOINT_URL; exit 6")).fails(6).out.contains('"'));
+    assert_eq!((buckets(), folders(&jobs)), (before.clone(), BTreeSet::new()));
+    // Nobody is left who could take it away.
+    ci(&format!("{filled} --endpoint-url $AWS_ENDPOINT_URL; kill -9 $PPID"));
+    assert_ne!(buckets(), before);
+    jobs.command(&["ci", "reap"]).ok();
+    assert_eq!((buckets(), folders(&jobs)), (before, BTreeSet::new()));
+}

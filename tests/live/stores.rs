@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{Ran, Sandbox, free_port, shell};
 
 /// What the Makefile built or installed for the tests.
-fn part(path: &str) -> PathBuf {
+pub fn part(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/parts").join(path)
 }
 

@@ -30,6 +30,7 @@ pub(crate) async fn down(session: &Session, name: Option<&str>) -> Result<()> {
     for id in ids {
         job::clear(&engine, &id).await?;
     }
+    job::clear_buckets(&name).await?;
     store.forget()?;
     report::line(&format!("{name}: gone"));
     Ok(())
