@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import compose
 import engine
-from measure import Cost, Failed, in_turn, median, run
+from measure import Cost, Failed, in_turn, median, run, then
 
 # A start takes seconds: fewer of them are enough.
 ROUNDS = 5
@@ -136,13 +136,6 @@ def bench(table, program, prefix, folder):
     blog.destroy()
     peer.down()
 
-    def then(take, undo):
-        cost = take()
-        undo()
-        return cost
-
-    costs = in_turn(
-        lambda: then(blog.first, blog.destroy), lambda: then(peer.first, peer.down), rounds=ROUNDS
-    )
+    costs = in_turn(then(blog.first, blog.destroy), then(peer.first, peer.down), rounds=ROUNDS)
     table.compare("blog, to the first page, beside Compose", *(median(found, "wall") for found in costs), 1.05)
     table.compare("  the same, CPU of the client", *(median(found, "cpu") for found in costs))

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import engine
-from measure import Failed, in_turn, median, run
+from measure import Failed, in_turn, median, run, then
 
 JOBS = 20
 
@@ -37,15 +37,6 @@ def until(prepare, take):
     def side():
         prepare()
         return take()
-
-    return side
-
-
-def then(take, undo):
-    def side():
-        cost = take()
-        undo()
-        return cost
 
     return side
 

@@ -79,6 +79,17 @@ def peak_memory(*command, **variables):
         return int(told.read()) * 1024
 
 
+def then(take, undo):
+    """Measures `take`, then undoes it, which is not measured."""
+
+    def side():
+        cost = take()
+        undo()
+        return cost
+
+    return side
+
+
 def in_turn(*sides, rounds=RUNS):
     """Runs each side once to warm up, then all in turn; gives the costs of each side."""
     for side in sides:

@@ -20,7 +20,7 @@ import ci
 import compose
 import engine
 import s3
-from measure import RUNS, Failed, Table, in_turn, median, megabytes, milliseconds, peak_memory, read, run
+from measure import RUNS, Failed, Table, in_turn, median, megabytes, milliseconds, peak_memory, read, run, then
 from raw import Raw
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,17 +51,6 @@ class Registry:
 
     def containers(self):
         return engine.describe(f"{self.name}-registry", f"{self.name}-proxy")
-
-
-def then(take, undo):
-    """Measures `take`, then undoes it, which is not measured."""
-
-    def side():
-        cost = take()
-        undo()
-        return cost
-
-    return side
 
 
 def version(table, program):
