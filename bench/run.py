@@ -118,9 +118,9 @@ def first_run(table, program, prepared, folder):
     table.below("first run, peak memory", statistics.median(memory), 40e6, megabytes)
 
 
-def prepare_raw(registry, containers, folder):
-    name, port = f"{PREFIX}-raw", engine.free_port()
-    work = Path(folder) / "raw"
+def prepare_raw(registry, containers, folder, number=""):
+    name, port = f"{PREFIX}-raw{number}", engine.free_port()
+    work = Path(folder) / f"raw{number}"
     work.mkdir(mode=0o700)
     authority = work / "ca.crt"
     shutil.copy(registry.tell("output", "ca"), authority)
@@ -138,8 +138,9 @@ def jobs(table, program, folder):
     work.mkdir(mode=0o700)
     renamed = [container.renamed(registry.name, name, registry.port, port) for container in containers]
     project = compose.Project(name, renamed, work, compose.obtain())
+    crowd = [prepare_raw(registry, containers, folder, number) for number in range(ci.JOBS)]
     registry.destroy()
-    ci.bench(table, program, folder, prepared, project)
+    ci.bench(table, program, folder, prepared, project, crowd)
 
 
 def bench(program, folder):
