@@ -58,18 +58,23 @@ def remove(name):
 
 
 def at_once(jobs):
-    """The 95th percentile of the wall times of all that are brought up at the same moment."""
-    walls = []
-    threads = [threading.Thread(target=lambda job=job: walls.append(job.up().wall)) for job in jobs]
+    """The 95th percentile of the wall times of all that are brought up at the same moment, and how many did not come up."""
+    walls, failures = [], []
+
+    def up(job):
+        try:
+            walls.append(job.up().wall)
+        except Failed as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=up, args=(job,)) for job in jobs]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     for job in jobs:
         job.down()
-    if len(walls) != len(jobs):
-        raise Failed(f"of {len(jobs)} at once, {len(jobs) - len(walls)} did not come up")
-    return sorted(walls)[int(len(walls) * 0.95) - 1]
+    return sorted(walls)[int(len(walls) * 0.95) - 1], len(failures)
 
 
 def bench(table, program, folder, prepared, project, crowd):
@@ -89,6 +94,9 @@ def bench(table, program, folder, prepared, project, crowd):
     gone = median(downs[0], "wall")
     table.compare("ci: until it is gone, beside `compose down -v`", gone, median(downs[1], "wall"), 0.7)
     table.compare("  the same, beside the bare API in parallel", gone, statistics.median(floors), 1.1)
-    late = at_once([Job(program, Path(folder) / f"job-{number}") for number in range(JOBS)])
+    late, lost = at_once([Job(program, Path(folder) / f"job-{number}") for number in range(JOBS)])
+    if lost:
+        raise Failed(f"of {JOBS} at once, {lost} did not come up")
     table.below(f"ci: {JOBS} at once, the 95th percentile", late, JOBS * alone / os.cpu_count(), lambda value: f"{value:.1f} s")
-    table.compare("  the same, beside the bare API", late, at_once(crowd), 1.1)
+    floor_late, lost = at_once(crowd)
+    table.compare(f"  the same, beside the bare API ({JOBS - lost} of {JOBS} came up)", late, floor_late, 1.1)

@@ -132,7 +132,7 @@ def jobs(table, program, folder):
     registry = Registry(program, f"{PREFIX}-ci", folder)
     registry.apply()
     containers = registry.containers()
-    prepared = prepare_raw(registry, containers, folder)
+    prepared = prepare_raw(registry, containers, folder, "-alone")
     port, name = engine.free_port(), f"{PREFIX}-ci-compose"
     work = Path(folder) / "ci-compose"
     work.mkdir(mode=0o700)
