@@ -379,6 +379,26 @@ fn an_engine_that_stops_answering_is_told_and_the_lease_cleans_up() {
 }
 
 #[test]
+fn an_engine_that_is_killed_under_a_job_leaves_what_the_next_reap_takes() {
+    let mut sandbox = Jobs::new("ci-killed");
+    let images = shell("docker images --format '{{.Repository}}:{{.Tag}}' | grep -E 'provision/(registry|nginx)' | sort -u | tr '\\n' ' '").ok().out;
+    let mut engine = SecondEngine::new("ci-die", &images.split_whitespace().collect::<Vec<_>>());
+    sandbox.socket = Some(engine.socket());
+    // Published ports are in the engine's own network, so it goes on asking its registry until the engine is gone.
+    let child = sandbox.start(&["ci", "--", "true"]);
+    let begun = Instant::now();
+    while engine.shell("docker ps -q").out.lines().count() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+    engine.kill();
+    let ran = ended(child).fails(1);
+    engine.start();
+    sandbox.command(&["ci", "reap"]).ok();
+    let left = engine.shell("docker ps -aq; docker volume ls -q").ok().out;
+    assert_eq!((left.as_str(), folders(&sandbox)), ("", BTreeSet::new()), "{}", ran.all());
+}
+
+#[test]
 fn a_blog_beside_the_registry_is_gone_with_it() {
     let jobs = Jobs::new("cib");
     jobs.blog_images();
