@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::at::At;
+use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::resource::Owned;
 use crate::secret::Secret;
@@ -33,9 +34,7 @@ impl At {
     /// # Errors
     /// The file is there and cannot be read: the folder is damaged.
     pub fn kept_json<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        let Some(text) = self.store().get(&self.key())? else { return Ok(None) };
-        let damage = |error: serde_json::Error| damaged(self, &self.key(), &format!("cannot be read: {error}"));
-        serde_json::from_str(&text).map(Some).map_err(damage)
+        read_json(&self.key(), self.store())
     }
 
     /// Keeps something as JSON, with a way back.
@@ -73,6 +72,18 @@ impl Kept {
     }
 }
 
+/// What is kept as JSON under a key.
+pub(crate) fn read_json<T: DeserializeOwned>(key: &str, store: &Store) -> Result<Option<T>> {
+    let Some(text) = store.get(key)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|error| damaged(store, key, &format!("cannot be read: {error}")))
+}
+
+/// What all resources of one kind keep as JSON.
+pub(crate) fn read_all<T: DeserializeOwned>(kind: &str, store: &Store) -> Result<Vec<T>> {
+    let keys = store.names(kind)?.into_iter().map(|name| format!("{kind}/{name}"));
+    keys.filter_map(|key| read_json(&key, store).transpose()).collect()
+}
+
 /// A certificate that is kept with its key.
 pub(crate) struct KeptPair {
     pub pair: Pair,
@@ -88,19 +99,19 @@ impl KeptPair {
         let pair = match (at.store().get(certificate)?, at.store().get(key)?) {
             (Some(certificate), Some(key)) => Pair { certificate, key: Secret::new(key) },
             (None, None) => return Ok(None),
-            (Some(_), None) => return Err(damaged(at, key, "is gone")),
-            (None, Some(_)) => return Err(damaged(at, certificate, "is gone")),
+            (Some(_), None) => return Err(damaged(at.store(), key, "is gone")),
+            (None, Some(_)) => return Err(damaged(at.store(), certificate, "is gone")),
         };
         let facts = x509::read(&pair.certificate)
-            .map_err(|error| damaged(at, certificate, &format!("cannot be read: {error}")))?;
+            .map_err(|error| damaged(at.store(), certificate, &format!("cannot be read: {error}")))?;
         match x509::matches(&pair.certificate, &pair.key) {
             Ok(true) => Ok(Some(Self { pair, facts })),
-            Ok(false) => Err(damaged(at, key, "does not belong to its certificate")),
-            Err(error) => Err(damaged(at, key, &format!("cannot be read: {error}"))),
+            Ok(false) => Err(damaged(at.store(), key, "does not belong to its certificate")),
+            Err(error) => Err(damaged(at.store(), key, &format!("cannot be read: {error}"))),
         }
     }
 }
 
-fn damaged(at: &At, key: &str, how: &str) -> Error {
-    Error::new(format!("the deployment's folder is damaged: `{}` {how}", at.store().path(key).display()))
+fn damaged(store: &Store, key: &str, how: &str) -> Error {
+    Error::new(format!("the deployment's folder is damaged: `{}` {how}", store.path(key).display()))
 }

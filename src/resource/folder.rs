@@ -10,6 +10,7 @@ use crate::change::{Action, Change, Field};
 use crate::content::Mode;
 use crate::deployment::Store;
 use crate::error::{Error, Result};
+use crate::kept::{read_all, read_json};
 use crate::world::files;
 use crate::world::host;
 use crate::world::inode::{self, Body, GROUPS, Inode, USERS};
@@ -65,10 +66,7 @@ pub(crate) struct Undo {
 impl Record {
     /// Those of all resources of a deployment.
     pub fn all(store: &Store) -> Result<Vec<Self>> {
-        let texts = store.names(FolderKind::NAME)?.into_iter();
-        let texts = texts.map(|name| store.get(&format!("{}/{name}", FolderKind::NAME)));
-        let texts = texts.collect::<Result<Vec<_>>>()?;
-        Ok(texts.iter().flatten().filter_map(|text| serde_json::from_str(text).ok()).collect())
+        read_all(FolderKind::NAME, store)
     }
 }
 
@@ -164,8 +162,7 @@ impl Kind for FolderKind {
     async fn owned(at: &At) -> Result<Vec<Owned>> {
         let mut owned = at.owned_keys(true)?;
         for one in &mut owned {
-            let text = at.store().get(&one.handle)?.unwrap_or_default();
-            let Ok(record) = serde_json::from_str::<Record>(&text) else { continue };
+            let Some(record) = read_json::<Record>(&one.handle, at.store())? else { continue };
             // What was there before us is not ours to delete.
             let path = at.store().root().join(record.path.trim_matches('/'));
             one.data = record.data && record.before.is_none() && !files::names(&path)?.is_empty();
@@ -175,8 +172,7 @@ impl Kind for FolderKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
-        let text = at.store().get(&owned.handle)?.unwrap_or_default();
-        if let Ok(record) = serde_json::from_str::<Record>(&text) {
+        if let Some(record) = read_json::<Record>(&owned.handle, at.store())? {
             let path = at.store().root().join(record.path.trim_matches('/'));
             match &record.before {
                 Some(before) => before.write(&path)?,

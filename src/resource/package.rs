@@ -9,6 +9,7 @@ use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
+use crate::kept::read_all;
 use crate::world::{dpkg, host};
 
 pub(crate) struct PackageKind;
@@ -26,6 +27,9 @@ pub(crate) struct Record {
     pub wanted: Vec<String>,
     /// Packages that were not there before.
     pub brought: BTreeSet<String>,
+    /// What was there when an installation began that has not ended: a run that was killed leaves this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun: Option<BTreeSet<String>>,
 }
 
 /// How a step is taken back: whatever was not installed before goes.
@@ -47,10 +51,7 @@ impl Record {
 
     /// Those of all resources of a deployment.
     pub fn all(store: &Store) -> Result<Vec<Self>> {
-        let texts = store.names(PackageKind::NAME)?.into_iter();
-        let texts = texts.map(|name| store.get(&format!("{}/{name}", PackageKind::NAME)));
-        let texts = texts.collect::<Result<Vec<_>>>()?;
-        Ok(texts.iter().flatten().filter_map(|text| serde_json::from_str(text).ok()).collect())
+        read_all(PackageKind::NAME, store)
     }
 }
 
@@ -91,6 +92,9 @@ impl Kind for PackageKind {
             let missing = spec.packages.iter().filter(|name| !actual.installed.contains(*name));
             fields.extend(missing.filter_map(|name| Field::compare(name.clone(), "", "installed")));
         }
+        if record.begun.is_some() {
+            fields.extend(Field::compare("installation", "broken off", "complete"));
+        }
         fields.extend(Field::compare("packages", &record.wanted.join(", "), &spec.packages.join(", ")));
         Change::of(Action::Update, fields)
     }
@@ -106,11 +110,15 @@ impl Kind for PackageKind {
         at.will(&Undo { record: at.kept_json()?, before: before.clone() })?;
         if !at.store().is_rendering() {
             let missing: Vec<String> = spec.packages.iter().filter(|name| !before.contains(*name)).cloned().collect();
+            let first = record.begun.take().unwrap_or(before);
+            record.begun = Some(first.clone());
+            record.put(at)?;
             if !missing.is_empty() {
                 at.progress(format!("installing {}", missing.join(", ")), 0, 0);
                 dpkg::install(&missing).await?;
-                record.brought.extend(dpkg::installed().await?.difference(&before).cloned());
             }
+            record.brought.extend(dpkg::installed().await?.difference(&first).cloned());
+            record.begun = None;
         }
         record.put(at)
     }
@@ -133,7 +141,10 @@ impl Kind for PackageKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
-        let record: Record = at.kept_json()?.unwrap_or_default();
+        let mut record: Record = at.kept_json()?.unwrap_or_default();
+        if let Some(begun) = record.begun {
+            record.brought.extend(dpkg::installed().await?.difference(&begun).cloned());
+        }
         let brought: Vec<String> = record.brought.into_iter().collect();
         if !brought.is_empty() && !at.store().is_rendering() {
             let stay = dpkg::purge(&brought).await?;

@@ -12,6 +12,7 @@ use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
+use crate::kept::{read_all, read_json};
 use crate::world::init::{Init, State};
 use crate::world::inode::{self, Inode};
 use crate::world::{dpkg, files, host, http};
@@ -65,19 +66,9 @@ const LOOKS: u32 = 400;
 const SETTLED: u32 = 6;
 
 impl Record {
-    fn read(key: &str, store: &Store) -> Result<Option<Self>> {
-        let Some(text) = store.get(key)? else { return Ok(None) };
-        serde_json::from_str(&text).map(Some).map_err(|error| {
-            Error::new(format!("the deployment's folder is damaged: `{}`: {error}", store.path(key).display()))
-                .hint("put the file back from a backup")
-        })
-    }
-
     /// Those of all services of a deployment.
     pub fn all(store: &Store) -> Result<Vec<Self>> {
-        let records = store.names(ServiceKind::NAME)?.into_iter();
-        let records = records.map(|name| Self::read(&format!("{}/{name}", ServiceKind::NAME), store));
-        Ok(records.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        read_all(ServiceKind::NAME, store)
     }
 
     fn put(&self, key: &str, store: &Store) -> Result<()> {
@@ -244,7 +235,7 @@ impl Kind for ServiceKind {
     type Undo = Undo;
 
     async fn actual(spec: &Spec, at: &At) -> Result<Option<Actual>> {
-        let record = Record::read(&at.key(), at.store())?;
+        let record: Option<Record> = at.kept_json()?;
         let root = at.store().root();
         let mut found = BTreeMap::new();
         let kept = record.iter().flat_map(|record| record.files.keys().cloned());
@@ -356,7 +347,7 @@ impl Kind for ServiceKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
-        let Some(record) = Record::read(&owned.handle, at.store())? else { return Ok(()) };
+        let Some(record) = read_json::<Record>(&owned.handle, at.store())? else { return Ok(()) };
         if at.store().is_rendering() {
             Self::uninstall(&record, at)?;
             return at.store().delete(&owned.handle);

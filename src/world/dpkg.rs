@@ -33,7 +33,8 @@ pub(crate) async fn installed() -> Result<BTreeSet<String>> {
 /// `apt-get` fails: with its last lines.
 pub(crate) async fn install(names: &[String]) -> Result<()> {
     let policy = Path::new(POLICY);
-    let own = !files::exists(policy);
+    // One of ours that is there already was left by a run that was killed.
+    let own = files::read(policy)?.is_none_or(|found| found.content == NOT_NOW.as_bytes());
     if own {
         files::write(policy, NOT_NOW.as_bytes(), 0o755)?;
     }
@@ -72,9 +73,9 @@ pub(crate) async fn purge(names: &[String]) -> Result<Vec<String>> {
             break;
         }
         // Something that we did not install needs one of them: all that it needs is not worth finding out one by one.
-        let Some(last) = going.pop_last() else { break };
+        going.pop_last();
         if going.is_empty() {
-            return Ok(vec![last.to_owned()]);
+            return Ok(names.to_vec());
         }
     }
     let mut arguments = vec!["purge", "--yes", "--quiet", "-o", PATIENCE, "-o", "Dpkg::Use-Pty=0"];
