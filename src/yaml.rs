@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};
@@ -11,6 +12,8 @@ use crate::error::{Error, Place, Result};
 
 /// How deep a playbook may nest; a deeper one is a mistake or an attack.
 const DEPTH: usize = 64;
+/// How many parts a text may have once every alias is written out; more are a mistake or an attack.
+const PARTS: usize = 100_000;
 
 /// A file's name and text, kept for showing the line of an error.
 #[derive(Debug)]
@@ -121,8 +124,25 @@ impl Node {
     /// # Errors
     /// Text that is no YAML, an alias, a duplicate or non-text key, more than one document: each with its place.
     pub fn parse(source: &Source) -> Result<Self> {
-        let mut reader = Reader { source, parser: Parser::new_from_str(&source.text), depth: 0 };
-        reader.document()
+        Reader::new(source, None).document()
+    }
+
+    /// Reads the one document of a source in which parts may have names and be used again (`&name`, `*name`), as other
+    /// programs' files have them. A use stands where its name stands.
+    ///
+    /// # Errors
+    /// As [`Node::parse`], but for the alias; and a text that grows beyond all measure by them.
+    pub fn parse_with_aliases(source: &Source) -> Result<Self> {
+        Reader::new(source, Some(BTreeMap::new())).document()
+    }
+
+    /// How many parts it has, itself among them.
+    fn parts(&self) -> usize {
+        1 + match &self.value {
+            Content::Scalar { .. } => 0,
+            Content::List(items) => items.iter().map(Self::parts).sum(),
+            Content::Map(entries) => entries.iter().map(|(_, node)| node.parts()).sum(),
+        }
     }
 
     /// What an error calls it.
@@ -141,9 +161,16 @@ struct Reader<'s> {
     source: &'s Source,
     parser: Parser<'s, saphyr_parser::StrInput<'s>>,
     depth: usize,
+    parts: usize,
+    /// The parts that have names, by the parser's numbers for these; none where the language has no aliases.
+    anchors: Option<BTreeMap<usize, Node>>,
 }
 
 impl<'s> Reader<'s> {
+    fn new(source: &'s Source, anchors: Option<BTreeMap<usize, Node>>) -> Self {
+        Self { source, parser: Parser::new_from_str(&source.text), depth: 0, parts: 0, anchors }
+    }
+
     fn next(&mut self) -> Result<(Event<'s>, Span)> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, self.span(span))),
@@ -204,22 +231,45 @@ impl<'s> Reader<'s> {
         if self.depth > DEPTH {
             return Err(Error::new(format!("nested deeper than {DEPTH} levels")).at(self.source.place(span)));
         }
-        let value = match event {
-            Event::Scalar(text, style, _, _) => {
-                Content::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }
+        self.count(1, span)?;
+        let (value, anchor) = match event {
+            Event::Scalar(text, style, anchor, _) => {
+                (Content::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }, anchor)
             }
-            Event::SequenceStart(..) => Content::List(self.list()?),
-            Event::MappingStart(..) => Content::Map(self.map()?),
-            _ => {
-                return Err(Error::new("a YAML alias is not part of the playbook language")
-                    .at(self.source.place(span))
-                    .hint("write the value out, or make it an input"));
-            }
+            Event::SequenceStart(anchor, _) => (Content::List(self.list()?), anchor),
+            Event::MappingStart(anchor, _) => (Content::Map(self.map()?), anchor),
+            Event::Alias(anchor) => (self.used_again(anchor, span)?, 0),
+            _ => return Err(Error::new("not a part of a YAML text").at(self.source.place(span))),
         };
         self.depth -= 1;
         // A collection is shown where it begins.
         let width = if matches!(value, Content::Scalar { .. }) { span.width } else { 1 };
-        Ok(Node { value, span: Span { width, ..span } })
+        let node = Node { value, span: Span { width, ..span } };
+        if let Some(anchors) = self.anchors.as_mut().filter(|_| anchor > 0) {
+            anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn count(&mut self, parts: usize, span: Span) -> Result<()> {
+        self.parts += parts;
+        if self.parts > PARTS {
+            return Err(Error::new(format!("it has more than {PARTS} parts with all its aliases written out"))
+                .at(self.source.place(span)));
+        }
+        Ok(())
+    }
+
+    fn used_again(&mut self, anchor: usize, span: Span) -> Result<Content> {
+        let Some(anchors) = &self.anchors else {
+            return Err(Error::new("a YAML alias is not part of the playbook language")
+                .at(self.source.place(span))
+                .hint("write the value out, or make it an input"));
+        };
+        let node = anchors.get(&anchor).cloned();
+        let node = node.ok_or_else(|| Error::new("an alias within what it names").at(self.source.place(span)))?;
+        self.count(node.parts(), span)?;
+        Ok(node.value)
     }
 
     fn list(&mut self) -> Result<Vec<Node>> {

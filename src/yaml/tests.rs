@@ -129,3 +129,22 @@ fn any_part_of_a_text_is_read_or_refused_with_a_place() {
         }
     }
 }
+
+#[test]
+fn a_part_with_a_name_is_used_again_where_the_language_has_aliases() {
+    let with_aliases =
+        |text: &str| Node::parse_with_aliases(&Source::new("x.yml", text)).map_err(|error| error.render());
+    let node = with_aliases("a: &one { x: 1 }\nb: { <<: *one, y: &two [2] }\nc: *two\n").unwrap();
+    let mut found = Vec::new();
+    parts(&node, &mut found);
+    let texts: Vec<&str> = found.iter().map(|(text, _)| text.as_str()).collect();
+    assert_eq!(texts, ["a", "x", "1", "b", "<<", "x", "1", "y", "2", "c", "2"]);
+    // The second use stands where the first does.
+    assert_eq!(found[2].1, found[6].1);
+    assert!(fault("a: &one 1\nb: *one\n").contains("not part of the playbook language"));
+    assert!(with_aliases("a: *none\n").unwrap_err().contains("x.yml:1"));
+    assert!(with_aliases("a: &one [*one]\n").unwrap_err().contains("an alias within what it names"));
+    let laughs: String =
+        (1..9).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(", "))).collect();
+    assert!(with_aliases(&format!("a0: &a0 [lol]\n{laughs}")).unwrap_err().contains("more than 100000 parts"));
+}
