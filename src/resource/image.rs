@@ -21,7 +21,8 @@ pub(crate) struct ImageKind;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spec {
-    /// The image as `docker pull` takes it: `registry:3.1.1`.
+    /// The image as `docker pull` takes it: `registry:3.1.1`. Without one it is built in any case.
+    #[serde(default)]
     reference: String,
     /// A registry to pull from instead of Docker Hub: `registry.mirrors.aliyuncs.com/library`.
     #[serde(default)]
@@ -89,7 +90,7 @@ impl Spec {
     /// that an image built in place of one is not taken for another.
     fn built(&self) -> Result<Option<String>> {
         let Some(build) = &self.build else { return Ok(None) };
-        let context = context(build)?;
+        let context = context(build, &[])?;
         let digest =
             sha256(format!("{}\n{}\n{}\n{}", self.reference, self.suite, BASE.concat(), sha256(&context)).as_bytes());
         Ok(Some(format!("provision/{build}:{}-{}", self.suite, &digest[..12])))
@@ -100,19 +101,36 @@ impl Spec {
     }
 }
 
-/// A tar archive of the folder that an image is built from: the same bytes for the same files.
-fn context(build: &str) -> Result<Vec<u8>> {
+/// A tar archive of the folder that an image is built from and of more files: the same bytes for the same files.
+fn context(build: &str, more: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
     let files = embedded_folder(&format!("images/{build}"))
         .ok_or_else(|| Error::new(format!("there is nothing to build an image `{build}` from")))?;
     let mut archive = tar::Builder::new(Vec::new());
     let fail = |error: std::io::Error| Error::new(format!("cannot pack the build of `{build}`: {error}"));
-    for (name, content) in files {
+    let mut add = |name: &str, content: &[u8], mode: u32| {
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
-        header.set_mode(if name.ends_with(".sh") { 0o755 } else { 0o644 });
-        archive.append_data(&mut header, &name, content).map_err(fail)?;
+        header.set_mode(mode);
+        if name.ends_with('/') {
+            header.set_entry_type(tar::EntryType::Directory);
+        }
+        archive.append_data(&mut header, name, content).map_err(fail)
+    };
+    for (name, content) in files {
+        add(&name, content, if name.ends_with(".sh") { 0o755 } else { 0o644 })?;
+    }
+    for (name, content) in more {
+        add(name, content, if name.ends_with('/') { 0o755 } else { 0o644 })?;
     }
     archive.into_inner().map_err(fail)
+}
+
+/// The authorities that this host trusts beside those of Debian. A build that fetches something by TLS may need them, where a
+/// proxy stands between it and the world; they are no part of what is built.
+fn authorities() -> Vec<(String, Vec<u8>)> {
+    let folder = ("authorities/".to_owned(), Vec::new());
+    let found = host::authorities().into_iter().map(|(name, content)| (format!("authorities/{name}"), content));
+    [folder].into_iter().chain(found).collect()
 }
 
 impl ImageKind {
@@ -126,8 +144,9 @@ impl ImageKind {
 
     async fn build(spec: &Spec, at: &At) -> Result<()> {
         let (Some(build), Some(reference)) = (&spec.build, spec.built()?) else {
-            return Err(Error::new(format!("the playbook says of no way to build `{}`", spec.reference))
-                .hint("leave `--images build` out"));
+            let what = if spec.reference.is_empty() { &at.id } else { &spec.reference };
+            return Err(Error::new(format!("the playbook says of no way to build `{what}`"))
+                .hint("give `reference`, `build` or both; and leave `--images build` out"));
         };
         let base = Self::make_base(spec, at).await?;
         let arguments = HashMap::from([("BASE".to_owned(), base)]);
@@ -135,7 +154,8 @@ impl ImageKind {
         let labels = HashMap::from([(BUILD.to_owned(), digest), (STANDS_FOR.to_owned(), spec.reference.clone())]);
         let watch = |step: Step| at.progress(step.part, step.done, step.total);
         let engine = at.engine().await?;
-        let work = engine.build(context(build)?, &reference, &arguments, &labels, &watch);
+        let context = context(build, &authorities())?;
+        let work = engine.build(context, &reference, &arguments, &labels, &watch);
         at.run.interruptible(work).await
     }
 
@@ -179,8 +199,8 @@ impl Kind for ImageKind {
     async fn actual(spec: &Spec, at: &At) -> Result<Option<Actual>> {
         let engine = at.engine().await?;
         let images = at.run.options.images;
-        let pulled = (images != Images::Build).then(|| spec.pulled());
-        let built = if images == Images::Pull { None } else { spec.built()? };
+        let pulled = (images != Images::Build && !spec.reference.is_empty()).then(|| spec.pulled());
+        let built = if images == Images::Pull && pulled.is_some() { None } else { spec.built()? };
         for reference in [pulled, built].into_iter().flatten() {
             if let Some(image) = engine.image(&reference).await? {
                 return Ok(Some(Actual { reference, image }));
@@ -206,7 +226,7 @@ impl Kind for ImageKind {
     async fn apply(spec: &Spec, _: Option<Actual>, change: &Change, at: &At) -> Result<()> {
         debug_assert_eq!(change.action, Action::Create, "an image that is there is never changed");
         let images = at.run.options.images;
-        if images == Images::Build {
+        if images == Images::Build || spec.reference.is_empty() {
             return Self::build(spec, at).await;
         }
         match Self::pull(spec, at).await {
