@@ -28,7 +28,7 @@ pub(super) struct Blob {
 
 impl Registry {
     async fn send(&self, method: &'static str, url: &str, body: Option<(&str, Vec<u8>)>) -> Result<Answer> {
-        self.client.send(Request { method, url, body, accept: None }).await
+        self.client.send(Request { method, url, body, ..Request::default() }).await
     }
 
     fn whole(&self, location: Option<String>) -> String {

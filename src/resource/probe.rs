@@ -1,9 +1,11 @@
 //! A check that a real client would make: an HTTP request, a TCP connection, a push and pull: [`ProbeKind`].
 
+mod registry;
+mod registry_v1;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::future::{try_join, try_join_all};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -15,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::world::host;
 use crate::world::http::{Answer, Client, Request, connects, resolve};
+use registry::Registry;
+use registry_v1::RegistryV1;
 
 pub(crate) struct ProbeKind;
 
@@ -30,6 +34,9 @@ pub(crate) struct Spec {
     tcp: Option<String>,
     /// The URL of a registry that must take an image and give it back.
     registry: Option<String>,
+    /// The API that the registry speaks.
+    #[serde(default)]
+    api: Api,
     /// How far the check of a registry goes.
     #[serde(default)]
     depth: Depth,
@@ -56,6 +63,27 @@ fn status() -> Vec<u16> {
 
 fn timeout() -> u32 {
     20
+}
+
+/// The API of a registry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Api {
+    /// That of the OCI distribution specification.
+    #[default]
+    V2,
+    /// That of the first registry.
+    V1,
+}
+
+impl Api {
+    /// What answers if the registry is there.
+    fn root(self) -> &'static str {
+        match self {
+            Self::V2 => "/v2/",
+            Self::V1 => "/v1/_ping",
+        }
+    }
 }
 
 /// How far the check of a registry goes: as far as the registry lets it, and leaves nothing behind.
@@ -98,13 +126,14 @@ impl Target {
 }
 
 impl Spec {
-    async fn client(&self, url: &str, at: &At) -> Result<(Client, Target)> {
+    /// A client for a URL, with the password or without.
+    async fn client(&self, url: &str, at: &At, login: bool) -> Result<(Client, Target)> {
         let target = Target::parse(url)?;
         let address = match &self.address {
             Some(address) => Some(locate(address, target.port, at).await?),
             None => None,
         };
-        let login = self.user.clone().zip(self.password.clone());
+        let login = self.user.clone().zip(self.password.clone()).filter(|_| login);
         Ok((Client::new(&target.host, address, self.authority.as_deref(), login)?, target))
     }
 
@@ -116,10 +145,10 @@ impl Spec {
         }
         let (url, expected) = match (&self.http, &self.registry) {
             (Some(url), _) => (url.clone(), self.status.clone()),
-            (None, Some(url)) => (format!("{}/v2/", url.trim_end_matches('/')), status()),
+            (None, Some(url)) => (format!("{}{}", url.trim_end_matches('/'), self.api.root()), status()),
             (None, None) => return Err(Error::new("a probe needs one of `http`, `tcp` and `registry`")),
         };
-        let (client, _) = self.client(&url, at).await?;
+        let (client, _) = self.client(&url, at, true).await?;
         let found = match client.send(Request { method: "GET", url: &url, ..Request::default() }).await {
             Ok(answer) if expected.contains(&answer.status) => {
                 let served = answer.certificate.map(|certificate| sha256(&certificate)).unwrap_or_default();
@@ -145,23 +174,15 @@ impl Spec {
         }
     }
 
-    /// Has the registry do what it is for, and leaves nothing behind.
+    /// Has the registry do what it is for.
     async fn exercise(&self, url: &str, at: &At) -> Result<()> {
-        let (client, target) = self.client(url, at).await?;
+        let (client, target) = self.client(url, at, true).await?;
+        if self.api == Api::V1 {
+            let (stranger, _) = self.client(url, at, false).await?;
+            return RegistryV1 { client, stranger, base: target.base }.round_trip().await;
+        }
         let registry = Registry { client, base: target.base, repository: "provision-probe" };
-        if self.depth == Depth::Upload { registry.begin_and_cancel().await } else { Self::round_trip(&registry).await }
-    }
-
-    /// Pushes a small image, pulls it, compares the digests and deletes it.
-    async fn round_trip(registry: &Registry) -> Result<()> {
-        let layer = host::random::<1024>()?.to_vec();
-        let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec();
-        let manifest = registry.push(&config, &layer).await?;
-        let digest = format!("sha256:{}", sha256(&manifest));
-        let pulled = registry.pull(&digest, &layer).await;
-        let paths = [format!("manifests/{digest}"), blob_path(&config), blob_path(&layer)];
-        let deleted = try_join_all(paths.iter().map(|path| registry.delete(path))).await.map(drop);
-        pulled.and(deleted)
+        if self.depth == Depth::Upload { registry.begin_and_cancel().await } else { registry.round_trip().await }
     }
 }
 
@@ -183,92 +204,6 @@ async fn locate(address: &str, port: u16, at: &At) -> Result<SocketAddr> {
     resolve(&whole)
         .await
         .ok_or_else(|| Error::new(format!("`{whole}` is no address that can be found")).hint("write `127.0.0.1:5000`"))
-}
-
-/// The calls of the OCI distribution specification (1.1) that a push and a pull need.
-struct Registry {
-    client: Client,
-    base: String,
-    repository: &'static str,
-}
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-
-impl Registry {
-    fn url(&self, path: &str) -> String {
-        format!("{}/v2/{}/{path}", self.base, self.repository)
-    }
-
-    /// Begins an upload and gives the URL of its next step.
-    async fn begin(&self) -> Result<String> {
-        let request = Request { method: "POST", url: &self.url("blobs/uploads/"), ..Request::default() };
-        let location = expect(self.client.send(request).await?, 202, "start an upload")?.location.unwrap_or_default();
-        Ok(if location.starts_with('/') { format!("{}{location}", self.base) } else { location })
-    }
-
-    async fn begin_and_cancel(&self) -> Result<()> {
-        let location = self.begin().await?;
-        let answer = self.client.send(Request { method: "DELETE", url: &location, ..Request::default() }).await?;
-        expect(answer, 204, "give an upload up").map(drop)
-    }
-
-    async fn upload(&self, blob: &[u8]) -> Result<()> {
-        let location = self.begin().await?;
-        let separator = if location.contains('?') { '&' } else { '?' };
-        let url = format!("{location}{separator}digest=sha256:{}", sha256(blob));
-        let body = Some(("application/octet-stream", blob.to_vec()));
-        let answer = self.client.send(Request { method: "PUT", url: &url, body, accept: None }).await?;
-        expect(answer, 201, "upload a layer").map(drop)
-    }
-
-    async fn push(&self, config: &[u8], layer: &[u8]) -> Result<Vec<u8>> {
-        try_join(self.upload(config), self.upload(layer)).await?;
-        let descriptor = |kind: &str, blob: &[u8]| serde_json::json!({ "mediaType": kind, "size": blob.len(), "digest": format!("sha256:{}", sha256(blob)) });
-        let manifest = serde_json::json!({
-            "schemaVersion": 2, "mediaType": MANIFEST,
-            "config": descriptor(CONFIG, config), "layers": [descriptor(LAYER, layer)],
-        });
-        let manifest = manifest.to_string().into_bytes();
-        let body = Some((MANIFEST, manifest.clone()));
-        let url = self.url("manifests/probe");
-        expect(
-            self.client.send(Request { method: "PUT", url: &url, body, accept: None }).await?,
-            201,
-            "push a manifest",
-        )?;
-        Ok(manifest)
-    }
-
-    async fn pull(&self, digest: &str, layer: &[u8]) -> Result<()> {
-        let request = Request { method: "GET", url: &self.url("manifests/probe"), accept: Some(MANIFEST), body: None };
-        let url = self.url(&blob_path(layer));
-        let blob = self.client.send(Request { method: "GET", url: &url, ..Request::default() });
-        let (manifest, blob) = try_join(self.client.send(request), blob).await?;
-        let (manifest, blob) =
-            (expect(manifest, 200, "give a manifest back")?, expect(blob, 200, "give a layer back")?);
-        let found = format!("sha256:{}", sha256(&manifest.body));
-        if found != digest || manifest.digest.as_deref() != Some(digest) {
-            return Err(Error::new(format!(
-                "the registry gave back another manifest: pushed {digest}, pulled {found}"
-            )));
-        }
-        if blob.body == layer {
-            Ok(())
-        } else {
-            Err(Error::new("the registry gave back another layer than was pushed"))
-        }
-    }
-
-    async fn delete(&self, path: &str) -> Result<()> {
-        let answer = self.client.send(Request { method: "DELETE", url: &self.url(path), ..Request::default() }).await?;
-        expect(answer, 202, "delete the image of the probe").map(drop)
-    }
-}
-
-fn blob_path(blob: &[u8]) -> String {
-    format!("blobs/sha256:{}", sha256(blob))
 }
 
 fn expect(answer: Answer, status: u16, task: &str) -> Result<Answer> {

@@ -26,6 +26,8 @@ pub(crate) struct Request<'a> {
     /// `Content-Type` and the body.
     pub body: Option<(&'a str, Vec<u8>)>,
     pub accept: Option<&'a str>,
+    /// More headers, by their names.
+    pub headers: &'a [(&'a str, &'a str)],
 }
 
 #[derive(Debug)]
@@ -77,6 +79,9 @@ impl Client {
         }
         if let Some(accept) = request.accept {
             builder = builder.header("Accept", accept);
+        }
+        for (name, value) in request.headers {
+            builder = builder.header(*name, *value);
         }
         let response = builder.send().await.map_err(fail)?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
