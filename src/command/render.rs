@@ -60,9 +60,11 @@ fn commands(store: &Store, root: &str, entries: &[RenderedFile]) -> Result<Vec<S
     }
     // Folders that the host has keep their owner and mode.
     commands.push(format!("tar -C {root} -cf - . | tar -C / -xf - --no-same-owner --no-overwrite-dir"));
+    let services = service::Record::all(store)?;
+    // It also makes the users that files belong to.
+    commands.extend(services.iter().filter(|service| !service.setup.is_empty()).map(|service| service.setup.join(" ")));
     let foreign = entries.iter().filter(|entry| entry.owner != "root:root");
     commands.extend(foreign.map(|entry| format!("chown {} {}", entry.owner, entry.path)));
-    let services = service::Record::all(store)?;
     let systemd = services.iter().any(|service| service.init == Init::Systemd);
     if systemd {
         commands.push("systemctl daemon-reload".to_owned());

@@ -29,6 +29,9 @@ pub(crate) struct Record {
     pub init: Init,
     /// How it was before this deployment.
     pub was: State,
+    /// What brings its program, where no package does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub setup: Vec<String>,
     /// What tests its files, and the order by which it takes them up.
     pub check: Vec<String>,
     pub verb: String,
@@ -159,11 +162,13 @@ impl ServiceKind {
             unit: spec.unit(at),
             init: spec.init(at),
             was: actual.state,
+            setup: Vec::new(),
             check: Vec::new(),
             verb: String::new(),
             files: BTreeMap::new(),
             folders: BTreeSet::new(),
         });
+        record.setup.clone_from(&spec.setup);
         record.check.clone_from(&spec.check);
         spec.change.verb().clone_into(&mut record.verb);
         let stale: Vec<String> =

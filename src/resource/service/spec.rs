@@ -24,6 +24,9 @@ pub(crate) struct Spec {
     /// Its files by their paths. A path that ends in a slash is a folder.
     #[serde(default)]
     files: BTreeMap<String, FileSpec>,
+    /// A command that brings its program, where no package does. It is told with a rendered tree, and nothing else runs it.
+    #[serde(default)]
+    pub setup: Vec<String>,
     /// A command that must succeed with the new files before they are taken up.
     #[serde(default)]
     pub check: Vec<String>,
