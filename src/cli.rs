@@ -2,6 +2,7 @@
 
 mod ci;
 mod flags;
+mod instead;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -62,7 +63,7 @@ impl From<Error> for Refusal {
 /// # Errors
 /// What is wrong with it, or with the playbook that it names.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Invocation, Refusal> {
-    let matches = command().try_get_matches_from(arguments)?;
+    let matches = command().try_get_matches_from(instead::redirect(arguments.collect()))?;
     let Some((verb, inner)) = matches.subcommand() else {
         return Err(Error::usage("a verb or a playbook is needed").into());
     };

@@ -4,6 +4,7 @@ pub(crate) mod condition;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -58,7 +59,10 @@ pub(crate) struct Input {
     /// What it takes when it is not given; without one it must be given.
     pub default: Option<Json>,
     pub about: String,
+    /// What a choice may be; of a text the values that are known, beside which a rule of the playbook may let others pass.
     pub choices: Vec<String>,
+    /// Another playbook that stands in for this one where a choice is made, by the choice.
+    pub instead: BTreeMap<String, String>,
     /// The type of the items of a list.
     pub of: InputType,
     /// Under which heading `--help` shows it.

@@ -83,6 +83,13 @@ pub(crate) fn builtin_about(name: &str) -> &'static str {
     builtin(name).and_then(|text| text.lines().find_map(|line| line.strip_prefix("about: "))).unwrap_or_default()
 }
 
+/// The inputs of a built-in playbook for some choices of which another playbook stands, without reading the rest of it: each
+/// stands on a line of its own.
+pub(crate) fn inputs_with_substitutes(name: &str) -> impl Iterator<Item = &'static str> {
+    let lines = builtin(name).unwrap_or_default().lines().filter(|line| line.contains(" instead: {"));
+    lines.filter_map(|line| line.split(':').next().map(str::trim))
+}
+
 fn builtin(name: &str) -> Option<&'static str> {
     EMBEDDED.get_file(format!("{name}.yml"))?.contents_utf8()
 }

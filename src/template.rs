@@ -8,7 +8,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, UndefinedBehavior, Value, escape_formatter};
 
-use crate::error::Error;
+use crate::error::{Error, did_you_mean};
 use crate::yaml::Source;
 
 /// Every file of `templates/`, compiled into the binary.
@@ -44,6 +44,9 @@ fn environment() -> &'static Environment<'static> {
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
         environment.set_syntax(syntax.expect("the default delimiters are valid"));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.add_filter("did_you_mean", |name: String, known: Vec<String>| {
+            did_you_mean(&name, &known.iter().map(String::as_str).collect::<Vec<_>>())
+        });
         // Configuration files write `true`, not Python's `True`.
         environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
             Ok(truth) if value.kind() == ValueKind::Bool => {

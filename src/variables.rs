@@ -1,7 +1,7 @@
 //! Variables of other tools that stand for inputs, in the environment or in a file as `docker run --env-file` reads it:
 //! [`Variable`].
 //!
-//! Which there are, a playbook says. A flag goes before a file, a file before what an earlier run was given, and that before
+//! Which there are, a playbook says; its entry `"*"` stands for all of a file that have none. A flag goes before a file, a file before what an earlier run was given, and that before
 //! the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,9 @@ pub(crate) struct Variable {
     /// Where it counts; without one, where its input does.
     pub when: Option<Condition>,
 }
+
+/// The name of the entry for all variables that have none.
+const REST: &str = "*";
 
 type Inputs = BTreeMap<String, Json>;
 
@@ -77,12 +80,44 @@ pub(crate) fn gather(
             events.note(None, format!("`{}` {}: {note}", variable.name, set.place));
         }
     }
+    if let Some(rest) = rest(playbook, &given)? {
+        let unclaimed = unclaimed(&listed, playbook, &given)?;
+        if !unclaimed.is_empty() && !fresh.contains(&rest.name) {
+            let (names, lines): (Vec<&str>, Vec<String>) = unclaimed.into_iter().unzip();
+            events.note(None, format!("taken into `--{}`: {}", rest.name, names.join(", ")));
+            given.insert(rest.name.clone(), Json::from(lines.concat()));
+            fresh.insert(rest.name.clone());
+        }
+        return Ok((given, fresh));
+    }
     for (name, set) in listed.iter().filter(|(_, set)| !set.value.is_empty()) {
         if let Some(why) = unused(name, playbook, &given)? {
             events.note(None, format!("`{name}` {} is not used: {why}", set.place));
         }
     }
     Ok((given, fresh))
+}
+
+/// The input that holds all variables of a file which stand for nothing else, a line each.
+fn rest<'a>(playbook: &'a Playbook, given: &Inputs) -> Result<Option<&'a Input>> {
+    let Some(variable) = playbook.variables.iter().find(|variable| variable.name == REST) else { return Ok(None) };
+    let input = variable.input.as_deref().and_then(|name| playbook.input(name));
+    Ok(if idle(variable, playbook, given)?.is_none() { input } else { None })
+}
+
+/// The variables that stand for nothing else: the name, and the line that sets it.
+fn unclaimed<'a>(
+    listed: &'a BTreeMap<String, Set>,
+    playbook: &Playbook,
+    given: &Inputs,
+) -> Result<Vec<(&'a str, String)>> {
+    let mut found = Vec::new();
+    for (name, set) in listed {
+        if unused(name, playbook, given)?.is_some() {
+            found.push((name.as_str(), format!("{name}={}\n", set.value)));
+        }
+    }
+    Ok(found)
 }
 
 /// Why a variable of a file counts for nothing, if it does.

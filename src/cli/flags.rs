@@ -42,7 +42,8 @@ fn env_file() -> Arg {
 fn flag(input: &Input) -> Arg {
     let mut help = input.about.clone();
     if !input.choices.is_empty() {
-        help = format!("{help} [one of: {}]", input.choices.join(", "));
+        let title = if input.kind == InputType::Choice { "one of" } else { "such as" };
+        help = format!("{help} [{title}: {}]", input.choices.join(", "));
     }
     match &input.default {
         Some(Json::String(text)) if text.is_empty() => {}

@@ -38,6 +38,11 @@ fn schema() -> Json {
                         "default": { "description": "Without one, the input must be given." },
                         "about": { "type": "string" },
                         "choices": { "type": "array", "items": { "type": "string" } },
+                        "instead": {
+                            "type": "object",
+                            "description": "Playbooks that stand in for this one, by the choice.",
+                            "additionalProperties": { "type": "string" },
+                        },
                         "group": { "type": "string", "description": "The heading of its flag in `--help`." },
                         "when": { "type": "string", "description": "An expression of inputs: where it means something." },
                     },

@@ -2,7 +2,17 @@ use super::*;
 
 fn input(kind: InputType, of: InputType) -> Input {
     let choices = vec!["local".to_owned(), "s3".to_owned()];
-    Input { name: "a".to_owned(), kind, default: None, about: String::new(), choices, of, group: None, when: None }
+    Input {
+        name: "a".to_owned(),
+        kind,
+        default: None,
+        about: String::new(),
+        choices,
+        instead: BTreeMap::new(),
+        of,
+        group: None,
+        when: None,
+    }
 }
 
 #[test]

@@ -14,6 +14,9 @@ use crate::template::{is_expression, is_word};
 use crate::variables::Variable;
 use crate::yaml::{Content, Key, Node, Source, Span};
 
+/// The fields of an input.
+const FIELDS: [&str; 8] = ["type", "default", "about", "choices", "instead", "of", "group", "when"];
+
 pub(super) struct Reader<'a> {
     source: &'a Source,
 }
@@ -185,14 +188,20 @@ impl<'a> Reader<'a> {
             }
             None => Vec::new(),
         };
+        let mut instead = BTreeMap::new();
+        if let Some((_, node)) = fields.remove("instead") {
+            for (choice, playbook) in self.map(node, "`instead`")? {
+                instead.insert(choice.text, self.text(&playbook, "the name of a playbook")?);
+            }
+        }
         let group = fields.remove("group").map(|(_, node)| self.text(&node, "`group`")).transpose()?;
         let [default, when] = ["default", "when"].map(|field| fields.remove(field).map(|(_, node)| node));
         if let Some((unknown, _)) = fields.into_values().next() {
             return Err(self
                 .wrong(unknown.span, format!("unknown field `{}` of {title}", unknown.text))
-                .hint(did_you_mean(&unknown.text, &["type", "default", "about", "choices", "of", "group", "when"])));
+                .hint(did_you_mean(&unknown.text, &FIELDS)));
         }
-        let mut input = Input { name: key.text, kind, default: None, about, choices, of, group, when: None };
+        let mut input = Input { name: key.text, kind, default: None, about, choices, instead, of, group, when: None };
         self.fits(&input, key.span, &places)?;
         input.default = default.map(|node| self.default(&input, node)).transpose()?;
         if let Some(when) = when.as_ref().filter(|_| input.default.is_none()) {
@@ -213,8 +222,13 @@ impl<'a> Reader<'a> {
         if let Some(span) = given("of", input.of != InputType::List) {
             return Err(self.wrong(span, "a list of lists cannot be given by flags"));
         }
-        if let Some(span) = given("choices", wants_choices) {
-            return Err(self.wrong(span, "`choices` belong to an input of the type `choice`"));
+        if let Some(span) = given("choices", wants_choices || input.kind == InputType::String) {
+            return Err(
+                self.wrong(span, "`choices` belong to an input of the type `choice`, or of `string` as proposals")
+            );
+        }
+        if let Some(span) = given("instead", input.instead.keys().all(|choice| input.choices.contains(choice))) {
+            return Err(self.wrong(span, "`instead` names something that is no choice").hint("it goes by `choices`"));
         }
         if wants_choices && input.choices.is_empty() {
             return Err(self

@@ -1,0 +1,45 @@
+//! A choice for which another playbook stands: `registry --api v1` is `registry-v1`.
+
+use std::ffi::OsString;
+
+use crate::playbook::{Playbook, builtin_names, inputs_with_substitutes};
+
+/// The command line with the playbook that was meant: its name takes the place of the one that was typed, and the flag goes,
+/// so that the flags beside it are those of the playbook which is carried out.
+pub(super) fn redirect(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let Some(at) = (1..arguments.len().min(3)).find(|at| named(&arguments[*at]).is_some()) else { return arguments };
+    let Some(name) = named(&arguments[at]) else { return arguments };
+    for input in inputs_with_substitutes(name) {
+        let Some((place, width, value)) = flag(&arguments, at, input) else { continue };
+        let Some(playbook) = substitute(name, input, &value) else { continue };
+        arguments.drain(place..place + width);
+        arguments[at] = playbook.into();
+    }
+    arguments
+}
+
+fn named(word: &OsString) -> Option<&'static str> {
+    builtin_names().into_iter().find(|name| word == name)
+}
+
+/// Where a flag stands, how many words it takes, and its value.
+fn flag(arguments: &[OsString], from: usize, name: &str) -> Option<(usize, usize, String)> {
+    let flag = format!("--{name}");
+    for (at, word) in arguments.iter().enumerate().skip(from + 1) {
+        let word = word.to_str()?;
+        if word == "--" {
+            return None;
+        }
+        if word == flag {
+            return Some((at, 2, arguments.get(at + 1)?.to_str()?.to_owned()));
+        }
+        if let Some(value) = word.strip_prefix(&flag).and_then(|rest| rest.strip_prefix('=')) {
+            return Some((at, 1, value.to_owned()));
+        }
+    }
+    None
+}
+
+fn substitute(playbook: &str, input: &str, value: &str) -> Option<String> {
+    Playbook::builtin(playbook)?.ok()?.input(input)?.instead.get(value).cloned()
+}
