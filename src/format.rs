@@ -1,5 +1,9 @@
 //! Forms of files that are checked before a program reads them: [`Format`].
 
+mod registry_v1;
+
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -18,6 +22,10 @@ pub(crate) enum Format {
     JsonObject,
     /// The configuration of a registry (distribution 2.8 and 3.x), which itself ignores keys that it does not know.
     RegistryConfig,
+    /// The configuration of the first registry (docker-registry 0.9.1), with its flavors.
+    RegistryV1Config,
+    /// The variables of that configuration: `NAME="VALUE"` a line. No value is shown.
+    RegistryV1Environment,
 }
 
 /// The storage drivers of distribution; a configuration names exactly one.
@@ -29,20 +37,24 @@ impl Format {
     /// # Errors
     /// The first thing that is wrong, with line, column and the nearest name that would be right.
     pub fn check(self, name: &str, text: &str) -> Result<()> {
-        if self == Self::JsonObject {
-            return json_object(name, text);
-        }
         let source = Source::new(name, text);
-        let node = Node::parse(&source)?;
-        if self == Self::Yaml {
-            return Ok(());
+        match self {
+            Self::JsonObject => json_object(name, text),
+            Self::Yaml => Node::parse(&source).map(drop),
+            Self::RegistryConfig => registry(&source),
+            Self::RegistryV1Config => registry_v1::config(&source),
+            Self::RegistryV1Environment => registry_v1::environment(name, text),
         }
-        let schema = embedded("registry/config.schema.json").and_then(|text| serde_json::from_str::<Json>(text).ok());
-        let schema = schema.expect("the schema of a registry's configuration is part of the binary");
-        let checker = Checker { source: &source, template: &|_| None };
-        checker.check(&node, &schema, "the registry's configuration")?;
-        one_driver(&source, &node)
     }
+}
+
+fn registry(source: &Arc<Source>) -> Result<()> {
+    let node = Node::parse(source)?;
+    let schema = embedded("registry/config.schema.json").and_then(|text| serde_json::from_str::<Json>(text).ok());
+    let schema = schema.expect("the schema of a registry's configuration is part of the binary");
+    let checker = Checker { source, template: &|_| None };
+    checker.check(&node, &schema, "the registry's configuration")?;
+    one_driver(source, &node)
 }
 
 fn json_object(name: &str, text: &str) -> Result<()> {

@@ -21,6 +21,8 @@ mod flavors;
 mod inputs;
 #[path = "cli/names.rs"]
 mod names;
+#[path = "cli/registry_v1.rs"]
+mod registry_v1;
 #[path = "cli/render.rs"]
 mod render;
 #[path = "cli/rules.rs"]

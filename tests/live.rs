@@ -30,6 +30,8 @@ mod host;
 mod images;
 #[path = "live/registry.rs"]
 mod registry;
+#[path = "live/registry_v1.rs"]
+mod registry_v1;
 #[path = "live/s3.rs"]
 mod s3;
 #[path = "live/stores.rs"]
