@@ -11,3 +11,4 @@ pub(crate) mod inode;
 pub(crate) mod process;
 pub(crate) mod terminal;
 pub(crate) mod unfinished;
+mod whole;
