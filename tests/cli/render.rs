@@ -108,6 +108,21 @@ fn the_upstart_job_has_every_stanza_of_the_tutorials() {
 }
 
 #[test]
+fn what_remains_to_be_done_is_told_for_whatever_starts_services() {
+    for (init, started, not) in [
+        ("systemd", "systemctl enable docker-registry && systemctl restart docker-registry", "update-rc.d"),
+        ("sysv", "update-rc.d docker-registry defaults && service docker-registry restart", "systemctl"),
+        ("sysv", "nginx -t -q && update-rc.d nginx defaults && service nginx restart", "systemctl"),
+        ("upstart", "service docker-registry restart || service docker-registry start", "systemctl"),
+    ] {
+        let sandbox = Sandbox::new();
+        let told = sandbox.run(&format!("render registry --out ./tree --init {init}"));
+        assert_eq!(told.code, 0, "{}", told.text);
+        assert!(told.text.contains(started) && !told.text.contains(not), "{init}: {}", told.text);
+    }
+}
+
+#[test]
 fn what_cannot_be_rendered_is_refused() {
     let sandbox = Sandbox::new();
     std::fs::create_dir_all(sandbox.path("other/etc/logrotate.d")).unwrap();
