@@ -1,6 +1,8 @@
 //! Names in `/etc/hosts` of this host, in a block that is told from everybody else's lines by its marks: [`HostsEntryKind`].
 
 mod block;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -186,6 +188,28 @@ fn take_out(record: &Record, at: &At) -> Result<()> {
     if record.made && rest.is_empty() { files::remove(Path::new(FILE)) } else { write(rest) }
 }
 
+/// What has to change for the file to hold the names.
+fn difference(spec: &Spec, actual: &Actual) -> Change {
+    let names = spec.entries().unwrap_or_default();
+    let lines = spec.lines(&actual.address).unwrap_or_default();
+    let (wanted, found) = match (&actual.record, &actual.block) {
+        (_, None) if names.is_empty() => return Change::unchanged(),
+        (None, _) => return Change::new(Action::Create),
+        (Some(_), None) => (actual.address.as_str(), Some(("", Vec::new()))),
+        (Some(_), Some(block)) => (if names.is_empty() { "" } else { actual.address.as_str() }, block.entry()),
+    };
+    let mut fields: Vec<Field> = Vec::new();
+    if let Some((address, found)) = found {
+        fields.extend(Field::compare("address", address, wanted));
+        fields.extend(Field::compare("names", &found.join(", "), &names.join(", ")));
+    } else {
+        let found = actual.block.iter().flat_map(|block| &block.lines).map(String::as_str);
+        fields.extend(Field::compare("lines", &found.collect::<Vec<_>>().join("; "), &lines.join("; ")));
+    }
+    let change = Change::of(Action::Update, fields);
+    if actual.block.is_none() { change.because(format!("the block in `{FILE}` is gone")) } else { change }
+}
+
 impl Kind for HostsEntryKind {
     const NAME: &'static str = "hosts-entry";
     const ABOUT: &'static str = "names in /etc/hosts of this host, in a block of the deployment's own";
@@ -216,24 +240,7 @@ impl Kind for HostsEntryKind {
     }
 
     fn diff(spec: &Spec, actual: &Actual, _: &At) -> Change {
-        let names = spec.entries().unwrap_or_default();
-        let lines = spec.lines(&actual.address).unwrap_or_default();
-        let (wanted, found) = match (&actual.record, &actual.block) {
-            (_, None) if names.is_empty() => return Change::unchanged(),
-            (None, _) => return Change::new(Action::Create),
-            (Some(_), None) => (actual.address.as_str(), Some(("", Vec::new()))),
-            (Some(_), Some(block)) => (if names.is_empty() { "" } else { actual.address.as_str() }, block.entry()),
-        };
-        let mut fields: Vec<Field> = Vec::new();
-        if let Some((address, found)) = found {
-            fields.extend(Field::compare("address", address, wanted));
-            fields.extend(Field::compare("names", &found.join(", "), &names.join(", ")));
-        } else {
-            let found = actual.block.iter().flat_map(|block| &block.lines).map(String::as_str);
-            fields.extend(Field::compare("lines", &found.collect::<Vec<_>>().join("; "), &lines.join("; ")));
-        }
-        let change = Change::of(Action::Update, fields);
-        if actual.block.is_none() { change.because(format!("the block in `{FILE}` is gone")) } else { change }
+        difference(spec, actual)
     }
 
     fn outputs(spec: &Spec, _: Option<&Actual>, _: &At) -> Outputs {
