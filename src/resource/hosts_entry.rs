@@ -178,6 +178,7 @@ impl Actual {
 /// Takes the block out of the file, and the file away if it was made for it.
 fn take_out(record: &Record, at: &At) -> Result<()> {
     let _lock = lock()?;
+    files::clear_unfinished(Path::new(FILE));
     let text = read()?.unwrap_or_default();
     let Some(block) = find(&text, at)? else { return Ok(()) };
     if block.lines != record.lines {

@@ -145,9 +145,14 @@ pub(crate) fn append(path: &Path, text: &str) -> Result<()> {
     open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| failed("write", path, &error))
 }
 
+/// Clears away what a process that was killed left of a newer file than the one that stands there.
+pub(crate) fn clear_unfinished(path: &Path) {
+    drop(fs::remove_file(whole::aside(path)));
+}
+
 /// Removes a file, and what a process that was killed left of a newer one.
 pub(crate) fn remove(path: &Path) -> Result<()> {
-    drop(fs::remove_file(whole::aside(path)));
+    clear_unfinished(path);
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, &error)),
         _ => Ok(()),

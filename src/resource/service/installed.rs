@@ -102,6 +102,7 @@ impl File<'_> {
 impl Installed {
     /// Puts back what stood there before. What somebody changed since is kept beside, and the path of that is told.
     pub fn uninstall(&self, path: &Path) -> Result<Option<PathBuf>> {
+        files::clear_unfinished(path);
         let found = Inode::read(path)?;
         if found == self.before {
             return Ok(None);
