@@ -216,6 +216,16 @@ fn packages_come_with_a_registry_and_go_with_it() {
     use_registry(&host, "localhost:5443", ca.trim(), password.trim());
     // The package's own service never ran: it would have listened on port 5000 for everybody.
     host.run("ss -Hltn | grep -v -e :5443 -e :80").fails(1);
+    // Killed when all was there already, but not let start yet.
+    host.run(
+        "cd /root/home/deployments/registry/package && \
+         cp programs /root/programs && sed 's/^{/{\"begun\":[\"bash\"],/' /root/programs >programs && printf '#!/bin/sh\\n# Written by provision while it installs packages: what they bring is started once it is configured.\\nexit 101\\n' >/usr/sbin/policy-rc.d",
+    )
+    .ok();
+    provision("plan registry --exit-code").fails(3).says("installation: broken off → complete");
+    provision("registry").ok();
+    host.run("test -e /usr/sbin/policy-rc.d").fails(1);
+    host.run("mv /root/programs /root/home/deployments/registry/package/programs").ok();
     provision("destroy registry --yes").ok();
     assert_eq!(packages(), before);
     host.run("ls /etc/nginx /etc/docker /var/lib/registry").fails(2);
