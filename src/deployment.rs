@@ -290,9 +290,11 @@ impl Store {
         Ok(())
     }
 
-    /// The names kept below a key.
+    /// The names kept below a key. One with a dot in front is what a run that was killed left of a file.
     pub fn names(&self, key: &str) -> Result<Vec<String>> {
-        files::names(&self.path(key))
+        let mut names = files::names(&self.path(key))?;
+        names.retain(|name| !name.starts_with('.'));
+        Ok(names)
     }
 
     /// The keys of everything that is kept.

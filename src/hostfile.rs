@@ -74,13 +74,9 @@ impl HostFile {
             before: kept(path)?,
             folders: folders.clone(),
         })?;
-        files::make_folder(folder, 0o755)?;
-        files::write(path, content, mode)?;
-        let moved = earlier.as_ref().filter(|earlier| earlier.path != path).cloned();
         let mut known = shared_folders(path, at)?;
         known.extend(folders);
-        let written = Record { path: path.to_path_buf(), folders: known };
-        if let Some(moved) = moved {
+        if let Some(moved) = earlier.as_ref().filter(|earlier| earlier.path != path) {
             at.will(&Undo {
                 key: key.to_owned(),
                 record: Some(moved.clone()),
@@ -88,15 +84,18 @@ impl HostFile {
                 before: kept(&moved.path)?,
                 folders: Vec::new(),
             })?;
-            erase(&moved)?;
+            erase(moved)?;
         }
-        let text =
-            serde_json::to_string(&written).map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
-        at.store().put(key, &text)
+        // Recorded first: a run that is killed here leaves no file that nobody knows of.
+        let text = serde_json::to_string(&Record { path: path.to_path_buf(), folders: known })
+            .map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
+        at.store().put(key, &text)?;
+        files::make_folder(folder, 0o755)?;
+        files::write(path, content, mode)
     }
 
-    /// Removes a recorded file with a way back.
-    pub fn retire(owned: &Owned, at: &At) -> Result<()> {
+    /// Writes down how a recorded file comes back once it has been removed.
+    pub fn will_remove(owned: &Owned, at: &At) -> Result<()> {
         let Some(earlier) = record(&owned.handle, at)? else { return Ok(()) };
         let before = kept(&earlier.path)?;
         at.will(&Undo {
@@ -105,8 +104,7 @@ impl HostFile {
             path: earlier.path,
             before,
             folders: Vec::new(),
-        })?;
-        Self::remove(owned, at)
+        })
     }
 
     /// Every file that resources of this kind recorded.
@@ -151,6 +149,10 @@ fn erase(record: &Record) -> Result<()> {
 }
 
 impl Undo {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn restore(self, at: &At) -> Result<()> {
         match &self.before {
             Some((content, mode)) => {

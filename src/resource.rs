@@ -46,6 +46,7 @@ kinds! {
     package => PackageKind,
     folder => FolderKind,
     service => ServiceKind,
+    hosts_entry => HostsEntryKind,
     trust => TrustKind,
     probe => ProbeKind,
     s3_probe => S3ProbeKind,

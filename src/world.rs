@@ -1,5 +1,6 @@
 //! The only place with I/O: the host's files, its clock and processes, and the clients of engines and of AWS. No policy.
 
+pub(crate) mod authorities;
 pub(crate) mod aws;
 pub(crate) mod dpkg;
 pub(crate) mod engine;
@@ -11,3 +12,4 @@ pub(crate) mod inode;
 pub(crate) mod process;
 pub(crate) mod terminal;
 pub(crate) mod unfinished;
+mod whole;

@@ -26,8 +26,16 @@ mod fields;
 mod flavors;
 #[path = "live/host.rs"]
 mod host;
+#[path = "live/hosts_entry.rs"]
+mod hosts_entry;
 #[path = "live/images.rs"]
 mod images;
+#[path = "live/init.rs"]
+mod init;
+#[path = "live/killed.rs"]
+mod killed;
+#[path = "live/machine.rs"]
+mod machine;
 #[path = "live/registry.rs"]
 mod registry;
 #[path = "live/registry_v1.rs"]
@@ -36,5 +44,7 @@ mod registry_v1;
 mod s3;
 #[path = "live/stores.rs"]
 mod stores;
+#[path = "live/trust.rs"]
+mod trust;
 #[path = "live/users.rs"]
 mod users;

@@ -65,22 +65,25 @@ fn commands(store: &Store, root: &str, entries: &[RenderedFile]) -> Result<Vec<S
     commands.extend(services.iter().filter(|service| !service.setup.is_empty()).map(|service| service.setup.join(" ")));
     let foreign = entries.iter().filter(|entry| entry.owner != "root:root");
     commands.extend(foreign.map(|entry| format!("chown {} {}", entry.owner, entry.path)));
-    let systemd = services.iter().any(|service| service.init == Init::Systemd);
-    if systemd {
+    if services.iter().any(|service| service.init == Init::Systemd) {
         commands.push("systemctl daemon-reload".to_owned());
     }
-    for service in services {
-        let tested = if service.check.is_empty() { String::new() } else { format!("{} && ", service.check.join(" ")) };
-        let unit = &service.unit;
-        // The package's own service may run already, or not yet.
-        commands.push(match (systemd, service.verb.as_str()) {
-            (true, "reload") => format!("{tested}systemctl reload-or-restart {unit}"),
-            (true, _) => format!("{tested}systemctl enable {unit} && systemctl restart {unit}"),
-            (false, _) => format!("{tested}service {unit} restart"),
-        });
-    }
+    commands.extend(services.iter().map(start));
     if entries.iter().any(|entry| Path::new(&entry.path).starts_with("/usr/local/share/ca-certificates")) {
         commands.push("update-ca-certificates   # only if programs of that host are to trust the authority".to_owned());
     }
     Ok(commands)
+}
+
+/// How a service takes up its files. The package's own may run already, or not yet.
+fn start(service: &service::Record) -> String {
+    let tested = if service.check.is_empty() { String::new() } else { format!("{} && ", service.check.join(" ")) };
+    let unit = &service.unit;
+    match (service.init, service.verb.as_str()) {
+        (Init::Systemd, "reload") => format!("{tested}systemctl reload-or-restart {unit}"),
+        (Init::Systemd, _) => format!("{tested}systemctl enable {unit} && systemctl restart {unit}"),
+        (Init::Sysv, _) => format!("{tested}update-rc.d {unit} defaults && service {unit} restart"),
+        // Upstart restarts nothing that does not run.
+        (Init::Upstart, _) => format!("{tested}service {unit} restart || service {unit} start"),
+    }
 }

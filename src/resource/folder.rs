@@ -61,6 +61,8 @@ pub(crate) struct Undo {
     path: PathBuf,
     before: Option<Inode>,
     record: Option<Record>,
+    /// Whether what is in it by then cannot be made again.
+    data: bool,
 }
 
 impl Record {
@@ -131,7 +133,7 @@ impl Kind for FolderKind {
         let path = spec.place(at);
         let record: Option<Record> = at.kept_json()?;
         let found = actual.and_then(|actual| actual.found);
-        at.will(&Undo { path: path.clone(), before: found.clone(), record: record.clone() })?;
+        at.will(&Undo { path: path.clone(), before: found.clone(), record: record.clone(), data: spec.data })?;
         let (user, group) = if at.store().is_rendering() { host::ids() } else { spec.owner()? };
         let before = record.map_or(found, |record| record.before);
         let record = Record {
@@ -151,7 +153,8 @@ impl Kind for FolderKind {
     async fn undo(undo: Undo, at: &At) -> Result<()> {
         match &undo.before {
             Some(before) => before.write(&undo.path)?,
-            None => files::remove_empty_folder(&undo.path),
+            None if undo.data => files::remove_empty_folder(&undo.path),
+            None => files::remove_folder(&undo.path)?,
         }
         match &undo.record {
             Some(record) => at.store().put(&at.key(), &serde_json::json!(record).to_string()),

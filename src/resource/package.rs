@@ -110,6 +110,9 @@ impl Kind for PackageKind {
         at.will(&Undo { record: at.kept_json()?, before: before.clone() })?;
         if !at.store().is_rendering() {
             let missing: Vec<String> = spec.packages.iter().filter(|name| !before.contains(*name)).cloned().collect();
+            if record.begun.is_some() {
+                dpkg::let_start()?;
+            }
             let first = record.begun.take().unwrap_or(before);
             record.begun = Some(first.clone());
             record.put(at)?;
@@ -143,6 +146,7 @@ impl Kind for PackageKind {
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
         let mut record: Record = at.kept_json()?.unwrap_or_default();
         if let Some(begun) = record.begun {
+            dpkg::let_start()?;
             record.brought.extend(dpkg::installed().await?.difference(&begun).cloned());
         }
         let brought: Vec<String> = record.brought.into_iter().collect();

@@ -38,6 +38,9 @@ pub(crate) struct Record {
     pub files: BTreeMap<String, Installed>,
     /// Folders that were made, beside those that the playbook names.
     pub folders: BTreeSet<PathBuf>,
+    /// Whether it has yet to take up its files: a run that was killed leaves this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
 }
 
 /// A service as it is.
@@ -123,7 +126,7 @@ impl ServiceKind {
         test(&spec.check).await.map_err(|error| error.within(format!("the new files of `{unit}`")))?;
         let state = init.state(&unit).await?;
         if !state.enabled {
-            init.enable(&unit, true).await?;
+            init.enable(&unit).await?;
         }
         if !state.running {
             init.order("start", &unit).await?;
@@ -148,9 +151,13 @@ impl ServiceKind {
             }
             host::sleep(PAUSE).await;
         }
-        Err(Error::new(format!("the service `{unit}` was started and does not serve"))
-            .detail(spec.init(at).words(unit).await)
-            .hint("these are its last lines; mend their cause, then run the command again"))
+        let words = spec.init(at).words(unit).await;
+        let hint = if words.is_empty() {
+            "it printed nothing; look into its log, then run the command again"
+        } else {
+            "these are its last lines; mend their cause, then run the command again"
+        };
+        Err(Error::new(format!("the service `{unit}` was started and does not serve")).detail(words).hint(hint))
     }
 
     /// Writes the files, and keeps how to put back what was there.
@@ -167,8 +174,10 @@ impl ServiceKind {
             verb: String::new(),
             files: BTreeMap::new(),
             folders: BTreeSet::new(),
+            pending: false,
         });
         record.setup.clone_from(&spec.setup);
+        record.pending = !at.store().is_rendering();
         record.check.clone_from(&spec.check);
         spec.change.verb().clone_into(&mut record.verb);
         let stale: Vec<String> =
@@ -191,9 +200,10 @@ impl ServiceKind {
         record.folders.retain(|folder| paths.iter().any(|path| path.starts_with(folder)));
         // Kept first: a run that is killed here leaves nothing that nobody knows of.
         for file in &wanted {
-            let before = actual.found.get(file.path).cloned().flatten();
-            let known = Installed { wrote: String::new(), mode: String::new(), owner: String::new(), before };
-            record.files.entry(file.path.to_owned()).or_insert(known);
+            let known = record.files.get(file.path);
+            let mut kept = file.kept(known, actual.found.get(file.path).and_then(Option::as_ref));
+            kept.earlier = known.map(|known| known.wrote.clone()).filter(|wrote| *wrote != kept.wrote);
+            record.files.insert(file.path.to_owned(), kept);
         }
         record.put(&at.key(), at.store())?;
         for path in stale {
@@ -202,16 +212,15 @@ impl ServiceKind {
             }
         }
         for file in &wanted {
-            let found = actual.found.get(file.path).cloned().flatten();
-            let path = file.below(root);
-            if let Some(folder) = path.parent() {
+            let found = actual.found.get(file.path).and_then(Option::as_ref);
+            if let Some(folder) = file.below(root).parent() {
                 files::make_folder(folder, 0o755)?;
             }
-            let as_wanted = found.is_some() && file.compare(found.as_ref(), at.store().is_rendering()).is_empty();
-            let earlier = record.files.get(file.path);
-            let installed = if as_wanted { file.kept(earlier) } else { file.install(root, found, earlier)? };
-            record.files.insert(file.path.to_owned(), installed);
+            if found.is_none() || !file.compare(found, at.store().is_rendering()).is_empty() {
+                file.install(root)?;
+            }
         }
+        record.files.values_mut().for_each(|installed| installed.earlier = None);
         record.put(&at.key(), at.store())
     }
 
@@ -292,6 +301,9 @@ impl Kind for ServiceKind {
         let stale = record.files.keys().filter(|path| !wanted.iter().any(|file| file.path == *path));
         fields.extend(stale.filter_map(|path| Field::compare(format!("files.{path}"), "a file", "")));
         if !at.store().is_rendering() {
+            if record.pending {
+                fields.extend(Field::compare("files", "not taken up", "taken up"));
+            }
             let word = |yes: bool, a: &'static str, b: &'static str| if yes { a } else { b };
             fields.extend(Field::compare("state", word(actual.state.running, "running", "stopped"), "running"));
             fields.extend(Field::compare(
@@ -309,11 +321,22 @@ impl Kind for ServiceKind {
 
     async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
         let actual = actual.unwrap_or(Actual { record: None, found: BTreeMap::new(), state: State::default() });
-        let changed = spec.files(at)?.iter().any(|file| {
-            !file.compare(actual.found.get(file.path).and_then(Option::as_ref), at.store().is_rendering()).is_empty()
-        });
+        let pending = actual.record.as_ref().is_some_and(|record| record.pending);
+        let changed = pending
+            || spec.files(at)?.iter().any(|file| {
+                !file
+                    .compare(actual.found.get(file.path).and_then(Option::as_ref), at.store().is_rendering())
+                    .is_empty()
+            });
         Self::install(spec, &actual, at)?;
-        if at.store().is_rendering() { Ok(()) } else { Self::take_up(spec, &actual, changed, at).await }
+        if at.store().is_rendering() {
+            return Ok(());
+        }
+        Self::take_up(spec, &actual, changed, at).await?;
+        match at.kept_json::<Record>()? {
+            Some(record) => Record { pending: false, ..record }.put(&at.key(), at.store()),
+            None => Ok(()),
+        }
     }
 
     async fn undo(undo: Undo, at: &At) -> Result<()> {
@@ -323,7 +346,7 @@ impl Kind for ServiceKind {
             drop(undo.init.order("stop", &undo.unit).await);
         }
         if here && !undo.state.enabled {
-            drop(undo.init.enable(&undo.unit, false).await);
+            drop(undo.init.disable(&undo.unit, undo.state).await);
         }
         for (path, inode) in undo.inodes.iter().rev() {
             match inode {
@@ -363,7 +386,7 @@ impl Kind for ServiceKind {
             init.order("stop", unit).await?;
         }
         if state.enabled && !record.was.enabled {
-            init.enable(unit, false).await?;
+            init.disable(unit, record.was).await?;
         }
         Self::uninstall(&record, at)?;
         init.refresh().await?;

@@ -1,9 +1,9 @@
 //! A registry's authority where clients of this host look for it: [`TrustKind`].
 //!
-//! The folders are read at every operation, so no daemon has to be restarted (`docs.docker.com`, "Verify repository client
-//! with certificates"; `containers-certs.d(5)`).
+//! The folders of clients are read at every operation, so no daemon has to be restarted (`docs.docker.com`, "Verify repository
+//! client with certificates"; `containers-certs.d(5)`). The system's own store is for those who ask for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,9 +11,9 @@ use serde::Deserialize;
 use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
 use crate::content::digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hostfile::{HostFile, Undo};
-use crate::world::host;
+use crate::world::{authorities, files, host};
 
 pub(crate) struct TrustKind;
 
@@ -37,6 +37,8 @@ pub(crate) enum Client {
     Docker,
     /// podman, skopeo and buildah.
     Containers,
+    /// All programs that trust what the system trusts, whatever host it is about.
+    System,
 }
 
 fn clients() -> Vec<Client> {
@@ -50,21 +52,30 @@ pub(crate) struct Place {
     file: Option<HostFile>,
 }
 
-/// The places where it belongs, and files of an earlier run that belong nowhere any more.
+/// The places where it belongs, what the system's store lacks of it, and files of an earlier run that belong nowhere any more.
 pub(crate) struct Actual {
     places: Vec<Place>,
+    lacking: Vec<Field>,
     stale: Vec<Owned>,
 }
 
+/// Whether a file is one of the system's store.
+fn is_system(path: &Path) -> bool {
+    path.starts_with(authorities::FOLDER)
+}
+
 impl Client {
-    /// The folder of root, or of this user.
-    fn folder(self) -> Result<PathBuf> {
+    /// The folders for these registries, each with the word that tells it from others. They are those of root, or of this user.
+    fn folders(self, hosts: &[String]) -> Result<Vec<(String, PathBuf)>> {
         let name = match self {
             Self::Docker => "docker",
             Self::Containers => "containers",
+            Self::System => return Ok(vec![("System".to_owned(), PathBuf::from(authorities::FOLDER))]),
         };
         let base = if host::is_root() { PathBuf::from("/etc") } else { host::home()?.join(".config") };
-        Ok(base.join(name).join("certs.d"))
+        let folder = base.join(name).join("certs.d");
+        let word = |host: &str| format!("{self:?}-{}", host.replace(['/', ':'], "_"));
+        Ok(hosts.iter().map(|host| (word(host), folder.join(host))).collect())
     }
 }
 
@@ -72,16 +83,65 @@ impl Spec {
     fn places(&self, at: &At) -> Result<Vec<Place>> {
         let mut places = Vec::new();
         for client in &self.clients {
-            let folder = client.folder()?;
-            for host in &self.hosts {
+            for (word, folder) in client.folders(&self.hosts)? {
                 // The file has the deployment's name, so that others may keep theirs in the same folder.
-                let path = folder.join(host).join(format!("provision-{}.crt", at.store().name()));
-                let key = format!("{}@{client:?}-{}", at.key(), host.replace(['/', ':'], "_"));
+                let path = folder.join(format!("provision-{}.crt", at.store().name()));
+                let key = format!("{}@{word}", at.key());
                 places.push(Place { file: HostFile::read(&key, &path, at)?, key, path });
             }
         }
         Ok(places)
     }
+
+    /// What the system's store lacks of the certificate, whether or not its file is there.
+    fn lacking(&self, at: &At) -> Result<Vec<Field>> {
+        let mut fields: Vec<Field> = Vec::new();
+        for place in self.places(at)?.iter().filter(|place| is_system(&place.path)) {
+            if !authorities::is_linked(&place.path) {
+                let link = authorities::link(&place.path).display().to_string();
+                fields.extend(Field::compare(link, "", &format!("→ {}", place.path.display())));
+            }
+            if !authorities::bundle_holds(&self.certificate)? {
+                fields.extend(Field::compare(authorities::BUNDLE, "", &digest(self.certificate.as_bytes())));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Fails if the certificate cannot be put into the system's store.
+    fn check_system(&self) -> Result<()> {
+        if !self.clients.contains(&Client::System) {
+            return Ok(());
+        }
+        authorities::check()?;
+        if !host::is_root() {
+            return Err(Error::new("only root may change what the system trusts")
+                .hint("run the command with `sudo`, or leave out `--trust system`"));
+        }
+        if self.certificate.matches("BEGIN CERTIFICATE").count() > 1 {
+            return Err(Error::new("the system's store takes one certificate a file, and here are several")
+                .hint("name one authority"));
+        }
+        Ok(())
+    }
+
+    /// Tells what cannot be done from here.
+    fn advise(&self, at: &At) {
+        if self.clients.contains(&Client::System) {
+            at.events().note(Some(&at.id), "programs that run already, a Docker engine among them, read the system's store when they start: for `docker push` that does not matter, since the engine's own folder is read each time");
+        }
+        if !host::is_root() {
+            at.events().note(Some(&at.id), "the engine's own folder belongs to root: if `docker push` does not know the authority, run this once as root");
+        }
+    }
+}
+
+/// Removes a file that was written, in the system's store with all that was made of it.
+async fn take_away(owned: &Owned, at: &At) -> Result<()> {
+    if is_system(Path::new(&owned.label)) {
+        authorities::forget(Path::new(&owned.label)).await?;
+    }
+    HostFile::remove(owned, at)
 }
 
 fn is_right(place: &Place, spec: &Spec) -> bool {
@@ -104,11 +164,12 @@ impl Kind for TrustKind {
         let mut stale = HostFile::owned(at)?;
         stale.retain(|owned| owned.id == at.id && !places.iter().any(|place| place.key == owned.handle));
         let exists = !stale.is_empty() || places.iter().any(|place| place.file.is_some());
-        Ok(exists.then_some(Actual { places, stale }))
+        Ok(exists.then_some(Actual { places, lacking: spec.lacking(at)?, stale }))
     }
 
-    async fn check(_: &Spec, actual: Option<&Actual>, change: &Change, _: &At) -> Result<()> {
+    async fn check(spec: &Spec, actual: Option<&Actual>, change: &Change, _: &At) -> Result<()> {
         if change.is_change() {
+            spec.check_system()?;
             for place in actual.iter().flat_map(|actual| &actual.places) {
                 HostFile::check(&place.path, place.file.as_ref())?;
             }
@@ -124,6 +185,7 @@ impl Kind for TrustKind {
             let old = found.map(|found| format!("{} {:04o}", digest(&found.content), found.mode)).unwrap_or_default();
             fields.extend(Field::compare(name, &old, &format!("{} 0644", digest(spec.certificate.as_bytes()))));
         }
+        fields.extend(actual.lacking.iter().cloned());
         fields.extend(actual.stale.iter().filter_map(|owned| Field::compare(owned.label.clone(), "trusted", "")));
         Change::of(Action::Update, fields)
     }
@@ -136,20 +198,28 @@ impl Kind for TrustKind {
 
     async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
         for owned in actual.iter().flat_map(|actual| &actual.stale) {
-            HostFile::retire(owned, at)?;
+            HostFile::will_remove(owned, at)?;
+            take_away(owned, at).await?;
         }
         for place in spec.places(at)?.iter().filter(|place| !is_right(place, spec)) {
             HostFile::check(&place.path, place.file.as_ref())?;
             HostFile::write(&place.key, &place.path, spec.certificate.as_bytes(), 0o644, at)?;
         }
-        if !host::is_root() {
-            at.events().note(Some(&at.id), "the engine's own folder belongs to root: if `docker push` does not know the authority, run this once as root");
+        if !spec.lacking(at)?.is_empty() {
+            authorities::update().await?;
         }
+        spec.advise(at);
         Ok(())
     }
 
     async fn undo(undo: Undo, at: &At) -> Result<()> {
-        undo.restore(at)
+        let path = undo.path().to_owned();
+        undo.restore(at)?;
+        match is_system(&path) {
+            true if files::exists(&path) => authorities::update().await,
+            true => authorities::forget(&path).await,
+            false => Ok(()),
+        }
     }
 
     async fn owned(at: &At) -> Result<Vec<Owned>> {
@@ -157,6 +227,6 @@ impl Kind for TrustKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
-        HostFile::remove(owned, at)
+        take_away(owned, at).await
     }
 }

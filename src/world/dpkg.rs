@@ -45,6 +45,14 @@ pub(crate) async fn install(names: &[String]) -> Result<()> {
     done
 }
 
+/// Lets services start again where a run that was killed keeps them from it.
+pub(crate) fn let_start() -> Result<()> {
+    let policy = Path::new(POLICY);
+    files::clear_unfinished(policy);
+    let ours = files::read(policy)?.is_some_and(|found| found.content == NOT_NOW.as_bytes());
+    if ours { files::remove(policy) } else { Ok(()) }
+}
+
 async fn install_all(names: &[String]) -> Result<()> {
     let mut arguments =
         vec!["install", "--yes", "--quiet", "--no-install-recommends", "-o", PATIENCE, "-o", "Dpkg::Use-Pty=0"];

@@ -1,14 +1,15 @@
 //! Files of this host: read, written whole or not at all, and locked.
 #![expect(clippy::disallowed_methods, reason = "this is the place with I/O")]
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::world::host;
+use crate::world::whole::{self, Form};
 
 /// A file as it is: its content, and the permission bits of its mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,40 +78,19 @@ pub(crate) fn read(path: &Path) -> Result<Option<Found>> {
     Ok(Some(Found { content, mode: metadata.mode() & 0o7777 }))
 }
 
-/// Writes a file whole: a temporary file beside it, flushed to disk, takes its name in one step.
+/// Writes a file whole: one beside it, flushed to disk, takes its name in one step.
 pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
-    write_as(path, content, mode, None, true)
+    whole::write(path, content, &Form { mode, owner: None, flushed: true })
 }
 
 /// The same, as the file of a user and a group.
 pub(crate) fn write_owned(path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()> {
-    write_as(path, content, mode, Some(owner), true)
+    whole::write(path, content, &Form { mode, owner: Some(owner), flushed: true })
 }
 
 /// The same for a file that nobody needs after a power cut: it is not flushed to disk.
 pub(crate) fn write_brief(path: &Path, content: &[u8], mode: u32) -> Result<()> {
-    write_as(path, content, mode, None, false)
-}
-
-fn write_as(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>, flushed: bool) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let fail = |error: &std::io::Error| failed("write", path, error);
-    let mut file = tempfile::Builder::new()
-        .prefix(".provision-")
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(folder)
-        .map_err(|error| fail(&error))?;
-    file.write_all(content).map_err(|error| fail(&error))?;
-    if let Some((user, group)) = owner {
-        std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group)).map_err(|error| fail(&error))?;
-    }
-    file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(|error| fail(&error))?;
-    if flushed {
-        file.as_file().sync_all().map_err(|error| fail(&error))?;
-    }
-    // The rename itself is not flushed: after a power cut the old file may stand there, whole, and the next run mends it.
-    file.persist(path).map_err(|error| fail(&error.error))?;
-    Ok(())
+    whole::write(path, content, &Form { mode, owner: None, flushed: false })
 }
 
 /// Makes a folder and those above it; tells which were made, the outermost first.
@@ -165,7 +145,14 @@ pub(crate) fn append(path: &Path, text: &str) -> Result<()> {
     open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| failed("write", path, &error))
 }
 
+/// Clears away what a process that was killed left of a newer file than the one that stands there.
+pub(crate) fn clear_unfinished(path: &Path) {
+    drop(fs::remove_file(whole::aside(path)));
+}
+
+/// Removes a file, and what a process that was killed left of a newer one.
 pub(crate) fn remove(path: &Path) -> Result<()> {
+    clear_unfinished(path);
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, &error)),
         _ => Ok(()),

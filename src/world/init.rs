@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{files, host};
 use crate::error::{Error, Result};
 
+/// How many lines of a log are shown.
+const LINES: &str = "12";
+
 /// systemd, upstart, or scripts in `/etc/init.d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -22,6 +25,9 @@ pub(crate) enum Init {
 pub(crate) struct State {
     pub running: bool,
     pub enabled: bool,
+    /// Whether the run levels of scripts have links to it at all: those of one that is not to start are there to say so.
+    #[serde(default)]
+    pub linked: bool,
 }
 
 impl Init {
@@ -52,6 +58,7 @@ impl Init {
             return Ok(State {
                 running: has("ActiveState=active") || has("ActiveState=reloading"),
                 enabled: has("UnitFileState=enabled") || has("UnitFileState=enabled-runtime"),
+                linked: false,
             });
         }
         if !files::exists(&self.script(unit)) {
@@ -59,9 +66,10 @@ impl Init {
         }
         let status = host::ask("service", &[unit, "status"], &[]).await?;
         let running = status.success && !status.out.contains("stop/waiting");
-        let starts = files::names(Path::new("/etc/rc2.d"))?;
-        let linked = starts.iter().any(|name| name.starts_with('S') && name.get(3..) == Some(unit));
-        Ok(State { running, enabled: self == Self::Upstart || linked })
+        let mut links = files::names(Path::new("/etc/rc2.d"))?;
+        links.retain(|name| name.get(3..) == Some(unit));
+        let starts = links.iter().any(|name| name.starts_with('S'));
+        Ok(State { running, enabled: self == Self::Upstart || starts, linked: !links.is_empty() })
     }
 
     /// Where the service's own file stands, as far as it is not a unit of systemd.
@@ -91,27 +99,48 @@ impl Init {
         Err(Error::new(format!("the service `{unit}` does not {verb}")).detail(lines))
     }
 
-    /// The last lines that a service printed, where the init program keeps them.
+    /// The last lines that a service printed, where the init program keeps them, and of its own log.
     pub async fn words(self, unit: &str) -> Vec<String> {
-        if self != Self::Systemd {
-            return Vec::new();
+        let mut words: Vec<String> = Vec::new();
+        if self == Self::Systemd {
+            let said = host::ask("journalctl", &["--no-pager", "-n", LINES, "-o", "cat", "-u", unit], &[]).await;
+            words.extend(said.iter().flat_map(|said| said.out.lines()).map(str::to_owned));
         }
-        let said = host::ask("journalctl", &["--no-pager", "-n", "12", "-o", "cat", "-u", unit], &[]).await;
-        said.iter().flat_map(|said| said.out.lines()).map(str::to_owned).collect()
+        let folder = Path::new("/var/log").join(unit);
+        let logs = files::names(&folder).unwrap_or_default();
+        // What was asked of it is no cause of anything.
+        for log in logs.iter().filter(|name| name.ends_with(".log") && !name.starts_with("access")) {
+            let path = folder.join(log).display().to_string();
+            let said = host::ask("tail", &["-n", LINES, &path], &[]).await;
+            words.extend(said.iter().flat_map(|said| said.out.lines()).map(str::to_owned));
+        }
+        words
     }
 
-    pub async fn enable(self, unit: &str, enabled: bool) -> Result<()> {
+    /// Has it start with the host.
+    pub async fn enable(self, unit: &str) -> Result<()> {
         match self {
-            Self::Systemd => {
-                let verb = if enabled { "enable" } else { "disable" };
-                host::run("systemctl", &["--quiet", verb, &format!("{unit}.service")]).await
-            }
+            Self::Systemd => systemctl("enable", unit).await,
             // Its file being there is all that it takes.
             Self::Upstart => Ok(()),
+            // The first makes links where there are none, the second turns those of one that is not to start.
             Self::Sysv => {
-                let what = if enabled { "defaults" } else { "remove" };
-                host::run("update-rc.d", &[unit, what]).await
+                host::run("update-rc.d", &[unit, "defaults"]).await?;
+                host::run("update-rc.d", &[unit, "enable"]).await
             }
         }
     }
+
+    /// Has it not start with the host any more, as it was before.
+    pub async fn disable(self, unit: &str, before: State) -> Result<()> {
+        match self {
+            Self::Systemd => systemctl("disable", unit).await,
+            Self::Upstart => Ok(()),
+            Self::Sysv => host::run("update-rc.d", &[unit, if before.linked { "disable" } else { "remove" }]).await,
+        }
+    }
+}
+
+async fn systemctl(verb: &str, unit: &str) -> Result<()> {
+    host::run("systemctl", &["--quiet", verb, &format!("{unit}.service")]).await
 }

@@ -45,24 +45,58 @@ fn a_registry_for_a_host_is_rendered() {
     assert!(!left.contains("docker-registry"), "{left}");
 }
 
-/// The stanzas of the tutorials' upstart job, each with what stands for it here.
+/// The stanzas of the tutorials' upstart job and the arguments of its program, each with the file that holds what stands for it
+/// here, and why that is another where it is.
+const TUTORIALS: [(&str, &str, &str, &str); 16] = [
+    ("description \"Docker Registry\"", JOB, "description \"Docker registry\"", "a registry is no proper name"),
+    ("start on runlevel [2345]", JOB, "start on runlevel [2345]", ""),
+    ("stop on runlevel [016]", JOB, "stop on runlevel [016]", ""),
+    ("respawn", JOB, "\nrespawn\n", ""),
+    ("respawn limit 10 5", JOB, "respawn limit 10 5", ""),
+    ("script", JOB, "\nscript\n", ""),
+    ("exec gunicorn", JOB, "exec start-stop-daemon --start", "the program is not root: it runs as a user of its own"),
+    (
+        "docker_registry.wsgi:application",
+        JOB,
+        "serve /etc/docker/registry/config.yml",
+        "the registry is a program of Go",
+    ),
+    ("end script", JOB, "\nend script\n", ""),
+    ("--access-logfile", SITE, "access_log /var/log/nginx/", "nginx sees every request, those that it refuses too"),
+    (
+        "--error-logfile",
+        JOB,
+        ">>/var/log/docker-registry/registry.log 2>&1",
+        "the registry writes one log, to its output",
+    ),
+    (
+        "-b 127.0.0.1:15000",
+        SITE,
+        "server unix:/run/docker-registry/registry.sock;",
+        "a port of the host is anybody's on it",
+    ),
+    ("-k gevent", JOB, "limit nofile 65536 65536", "requests are not processes: what they need is open files"),
+    ("-w 8", JOB, "limit nofile 65536 65536", "requests are not processes: what they need is open files"),
+    ("-t 3600", SITE, "proxy_read_timeout 900;", "it counts from the last byte, not from the first"),
+    ("--graceful-timeout 3600", JOB, "kill timeout 15", "an upload goes on where it was, so nobody waits an hour"),
+];
+const JOB: &str = "etc/init/docker-registry.conf";
+const SITE: &str = "etc/nginx/sites-available/docker-registry.conf";
+
 #[test]
 fn the_upstart_job_has_every_stanza_of_the_tutorials() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.run("render registry --out ./tree").code, 0);
-    let job = sandbox.read("tree/etc/init/docker-registry.conf");
-    for (stanza, here) in [
-        ("description", "description \"Docker registry\""),
-        ("start on runlevel [2345]", "start on runlevel [2345]"),
-        ("stop on runlevel [016]", "stop on runlevel [016]"),
-        ("respawn", "respawn\n"),
-        ("respawn limit 10 5", "respawn limit 10 5"),
-        ("script", "\nscript\n"),
-        ("exec", "    exec start-stop-daemon"),
-        ("end script", "\nend script\n"),
-    ] {
-        assert!(job.contains(here), "{stanza}: {job}");
+    for (theirs, file, ours, why) in TUTORIALS {
+        let text = sandbox.read(&format!("tree/{file}"));
+        assert!(text.contains(ours), "{theirs}: no `{ours}` in {text}");
+        assert_eq!(theirs == ours.trim(), why.is_empty(), "{theirs}: what differs has a reason");
     }
+    let job = sandbox.read(&format!("tree/{JOB}"));
+    // `--max-requests 100` was against a leak of that program, and has nothing to stand for it here.
+    assert!(!job.contains("gunicorn") && !job.contains("max-requests"), "{job}");
+    // The folder of the log must be there before the job starts.
+    assert!(sandbox.path("tree/var/log/docker-registry").is_dir());
     for (_, script) in job.match_indices("script\n").filter_map(|(at, word)| {
         let rest = &job[at + word.len()..];
         rest.split_once("end script").map(|(script, _)| (at, script))
@@ -70,6 +104,21 @@ fn the_upstart_job_has_every_stanza_of_the_tutorials() {
         let mut shell = std::process::Command::new("sh");
         let checked = shell.args(["-n", "-c", script]).status().unwrap();
         assert!(checked.success(), "{script}");
+    }
+}
+
+#[test]
+fn what_remains_to_be_done_is_told_for_whatever_starts_services() {
+    for (init, started, not) in [
+        ("systemd", "systemctl enable docker-registry && systemctl restart docker-registry", "update-rc.d"),
+        ("sysv", "update-rc.d docker-registry defaults && service docker-registry restart", "systemctl"),
+        ("sysv", "nginx -t -q && update-rc.d nginx defaults && service nginx restart", "systemctl"),
+        ("upstart", "service docker-registry restart || service docker-registry start", "systemctl"),
+    ] {
+        let sandbox = Sandbox::new();
+        let told = sandbox.run(&format!("render registry --out ./tree --init {init}"));
+        assert_eq!(told.code, 0, "{}", told.text);
+        assert!(told.text.contains(started) && !told.text.contains(not), "{init}: {}", told.text);
     }
 }
 

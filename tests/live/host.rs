@@ -5,93 +5,8 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use crate::engine::{Ran, Sandbox, shell};
-
-/// What a host of the test has: systemd, and for some the programs already.
-const BARE: &str = "systemd systemd-sysv dbus ca-certificates curl openssl iproute2";
-const PROGRAMS: &str = "docker-registry nginx skopeo logrotate";
-
-/// A container that stands for a host, removed when it is dropped.
-struct Host {
-    name: String,
-}
-
-impl Host {
-    /// Starts one with these packages. Its image is built once, by what goes into it.
-    fn start(test: &str, packages: &str) -> Self {
-        let sandbox = Sandbox::new("base");
-        let base = "resources:\n  - image: nginx\n    reference: nginx:1.26\n    build: nginx\n";
-        let playbook = sandbox.write("base.yml", base);
-        sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
-        sandbox.destroy().ok();
-        let base =
-            shell("docker images --format '{{.Repository}}:{{.Tag}}' provision/base | grep trixie | head -1").ok();
-        let recipe = format!(
-            "FROM {}\nRUN set -e; printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends {packages} >/dev/null; rm -f /usr/sbin/policy-rc.d; systemctl disable nginx docker-registry 2>/dev/null || true\n",
-            base.out.trim()
-        );
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("Dockerfile"), &recipe).unwrap();
-        let tag = shell(&format!("sha256sum {}/Dockerfile | cut -c1-12", folder.path().display())).ok().out;
-        let image = format!("provision-test/host:{}", tag.trim());
-        shell(&format!(
-            "docker image inspect {image} >/dev/null 2>&1 || DOCKER_BUILDKIT=0 docker build -q -t {image} {}",
-            folder.path().display()
-        ))
-        .ok();
-        let name = format!("t{}-{test}-host", std::process::id());
-        shell(&format!("docker run -d --name {name} --hostname {test} --cap-add SYS_ADMIN --tmpfs /run --tmpfs /tmp:exec -v /sys/fs/cgroup:/sys/fs/cgroup {image} /sbin/init")).ok();
-        let host = Self { name };
-        host.run("for i in $(seq 200); do systemctl is-system-running 2>/dev/null | grep -Eq 'running|degraded' && exit 0; sleep 0.1; done; exit 1").ok();
-        host
-    }
-
-    fn run(&self, script: &str) -> Ran {
-        let quoted = script.replace('\'', r"'\''");
-        shell(&format!("docker exec {} sh -c '{quoted}'", self.name))
-    }
-
-    /// Brings the binary there.
-    fn bring_provision(&self) {
-        shell(&format!("docker cp {} {}:/usr/local/bin/provision", env!("CARGO_BIN_EXE_provision"), self.name)).ok();
-    }
-
-    /// All that is configured there, with modes, owners and digests. What the system itself writes at any time is left out.
-    fn tree(&self) -> String {
-        self.run(
-            "find /etc /usr/local /lib/systemd /var/lib/registry /var/log/docker-registry /srv -not -path '/etc/ssl/certs/*' \\( -type f -printf '%p %m %u:%g ' -exec sha256sum {} \\; -o -printf '%p %m %u:%g %l\\n' \\) 2>/dev/null | grep -v -e /etc/ld.so.cache -e /etc/mtab -e /etc/machine-id | sort; ls /etc/ssl/certs | sort | grep -v -e '\\.0$' -e pem",
-        )
-        .out
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        shell(&format!("docker rm -fv {}", self.name));
-    }
-}
-
-/// Uses a registry on a host as its clients would.
-fn use_registry(host: &Host, address: &str, ca: &str, password: &str) {
-    let status = |login: &str| {
-        host.run(&format!("curl -s --cacert {ca} {login} -o /dev/null -w '%{{http_code}}' https://{address}/v2/")).out
-    };
-    assert_eq!(status(""), "401");
-    assert_eq!(status("-u admin:wrong"), "401");
-    assert_eq!(status(&format!("-u admin:{password}")), "200");
-    host.run(&format!(
-        "set -e; cd /tmp; rm -rf image copy; mkdir -p image; printf hello >layer; tar -cf layer.tar layer; \
-         digest=$(sha256sum layer.tar | cut -d' ' -f1); size=$(stat -c %s layer.tar); mkdir -p image/blobs/sha256; cp layer.tar image/blobs/sha256/$digest; \
-         printf '{{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"sha256:%s\"]}}}}' $digest >config; cd=$(sha256sum config | cut -d' ' -f1); cs=$(stat -c %s config); cp config image/blobs/sha256/$cd; \
-         printf '{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"sha256:%s\",\"size\":%s}},\"layers\":[{{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"sha256:%s\",\"size\":%s}}]}}' $cd $cs $digest $size >manifest; \
-         md=$(sha256sum manifest | cut -d' ' -f1); ms=$(stat -c %s manifest); cp manifest image/blobs/sha256/$md; \
-         printf '{{\"imageLayoutVersion\":\"1.0.0\"}}' >image/oci-layout; \
-         printf '{{\"schemaVersion\":2,\"manifests\":[{{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"sha256:%s\",\"size\":%s,\"annotations\":{{\"org.opencontainers.image.ref.name\":\"1\"}}}}]}}' $md $ms >image/index.json; \
-         export SSL_CERT_FILE={ca}; skopeo --insecure-policy copy -q --preserve-digests --dest-creds admin:{password} oci:image:1 docker://{address}/team/app:1; \
-         skopeo --insecure-policy copy -q --src-creds admin:{password} docker://{address}/team/app:1 dir:copy; cmp copy/$digest layer.tar"
-    ))
-    .ok();
-}
+use crate::engine::{Sandbox, shell};
+use crate::machine::{BARE, Host, PROGRAMS, use_registry};
 
 /// Renders a registry into `tree` and gives what was told: a list of files, and the commands that remain.
 fn render(sandbox: &Sandbox, more: &[&str]) -> Json {
@@ -103,12 +18,46 @@ fn render(sandbox: &Sandbox, more: &[&str]) -> Json {
     lines.find(|event| event["event"] == "rendered").unwrap_or_else(|| panic!("{told}"))
 }
 
+/// Has the engine of this machine push an image to a registry on a host and pull it again, as `docker` itself does it.
+fn use_with_docker(sandbox: &Sandbox, address: &str, password: &str) {
+    let client = sandbox.home.path().join("docker").display().to_string();
+    let trusted = format!("/etc/docker/certs.d/{address}");
+    let authority = sandbox.home.path().join("tree/usr/local/share/ca-certificates/docker-registry/ca.crt");
+    let image = format!("{address}/team/app:1");
+    let docker = |arguments: &str| shell(&format!("docker --config {client} {arguments}"));
+    // Taken away again whatever comes of it.
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        shell("printf hello >/tmp/hello-$$ && tar -C /tmp -cf - hello-$$ | docker import - provision-test/hello:1; rm /tmp/hello-$$").ok();
+        shell(&format!("docker tag provision-test/hello:1 {image}")).ok();
+        docker(&format!("push {image}")).fails(1).says("certificate signed by unknown authority");
+        shell(&format!("mkdir -p {trusted} && cp {} {trusted}/ca.crt", authority.display())).ok();
+        docker(&format!("push {image}")).fails(1).says("no basic auth credentials");
+        shell(&format!("printf wrong | docker --config {client} login -u admin --password-stdin {address}")).fails(1);
+        shell(&format!("printf %s {password} | docker --config {client} login -u admin --password-stdin {address}"))
+            .ok()
+            .says("Login Succeeded");
+        docker(&format!("push {image}")).ok();
+        let id = shell(&format!("docker image inspect -f '{{{{.Id}}}}' {image}")).ok().out;
+        shell(&format!("docker rmi {image} provision-test/hello:1")).ok();
+        docker(&format!("pull {image}")).ok();
+        assert_eq!(shell(&format!("docker image inspect -f '{{{{.Id}}}}' {image}")).ok().out, id);
+        docker(&format!("logout {address}")).ok();
+        shell(&format!("docker rmi {image}")).ok();
+        docker(&format!("pull {image}")).fails(1).says("no basic auth credentials");
+    }));
+    shell(&format!("rm -rf {trusted}; docker rmi {image} provision-test/hello:1"));
+    if let Err(panic) = done {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 #[test]
 fn a_rendered_tree_makes_a_registry_where_it_is_carried() {
     let sandbox = Sandbox::new("tree");
-    let told = render(&sandbox, &["--cn", "localhost", "--port", "5443"]);
-    let tree = sandbox.home.path().join("tree");
     let host = Host::start("tree", &format!("{BARE} {PROGRAMS}"));
+    let address = host.address();
+    let told = render(&sandbox, &["--cn", "localhost", "--san", &address, "--port", "5443"]);
+    let tree = sandbox.home.path().join("tree");
     let there = tree.display();
     shell(&format!(
         "tar -C {there} -cf - . | docker exec -i {} sh -c 'mkdir -p {there}; tar -C {there} -xf -'",
@@ -124,6 +73,7 @@ fn a_rendered_tree_makes_a_registry_where_it_is_carried() {
     }
     let password = sandbox.command(&["secrets", &sandbox.name, "password"]).ok().out;
     use_registry(&host, "localhost:5443", "/usr/local/share/ca-certificates/docker-registry/ca.crt", password.trim());
+    use_with_docker(&sandbox, &format!("{address}:5443"), password.trim());
     // As it was told, so it is.
     for file in told["files"].as_array().unwrap() {
         let path = file["path"].as_str().unwrap();
@@ -223,12 +173,23 @@ fn a_registry_is_installed_on_a_host_and_taken_away_again() {
     let alice = provision("secrets registry users.alice").ok().out;
     host.run(&format!("curl -sf --cacert {} -u alice:{} https://localhost:5443/v2/", ca.trim(), alice.trim())).ok();
     assert_eq!(host.run("systemctl show -p ExecMainStartTimestamp docker-registry nginx").ok().out, since);
+    // Not from a file that cannot be read to its end.
+    let tree = host.tree();
+    host.run("printf 'bob:$2y$05$short\\n' >/root/broken").ok();
+    provision("users registry add --import /root/broken").fails(1).says("/root/broken:1:1").says("hint:");
+    assert_eq!(host.tree(), tree);
 
     // What stands there before is put back; what was edited by hand is kept beside.
     provision("destroy registry").fails(1).says("/var/lib/registry");
-    host.run("echo '# mine' >>/etc/logrotate.d/docker-registry").ok();
-    provision("destroy registry --yes").ok().says("/etc/logrotate.d/docker-registry.kept");
-    host.run("rm /etc/logrotate.d/docker-registry.kept").ok();
+    let edited = ["/etc/logrotate.d/docker-registry", "/etc/nginx/sites-available/docker-registry.conf"];
+    for file in edited {
+        host.run(&format!("echo '# mine' >>{file}")).ok();
+    }
+    let destroyed = provision("destroy registry --yes").ok();
+    for file in edited {
+        assert!(destroyed.all().contains(&format!("{file}.kept")), "{}", destroyed.all());
+        host.run(&format!("grep -q '# mine' {file}.kept && rm {file}.kept")).ok();
+    }
     assert_eq!(host.tree(), before);
     host.run("systemctl is-active nginx && curl -s -o /dev/null http://localhost/").ok();
     host.run("systemctl is-active docker-registry").fails(3);
@@ -255,6 +216,16 @@ fn packages_come_with_a_registry_and_go_with_it() {
     use_registry(&host, "localhost:5443", ca.trim(), password.trim());
     // The package's own service never ran: it would have listened on port 5000 for everybody.
     host.run("ss -Hltn | grep -v -e :5443 -e :80").fails(1);
+    // Killed when all was there already, but not let start yet.
+    host.run(
+        "cd /root/home/deployments/registry/package && \
+         cp programs /root/programs && sed 's/^{/{\"begun\":[\"bash\"],/' /root/programs >programs && printf '#!/bin/sh\\n# Written by provision while it installs packages: what they bring is started once it is configured.\\nexit 101\\n' >/usr/sbin/policy-rc.d",
+    )
+    .ok();
+    provision("plan registry --exit-code").fails(3).says("installation: broken off → complete");
+    provision("registry").ok();
+    host.run("test -e /usr/sbin/policy-rc.d").fails(1);
+    host.run("mv /root/programs /root/home/deployments/registry/package/programs").ok();
     provision("destroy registry --yes").ok();
     assert_eq!(packages(), before);
     host.run("ls /etc/nginx /etc/docker /var/lib/registry").fails(2);
@@ -281,6 +252,16 @@ fn what_stands_in_the_way_is_told_and_left_alone() {
     host.run("rm /etc/nginx/sites-available/docker-registry.conf; echo '# by hand' >>/etc/docker/registry/config.yml")
         .ok();
     refused("registry --on host --port 6443", "`/etc/docker/registry/config.yml` is there already");
+    host.run("sed -i '/# by hand/d' /etc/docker/registry/config.yml").ok();
+    let before = host.tree();
+    host.provision("registry --on host --port 6443 --flavor glance").fails(2).says("no choice `glance`").says("hint:");
+    assert_eq!(host.tree(), before);
+    // Without what installs packages, and without what knows them.
+    for program in ["/usr/bin/apt-get", "/usr/bin/dpkg-query"] {
+        host.run(&format!("mv {program} /root/hidden")).ok();
+        refused("registry --on host --port 6443", "this host has no `apt-get`");
+        host.run(&format!("mv /root/hidden {program}")).ok();
+    }
     host.run("useradd -m someone; chmod 755 /root; mkdir -m 777 /srv/home").ok();
     host.run("su someone -c 'PROVISION_HOME=/srv/home/x provision registry --on host --port 6443'")
         .fails(1)

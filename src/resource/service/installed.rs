@@ -17,6 +17,9 @@ use crate::world::{files, host};
 pub(crate) struct Installed {
     /// What was written, in short: a digest, where a link points, or nothing for a folder.
     pub wrote: String,
+    /// What was written before, as long as it is not sure that the new one is there: a run that was killed leaves this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<String>,
     pub mode: String,
     pub owner: String,
     /// What stood there before, which comes back when the service goes.
@@ -64,14 +67,14 @@ impl File<'_> {
         Some((inode::id_of(USERS, self.user)?, inode::id_of(GROUPS, self.group)?))
     }
 
-    /// What to keep of it where it is as wanted already.
-    pub fn kept(&self, earlier: Option<&Installed>) -> Installed {
-        let before = earlier.and_then(|earlier| earlier.before.clone());
-        Installed { wrote: self.short(), mode: self.mode.to_string(), owner: self.owner(), before }
+    /// What to keep of it once it is as wanted; `known` is what was kept of it so far, and `found` what stands there.
+    pub fn kept(&self, known: Option<&Installed>, found: Option<&Inode>) -> Installed {
+        let before = known.map_or(found.cloned(), |known| known.before.clone());
+        Installed { wrote: self.short(), earlier: None, mode: self.mode.to_string(), owner: self.owner(), before }
     }
 
-    /// Writes it below `root`, and tells what to keep of it; `earlier` is what was kept of it so far.
-    pub fn install(&self, root: &Path, found: Option<Inode>, earlier: Option<&Installed>) -> Result<Installed> {
+    /// Writes it below `root`.
+    pub fn install(&self, root: &Path) -> Result<()> {
         let path = self.below(root);
         let rendering = root != Path::new("/");
         let (user, group) = match self.ids() {
@@ -92,19 +95,20 @@ impl File<'_> {
             Body::Link(target) => inode::Body::Link(PathBuf::from(target)),
             Body::Folder => inode::Body::Folder,
         };
-        Inode { body, mode: self.mode.bits(), user, group }.write(&path)?;
-        let before = earlier.map_or(found, |earlier| earlier.before.clone());
-        Ok(Installed { wrote: self.short(), mode: self.mode.to_string(), owner: self.owner(), before })
+        Inode { body, mode: self.mode.bits(), user, group }.write(&path)
     }
 }
 
 impl Installed {
     /// Puts back what stood there before. What somebody changed since is kept beside, and the path of that is told.
     pub fn uninstall(&self, path: &Path) -> Result<Option<PathBuf>> {
+        files::clear_unfinished(path);
         let found = Inode::read(path)?;
-        let changed = found
-            .as_ref()
-            .filter(|found| matches!(found.body, inode::Body::File(_)) && short(&found.body) != self.wrote);
+        if found == self.before {
+            return Ok(None);
+        }
+        let ours = |body: &inode::Body| [Some(&self.wrote), self.earlier.as_ref()].contains(&Some(&short(body)));
+        let changed = found.as_ref().filter(|found| matches!(found.body, inode::Body::File(_)) && !ours(&found.body));
         let kept = match changed {
             Some(changed) => {
                 let kept = path.with_added_extension("kept");
