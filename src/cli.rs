@@ -15,14 +15,15 @@ use crate::command::{self, Session, Target};
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
+use crate::input;
 use crate::playbook::{self, Playbook, builtin_names};
 use crate::report::Style;
 use crate::run::{Images, Options};
 pub use crate::stop::{Signal, Stopper};
 use crate::world::files;
 use flags::{
-    apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags, render_flags,
-    restore_flags, shared_flags, users_task, users_verbs, what, yes,
+    apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags,
+    render_flags, restore_flags, shared_flags, users_task, users_verbs, what, yes,
 };
 
 /// What the process ends with.
@@ -142,9 +143,12 @@ fn has_ending(word: &str, endings: &[&str]) -> bool {
         .is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
 }
 
-/// The inputs that were given, and the deployment's name.
+/// The inputs that were given, by flags before a file of inputs, and the deployment's name.
 fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Result<Target> {
-    let mut given = BTreeMap::new();
+    let mut given = match word(matches, "inputs") {
+        Some(path) => input::file::read(&playbook, path)?,
+        None => BTreeMap::new(),
+    };
     for input in &playbook.inputs {
         let Some(values) = matches.get_many::<String>(&input.name) else { continue };
         given.insert(input.name.clone(), input.flag(values)?);

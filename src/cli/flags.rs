@@ -26,7 +26,17 @@ pub(super) fn shared_flags(command: Command) -> Command {
 
 pub(super) fn input_flags(command: Command, playbook: &Playbook) -> Command {
     let command = playbook.inputs.iter().fold(command, |command, input| command.arg(flag(input)));
+    let command = if playbook.inputs.is_empty() { command } else { command.arg(inputs_file()) };
     if playbook.variables.is_empty() { command } else { command.arg(env_file()) }
+}
+
+fn inputs_file() -> Arg {
+    Arg::new("inputs")
+        .long("inputs")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .display_order(SHARED)
+        .help("Take inputs from this YAML file, a line `INPUT: VALUE` for each; a flag goes before it")
 }
 
 fn env_file() -> Arg {
