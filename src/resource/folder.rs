@@ -61,6 +61,9 @@ pub(crate) struct Undo {
     path: PathBuf,
     before: Option<Inode>,
     record: Option<Record>,
+    /// Whether what a service put there since can be made again.
+    #[serde(default)]
+    disposable: bool,
 }
 
 impl Record {
@@ -131,7 +134,7 @@ impl Kind for FolderKind {
         let path = spec.place(at);
         let record: Option<Record> = at.kept_json()?;
         let found = actual.and_then(|actual| actual.found);
-        at.will(&Undo { path: path.clone(), before: found.clone(), record: record.clone() })?;
+        at.will(&Undo { path: path.clone(), before: found.clone(), record: record.clone(), disposable: !spec.data })?;
         let (user, group) = if at.store().is_rendering() { host::ids() } else { spec.owner()? };
         let before = record.map_or(found, |record| record.before);
         let record = Record {
@@ -151,6 +154,7 @@ impl Kind for FolderKind {
     async fn undo(undo: Undo, at: &At) -> Result<()> {
         match &undo.before {
             Some(before) => before.write(&undo.path)?,
+            None if undo.disposable => files::remove_folder(&undo.path)?,
             None => files::remove_empty_folder(&undo.path),
         }
         match &undo.record {

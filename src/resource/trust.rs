@@ -14,6 +14,7 @@ use crate::content::digest;
 use crate::error::Result;
 use crate::hostfile::{HostFile, Undo};
 use crate::world::host;
+use crate::x509;
 
 pub(crate) struct TrustKind;
 
@@ -24,6 +25,9 @@ pub(crate) struct Spec {
     hosts: Vec<String>,
     /// The certificate of the authority, in PEM.
     certificate: String,
+    /// The certificates of other authorities, in PEM, that clients go on trusting: such as the one before this.
+    #[serde(default)]
+    also: String,
     /// Which programs are to trust it.
     #[serde(default = "clients")]
     clients: Vec<Client>,
@@ -69,6 +73,13 @@ impl Client {
 }
 
 impl Spec {
+    /// All that is trusted, as one text: both kinds of clients read every certificate of a file.
+    fn bundle(&self) -> String {
+        let also = self.also.trim();
+        let own = self.certificate.trim_end();
+        if also.is_empty() || own == also { self.certificate.clone() } else { format!("{own}\n{also}\n") }
+    }
+
     fn places(&self, at: &At) -> Result<Vec<Place>> {
         let mut places = Vec::new();
         for client in &self.clients {
@@ -86,7 +97,7 @@ impl Spec {
 
 fn is_right(place: &Place, spec: &Spec) -> bool {
     let found = place.file.as_ref().and_then(|file| file.found.as_ref());
-    found.is_some_and(|found| found.content == spec.certificate.as_bytes() && found.mode == 0o644)
+    found.is_some_and(|found| found.content == spec.bundle().as_bytes() && found.mode == 0o644)
 }
 
 impl Kind for TrustKind {
@@ -107,7 +118,10 @@ impl Kind for TrustKind {
         Ok(exists.then_some(Actual { places, stale }))
     }
 
-    async fn check(_: &Spec, actual: Option<&Actual>, change: &Change, _: &At) -> Result<()> {
+    async fn check(spec: &Spec, actual: Option<&Actual>, change: &Change, _: &At) -> Result<()> {
+        if !spec.also.is_empty() {
+            x509::read(&spec.also).map_err(|error| error.within("the authority that is trusted as well"))?;
+        }
         if change.is_change() {
             for place in actual.iter().flat_map(|actual| &actual.places) {
                 HostFile::check(&place.path, place.file.as_ref())?;
@@ -122,7 +136,7 @@ impl Kind for TrustKind {
             let name = place.path.display().to_string();
             let found = place.file.as_ref().and_then(|file| file.found.as_ref());
             let old = found.map(|found| format!("{} {:04o}", digest(&found.content), found.mode)).unwrap_or_default();
-            fields.extend(Field::compare(name, &old, &format!("{} 0644", digest(spec.certificate.as_bytes()))));
+            fields.extend(Field::compare(name, &old, &format!("{} 0644", digest(spec.bundle().as_bytes()))));
         }
         fields.extend(actual.stale.iter().filter_map(|owned| Field::compare(owned.label.clone(), "trusted", "")));
         Change::of(Action::Update, fields)
@@ -140,7 +154,7 @@ impl Kind for TrustKind {
         }
         for place in spec.places(at)?.iter().filter(|place| !is_right(place, spec)) {
             HostFile::check(&place.path, place.file.as_ref())?;
-            HostFile::write(&place.key, &place.path, spec.certificate.as_bytes(), 0o644, at)?;
+            HostFile::write(&place.key, &place.path, spec.bundle().as_bytes(), 0o644, at)?;
         }
         if !host::is_root() {
             at.events().note(Some(&at.id), "the engine's own folder belongs to root: if `docker push` does not know the authority, run this once as root");

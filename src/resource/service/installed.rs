@@ -37,6 +37,7 @@ impl File<'_> {
             Body::File(content) => digest(content.as_bytes()),
             Body::Link(target) => format!("→ {target}"),
             Body::Folder => "a folder".to_owned(),
+            Body::Gone => String::new(),
         }
     }
 
@@ -47,6 +48,9 @@ impl File<'_> {
     /// How what is there differs. A rendered file has no owner yet: the users of the host that it is for are not known here.
     pub fn compare(&self, found: Option<&Inode>, rendering: bool) -> Vec<Field> {
         let name = |part: &str| format!("files.{}{part}", self.path);
+        if self.body == Body::Gone {
+            return found.and_then(|found| Field::compare(name(""), &short(&found.body), "")).into_iter().collect();
+        }
         let Some(found) = found else { return Field::compare(name(""), "", &self.short()).into_iter().collect() };
         let mut fields: Vec<Field> = Field::compare(name(""), &short(&found.body), &self.short()).into_iter().collect();
         if matches!(self.body, Body::Link(_)) {
@@ -71,8 +75,13 @@ impl File<'_> {
     }
 
     /// Writes it below `root`, and tells what to keep of it; `earlier` is what was kept of it so far.
-    pub fn install(&self, root: &Path, found: Option<Inode>, earlier: Option<&Installed>) -> Result<Installed> {
+    pub fn install(&self, root: &Path, found: Option<&Inode>, earlier: Option<&Installed>) -> Result<Installed> {
         let path = self.below(root);
+        let before = earlier.map_or_else(|| found.cloned(), |earlier| earlier.before.clone());
+        if self.body == Body::Gone {
+            inode::remove(&path)?;
+            return Ok(Installed { wrote: String::new(), mode: String::new(), owner: String::new(), before });
+        }
         let rendering = root != Path::new("/");
         let (user, group) = match self.ids() {
             // In a rendered tree, whoever writes it owns it.
@@ -90,10 +99,9 @@ impl File<'_> {
         let body = match self.body {
             Body::File(content) => inode::Body::File(content.as_bytes().to_vec()),
             Body::Link(target) => inode::Body::Link(PathBuf::from(target)),
-            Body::Folder => inode::Body::Folder,
+            Body::Folder | Body::Gone => inode::Body::Folder,
         };
         Inode { body, mode: self.mode.bits(), user, group }.write(&path)?;
-        let before = earlier.map_or(found, |earlier| earlier.before.clone());
         Ok(Installed { wrote: self.short(), mode: self.mode.to_string(), owner: self.owner(), before })
     }
 }
