@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
+use crate::command::adopt::Wanted as Adopted;
 use crate::command::backup::Sealing;
 use crate::command::restore::Opening;
 use crate::command::{self, Session, Target};
@@ -22,7 +23,7 @@ use crate::run::{Images, Options};
 pub use crate::stop::{Signal, Stopper};
 use crate::world::files;
 use flags::{
-    apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags,
+    adopt_flags, apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags,
     render_flags, restore_flags, shared_flags, users_task, users_verbs, what, yes,
 };
 
@@ -188,6 +189,10 @@ fn command() -> Command {
             verb("graph", "Print the graph of a playbook, for Graphviz")
                 .defer(|verb| targets(verb, |command| with_inputs(command).arg(name_flag()))),
         )
+        .subcommand(adopt_flags(verb(
+            "adopt",
+            "Look at a host whose registry was set up by hand, and write the inputs that take it over",
+        )))
         .subcommands(verbs_of_deployments())
         .subcommand(verb("list", "List playbooks and deployments"))
         .subcommand(verb("schema", "Print the JSON Schema of a playbook"))
@@ -293,6 +298,7 @@ impl Invocation {
             ("destroy", _) => command::destroy::run(&session, deployment, flag_is_set(matches, "keep-data")).await?,
             ("rotate", _) => command::rotate::run(&session, deployment).await?,
             ("status", _) => return command::status::run(&session, deployment).await.map(differs),
+            ("adopt", _) => command::adopt::run(&session, &adopted(matches))?,
             ("backup", _) => {
                 let sealing =
                     Sealing { recipients: words(matches, "recipient"), passphrase_file: own("passphrase-file") };
@@ -311,6 +317,11 @@ impl Invocation {
         }
         Ok(DONE)
     }
+}
+
+fn adopted(matches: &ArgMatches) -> Adopted {
+    let own = |name: &str| word(matches, name).unwrap_or_default().to_owned();
+    Adopted { paths: words(matches, "paths"), root: own("root"), out: own("out") }
 }
 
 fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {

@@ -10,4 +10,5 @@ pub(crate) mod init;
 pub(crate) mod inode;
 pub(crate) mod process;
 pub(crate) mod terminal;
+pub(crate) mod tree;
 pub(crate) mod unfinished;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};
@@ -11,6 +12,8 @@ use crate::error::{Error, Place, Result};
 
 /// How deep a playbook may nest; a deeper one is a mistake or an attack.
 const DEPTH: usize = 64;
+/// How many nodes aliases may copy in all, so that a few lines cannot fill the memory.
+const COPIES: usize = 20_000;
 
 /// A file's name and text, kept for showing the line of an error.
 #[derive(Debug)]
@@ -121,8 +124,24 @@ impl Node {
     /// # Errors
     /// Text that is no YAML, an alias, a duplicate or non-text key, more than one document: each with its place.
     pub fn parse(source: &Source) -> Result<Self> {
-        let mut reader = Reader { source, parser: Parser::new_from_str(&source.text), depth: 0 };
-        reader.document()
+        Reader::new(source).document()
+    }
+
+    /// Reads a document of somebody else's, which may have aliases.
+    ///
+    /// # Errors
+    /// As [`Node::parse`].
+    pub fn parse_foreign(source: &Source) -> Result<Self> {
+        Reader { anchors: Some(BTreeMap::new()), ..Reader::new(source) }.document()
+    }
+
+    /// How many nodes it has, itself counted.
+    fn size(&self) -> usize {
+        1 + match &self.value {
+            Content::Scalar { .. } => 0,
+            Content::List(items) => items.iter().map(Self::size).sum(),
+            Content::Map(entries) => entries.iter().map(|(_, node)| node.size()).sum(),
+        }
     }
 
     /// What an error calls it.
@@ -141,9 +160,24 @@ struct Reader<'s> {
     source: &'s Source,
     parser: Parser<'s, saphyr_parser::StrInput<'s>>,
     depth: usize,
+    /// What has a name for aliases, by its number; none where aliases are not allowed.
+    anchors: Option<BTreeMap<usize, Node>>,
+    /// How many nodes aliases have copied.
+    copied: usize,
 }
 
 impl<'s> Reader<'s> {
+    fn new(source: &'s Source) -> Self {
+        Self { source, parser: Parser::new_from_str(&source.text), depth: 0, anchors: None, copied: 0 }
+    }
+
+    /// A copy of what an alias stands for; none if there is nothing, or too much.
+    fn aliased(&mut self, anchor: usize) -> Option<Node> {
+        let node = self.anchors.as_ref()?.get(&anchor)?.clone();
+        self.copied += node.size();
+        (self.copied <= COPIES).then_some(node)
+    }
+
     fn next(&mut self) -> Result<(Event<'s>, Span)> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, self.span(span))),
@@ -204,7 +238,14 @@ impl<'s> Reader<'s> {
         if self.depth > DEPTH {
             return Err(Error::new(format!("nested deeper than {DEPTH} levels")).at(self.source.place(span)));
         }
+        let anchor = match &event {
+            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                *anchor
+            }
+            _ => 0,
+        };
         let value = match event {
+            Event::Alias(anchor) if let Some(node) = self.aliased(anchor) => node.value,
             Event::Scalar(text, style, _, _) => {
                 Content::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }
             }
@@ -219,7 +260,11 @@ impl<'s> Reader<'s> {
         self.depth -= 1;
         // A collection is shown where it begins.
         let width = if matches!(value, Content::Scalar { .. }) { span.width } else { 1 };
-        Ok(Node { value, span: Span { width, ..span } })
+        let node = Node { value, span: Span { width, ..span } };
+        if let Some(anchors) = self.anchors.as_mut().filter(|_| anchor > 0) {
+            anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
     }
 
     fn list(&mut self) -> Result<Vec<Node>> {

@@ -165,6 +165,28 @@ pub(super) fn render_flags(command: Command) -> Command {
     [out, name_flag(), renew()].into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
 
+/// Where to look, and where to write what was found.
+pub(super) fn adopt_flags(command: Command) -> Command {
+    let paths = Arg::new("paths")
+        .value_name("PATH")
+        .num_args(0..)
+        .value_hint(ValueHint::AnyPath)
+        .help("Further files and folders to look into, such as one with a policy");
+    let root = Arg::new("root")
+        .long("root")
+        .value_name("DIR")
+        .default_value("/")
+        .value_hint(ValueHint::DirPath)
+        .help("Look at the host whose root is here, such as a mounted disk");
+    let out = Arg::new("out")
+        .long("out")
+        .value_name("FILE")
+        .default_value("./registry.inputs.yml")
+        .value_hint(ValueHint::FilePath)
+        .help("Write the inputs into this file, which must not exist yet");
+    command.args([paths, root, out])
+}
+
 /// A deployment and the file of its backup.
 pub(super) fn backup_flags(command: Command) -> Command {
     let recipient = Arg::new("recipient")
