@@ -8,17 +8,17 @@ use serde_json::Value as Json;
 use crate::engine::{Ran, Sandbox, shell};
 
 /// What a host of the test has: systemd, and for some the programs already.
-const BARE: &str = "systemd systemd-sysv dbus ca-certificates curl openssl iproute2";
-const PROGRAMS: &str = "docker-registry nginx skopeo logrotate";
+pub const BARE: &str = "systemd systemd-sysv dbus ca-certificates curl openssl iproute2";
+pub const PROGRAMS: &str = "docker-registry nginx skopeo logrotate";
 
 /// A container that stands for a host, removed when it is dropped.
-struct Host {
+pub struct Host {
     name: String,
 }
 
 impl Host {
     /// Starts one with these packages. Its image is built once, by what goes into it.
-    fn start(test: &str, packages: &str) -> Self {
+    pub fn start(test: &str, packages: &str) -> Self {
         let sandbox = Sandbox::new("base");
         let base = "resources:\n  - image: nginx\n    reference: nginx:1.26\n    build: nginx\n";
         let playbook = sandbox.write("base.yml", base);
@@ -46,18 +46,18 @@ impl Host {
         host
     }
 
-    fn run(&self, script: &str) -> Ran {
+    pub fn run(&self, script: &str) -> Ran {
         let quoted = script.replace('\'', r"'\''");
         shell(&format!("docker exec {} sh -c '{quoted}'", self.name))
     }
 
     /// Brings the binary there.
-    fn bring_provision(&self) {
+    pub fn bring_provision(&self) {
         shell(&format!("docker cp {} {}:/usr/local/bin/provision", env!("CARGO_BIN_EXE_provision"), self.name)).ok();
     }
 
     /// All that is configured there, with modes, owners and digests. What the system itself writes at any time is left out.
-    fn tree(&self) -> String {
+    pub fn tree(&self) -> String {
         self.run(
             "find /etc /usr/local /lib/systemd /var/lib/registry /var/log/docker-registry /srv -not -path '/etc/ssl/certs/*' \\( -type f -printf '%p %m %u:%g ' -exec sha256sum {} \\; -o -printf '%p %m %u:%g %l\\n' \\) 2>/dev/null | grep -v -e /etc/ld.so.cache -e /etc/mtab -e /etc/machine-id | sort; ls /etc/ssl/certs | sort | grep -v -e '\\.0$' -e pem",
         )
@@ -71,8 +71,17 @@ impl Drop for Host {
     }
 }
 
+/// Makes a small image in `/tmp/image`, in OCI's layout, with the tag 1.
+pub const IMAGE: &str = r#"set -e; cd /tmp; rm -rf image copy; mkdir -p image; printf hello >layer; tar -cf layer.tar layer; \
+    digest=$(sha256sum layer.tar | cut -d' ' -f1); size=$(stat -c %s layer.tar); mkdir -p image/blobs/sha256; cp layer.tar image/blobs/sha256/$digest; \
+    printf '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' $digest >config; cd=$(sha256sum config | cut -d' ' -f1); cs=$(stat -c %s config); cp config image/blobs/sha256/$cd; \
+    printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%s},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%s}]}' $cd $cs $digest $size >manifest; \
+    md=$(sha256sum manifest | cut -d' ' -f1); ms=$(stat -c %s manifest); cp manifest image/blobs/sha256/$md; \
+    printf '{"imageLayoutVersion":"1.0.0"}' >image/oci-layout; \
+    printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%s,"annotations":{"org.opencontainers.image.ref.name":"1"}}]}' $md $ms >image/index.json;"#;
+
 /// Uses a registry on a host as its clients would.
-fn use_registry(host: &Host, address: &str, ca: &str, password: &str) {
+pub fn use_registry(host: &Host, address: &str, ca: &str, password: &str) {
     let status = |login: &str| {
         host.run(&format!("curl -s --cacert {ca} {login} -o /dev/null -w '%{{http_code}}' https://{address}/v2/")).out
     };
@@ -80,13 +89,7 @@ fn use_registry(host: &Host, address: &str, ca: &str, password: &str) {
     assert_eq!(status("-u admin:wrong"), "401");
     assert_eq!(status(&format!("-u admin:{password}")), "200");
     host.run(&format!(
-        "set -e; cd /tmp; rm -rf image copy; mkdir -p image; printf hello >layer; tar -cf layer.tar layer; \
-         digest=$(sha256sum layer.tar | cut -d' ' -f1); size=$(stat -c %s layer.tar); mkdir -p image/blobs/sha256; cp layer.tar image/blobs/sha256/$digest; \
-         printf '{{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"sha256:%s\"]}}}}' $digest >config; cd=$(sha256sum config | cut -d' ' -f1); cs=$(stat -c %s config); cp config image/blobs/sha256/$cd; \
-         printf '{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"sha256:%s\",\"size\":%s}},\"layers\":[{{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"sha256:%s\",\"size\":%s}}]}}' $cd $cs $digest $size >manifest; \
-         md=$(sha256sum manifest | cut -d' ' -f1); ms=$(stat -c %s manifest); cp manifest image/blobs/sha256/$md; \
-         printf '{{\"imageLayoutVersion\":\"1.0.0\"}}' >image/oci-layout; \
-         printf '{{\"schemaVersion\":2,\"manifests\":[{{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"sha256:%s\",\"size\":%s,\"annotations\":{{\"org.opencontainers.image.ref.name\":\"1\"}}}}]}}' $md $ms >image/index.json; \
+        "{IMAGE} \
          export SSL_CERT_FILE={ca}; skopeo --insecure-policy copy -q --preserve-digests --dest-creds admin:{password} oci:image:1 docker://{address}/team/app:1; \
          skopeo --insecure-policy copy -q --src-creds admin:{password} docker://{address}/team/app:1 dir:copy; cmp copy/$digest layer.tar"
     ))
