@@ -10,20 +10,22 @@ use std::ffi::OsString;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
+use crate::command::adopt::Wanted as Adopted;
 use crate::command::backup::Sealing;
 use crate::command::restore::Opening;
 use crate::command::{self, Session, Target};
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
+use crate::input;
 use crate::playbook::{self, Playbook, builtin_names};
 use crate::report::Style;
 use crate::run::{Images, Options};
 pub use crate::stop::{Signal, Stopper};
 use crate::world::files;
 use flags::{
-    apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags, render_flags,
-    restore_flags, shared_flags, users_task, users_verbs, what, yes,
+    adopt_flags, apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags,
+    render_flags, restore_flags, shared_flags, users_task, users_verbs, what, yes,
 };
 
 /// What the process ends with.
@@ -143,9 +145,12 @@ fn has_ending(word: &str, endings: &[&str]) -> bool {
         .is_some_and(|found| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending)))
 }
 
-/// The inputs that were given, and the deployment's name.
+/// The inputs that were given, by flags before a file of inputs, and the deployment's name.
 fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Result<Target> {
-    let mut given = BTreeMap::new();
+    let mut given = match word(matches, "inputs") {
+        Some(path) => input::file::read(&playbook, path)?,
+        None => BTreeMap::new(),
+    };
     for input in &playbook.inputs {
         let Some(values) = matches.get_many::<String>(&input.name) else { continue };
         given.insert(input.name.clone(), input.flag(values)?);
@@ -185,6 +190,10 @@ fn command() -> Command {
             verb("graph", "Print the graph of a playbook, for Graphviz")
                 .defer(|verb| targets(verb, |command| with_inputs(command).arg(name_flag()))),
         )
+        .subcommand(adopt_flags(verb(
+            "adopt",
+            "Look at a host whose registry was set up by hand, and write the inputs that take it over",
+        )))
         .subcommands(verbs_of_deployments())
         .subcommand(verb("list", "List playbooks and deployments"))
         .subcommand(verb("schema", "Print the JSON Schema of a playbook"))
@@ -290,6 +299,7 @@ impl Invocation {
             ("destroy", _) => command::destroy::run(&session, deployment, flag_is_set(matches, "keep-data")).await?,
             ("rotate", _) => command::rotate::run(&session, deployment).await?,
             ("status", _) => return command::status::run(&session, deployment).await.map(differs),
+            ("adopt", _) => command::adopt::run(&session, &adopted(matches))?,
             ("backup", _) => {
                 let sealing =
                     Sealing { recipients: words(matches, "recipient"), passphrase_file: own("passphrase-file") };
@@ -308,6 +318,11 @@ impl Invocation {
         }
         Ok(DONE)
     }
+}
+
+fn adopted(matches: &ArgMatches) -> Adopted {
+    let own = |name: &str| word(matches, name).unwrap_or_default().to_owned();
+    Adopted { paths: words(matches, "paths"), root: own("root"), out: own("out") }
 }
 
 fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {

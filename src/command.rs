@@ -1,5 +1,6 @@
 //! The verbs, one file each, and what they share: [`Session`] and [`Target`].
 
+pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod backup;
 pub(crate) mod ci;

@@ -80,6 +80,13 @@ impl Error {
         self
     }
 
+    /// The same error with its line veiled, for a file that may hold secrets.
+    #[must_use]
+    pub fn veiled(mut self) -> Self {
+        self.place = self.place.map(|place| Box::new(place.veiled()));
+        self
+    }
+
     /// The same error, as the one that is told where several things fail for the same reason.
     #[must_use]
     pub fn decisive(mut self) -> Self {
@@ -127,6 +134,17 @@ impl Error {
 }
 
 impl Place {
+    /// The same place with no more of its line than the key that it begins with: the rest may be a secret.
+    #[must_use]
+    pub(crate) fn veiled(mut self) -> Self {
+        let key = self.text.split_once(':').map(|(key, _)| key.trim_end());
+        let named = |key: &&str| key.trim().chars().all(|c| c.is_alphanumeric() || "-_ .".contains(c));
+        self.text = key.filter(named).map_or_else(|| "…".to_owned(), |key| format!("{key}: …"));
+        let room = self.text.chars().count().saturating_sub(self.column.saturating_sub(1));
+        self.width = self.width.clamp(1, room.max(1));
+        self
+    }
+
     fn render(&self) -> String {
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());

@@ -101,6 +101,19 @@ pub enum Event {
         files: Vec<RenderedFile>,
         commands: Vec<String>,
     },
+    /// Something on a host that is not as it should be.
+    Finding {
+        danger: &'static str,
+        place: String,
+        what: String,
+        consequence: &'static str,
+        remedy: String,
+    },
+    /// The inputs that take a host over, and what remains to be done there as root.
+    Adopted {
+        file: String,
+        commands: Vec<String>,
+    },
     /// The last event of a run.
     Summary {
         deployment: String,

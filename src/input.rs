@@ -1,6 +1,7 @@
 //! A typed input of a playbook, which is also a flag of the command: [`Input`].
 
 pub(crate) mod condition;
+pub(crate) mod file;
 #[cfg(test)]
 mod tests;
 

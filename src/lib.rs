@@ -18,8 +18,10 @@
 //! | [`ci`], `lease` | a deployment that is gone with the job that it is for, whatever happens to that |
 //! | `backup` | all of a deployment in one encrypted file: its form, its writer, its reader |
 //! | `deployment`, `kept`, `hostfile`, `htpasswd`, `secret`, `content`, `format`, `x509` | what is kept of a deployment, and what it is made of |
+//! | `adopt` | a host that was set up by hand: what is wrong with it, and the inputs that take it over |
 //! | `world/` | the only place with I/O |
 
+mod adopt;
 mod apply;
 mod at;
 mod backup;

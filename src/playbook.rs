@@ -20,8 +20,20 @@ use reader::Reader;
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
 
 /// Names that an input cannot have, because every playbook has them already.
-pub(crate) const RESERVED: [&str; 11] =
-    ["name", "output", "yes", "images", "renew", "verbose", "help", "version", "exit-code", "env-file", "rendering"];
+pub(crate) const RESERVED: [&str; 12] = [
+    "name",
+    "output",
+    "yes",
+    "images",
+    "renew",
+    "verbose",
+    "help",
+    "version",
+    "exit-code",
+    "env-file",
+    "inputs",
+    "rendering",
+];
 
 const FIELDS: [&str; 7] = ["about", "inputs", "variables", "values", "rules", "resources", "outputs"];
 

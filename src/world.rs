@@ -11,5 +11,6 @@ pub(crate) mod init;
 pub(crate) mod inode;
 pub(crate) mod process;
 pub(crate) mod terminal;
+pub(crate) mod tree;
 pub(crate) mod unfinished;
 mod whole;

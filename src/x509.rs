@@ -6,6 +6,7 @@
 mod facts;
 mod name;
 mod pem;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -25,6 +26,7 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 
 pub(crate) use self::facts::{Facts, matches, read};
 pub(crate) use self::name::Name;
+pub(crate) use self::survey::{PublicKey, Survey, public_half};
 pub(crate) use self::verify::verify;
 use crate::error::{Error, Result};
 use crate::secret::Secret;

@@ -5,6 +5,8 @@
     reason = "a test looks at the world from outside of the program"
 )]
 
+#[path = "cli/adopt.rs"]
+mod adopt;
 #[path = "cli/backup.rs"]
 mod backup;
 #[path = "cli/certs.rs"]

@@ -6,6 +6,8 @@
     reason = "a test acts on the world, and tells a failure by a panic"
 )]
 
+#[path = "live/adopt.rs"]
+mod adopt;
 #[path = "live/backup.rs"]
 mod backup;
 #[path = "live/blog.rs"]

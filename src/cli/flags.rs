@@ -26,7 +26,17 @@ pub(super) fn shared_flags(command: Command) -> Command {
 
 pub(super) fn input_flags(command: Command, playbook: &Playbook) -> Command {
     let command = playbook.inputs.iter().fold(command, |command, input| command.arg(flag(input)));
+    let command = if playbook.inputs.is_empty() { command } else { command.arg(inputs_file()) };
     if playbook.variables.is_empty() { command } else { command.arg(env_file()) }
+}
+
+fn inputs_file() -> Arg {
+    Arg::new("inputs")
+        .long("inputs")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .display_order(SHARED)
+        .help("Take inputs from this YAML file, a line `INPUT: VALUE` for each; a flag goes before it")
 }
 
 fn env_file() -> Arg {
@@ -154,6 +164,28 @@ pub(super) fn render_flags(command: Command) -> Command {
         .value_hint(ValueHint::DirPath)
         .help("The folder to write the tree of the host into");
     [out, name_flag(), renew()].into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
+}
+
+/// Where to look, and where to write what was found.
+pub(super) fn adopt_flags(command: Command) -> Command {
+    let paths = Arg::new("paths")
+        .value_name("PATH")
+        .num_args(0..)
+        .value_hint(ValueHint::AnyPath)
+        .help("Further files and folders to look into, such as one with a policy");
+    let root = Arg::new("root")
+        .long("root")
+        .value_name("DIR")
+        .default_value("/")
+        .value_hint(ValueHint::DirPath)
+        .help("Look at the host whose root is here, such as a mounted disk");
+    let out = Arg::new("out")
+        .long("out")
+        .value_name("FILE")
+        .default_value("./registry.inputs.yml")
+        .value_hint(ValueHint::FilePath)
+        .help("Write the inputs into this file, which must not exist yet");
+    command.args([paths, root, out])
 }
 
 /// A deployment and the file of its backup.

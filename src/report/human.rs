@@ -73,6 +73,12 @@ impl Human {
             }
             Event::Outputs { outputs, .. } => Self::outputs(outputs),
             Event::Rendered { files, commands, .. } => Self::rendered(files, commands),
+            Event::Finding { danger, place, what, consequence, remedy } => {
+                line(&format!("{} {place}: {what}", self.action(danger)));
+                line(&format!("{:WIDTH$} so: {consequence}", ""));
+                line(&format!("{:WIDTH$} {remedy}", ""));
+            }
+            Event::Adopted { file, commands } => Self::adopted(file, commands),
             Event::Summary { deployment, changed, milliseconds, outcome } => {
                 Self::summary(deployment, *changed, *milliseconds, outcome);
             }
@@ -82,6 +88,12 @@ impl Human {
     fn rendered(files: &[RenderedFile], commands: &[String]) {
         let width = files.iter().map(|file| file.owner.len()).max().unwrap_or_default();
         files.iter().for_each(|file| line(&format!("{}  {:width$}  {}", file.mode, file.owner, file.path)));
+        line("what remains, as root on the host:");
+        commands.iter().for_each(|command| line(&format!("  {command}")));
+    }
+
+    fn adopted(file: &str, commands: &[String]) {
+        line(&format!("wrote {file}, for this user alone: it may hold secrets"));
         line("what remains, as root on the host:");
         commands.iter().for_each(|command| line(&format!("  {command}")));
     }
@@ -139,8 +151,8 @@ impl Human {
     fn action(&self, word: &str) -> String {
         let code = match word {
             "create" | "created" | "ok" => 32,
-            "update" | "updated" | "replace" | "replaced" | "differs" | "check" | "checked" => 33,
-            "delete" | "deleted" | "failed" | "missing" | "not undone" => 31,
+            "update" | "updated" | "replace" | "replaced" | "differs" | "check" | "checked" | "warning" => 33,
+            "delete" | "deleted" | "danger" | "failed" | "missing" | "not undone" => 31,
             _ => 36,
         };
         if self.colour { format!("\u{1b}[{code}m{word:WIDTH$}\u{1b}[0m") } else { format!("{word:WIDTH$}") }

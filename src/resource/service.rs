@@ -91,12 +91,17 @@ async fn test(check: &[String]) -> Result<()> {
 
 impl ServiceKind {
     /// Finds what somebody else put where a file is to stand. What a package brought and nobody changed may be replaced.
-    async fn check_foreign(file: &File<'_>, actual: &Actual, at: &At) -> Result<()> {
+    async fn check_foreign(file: &File<'_>, spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
         let known = actual.record.as_ref().is_some_and(|record| record.files.contains_key(file.path));
         let Some(Some(found)) = actual.found.get(file.path).filter(|_| !known) else { return Ok(()) };
         let path = file.below(at.store().root());
         match (&found.body, file.body) {
             (inode::Body::Folder, Body::Folder) => return Ok(()),
+            (inode::Body::Folder, Body::Gone) => {
+                return Err(Error::new(format!("`{}` is a folder, and files alone can be replaced", path.display()))
+                    .hint("name the files in it"));
+            }
+            _ if spec.takes_over(file.path) => return Ok(()),
             (inode::Body::File(content), Body::File(wanted)) if content == wanted.as_bytes() => return Ok(()),
             (inode::Body::Link(target), Body::Link(wanted)) if target == Path::new(wanted) => return Ok(()),
             (inode::Body::File(content), Body::File(_)) if dpkg::is_unchanged(&path, content).await => return Ok(()),
@@ -107,17 +112,32 @@ impl ServiceKind {
     }
 
     /// Finds who holds a port that the service is going to listen on.
-    fn check_ports(spec: &Spec, actual: &Actual) -> Result<()> {
+    fn check_ports(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
         for port in spec.ports.iter().filter(|_| actual.record.is_none()) {
             if host::port_is_free(*port) {
                 continue;
             }
-            let holder =
-                host::port_holder(*port).map_or_else(|| "another process".to_owned(), |holder| format!("`{holder}`"));
+            let holder = host::port_holder(*port);
+            if holder.as_ref().is_some_and(|holder| Self::lets_go(spec, actual, *port, holder, at)) {
+                continue;
+            }
+            let holder = holder.map_or_else(|| "another process".to_owned(), |holder| format!("`{holder}`"));
             return Err(Error::new(format!("port {port} is taken by {holder}"))
                 .hint("stop that one, or take its site away; or choose another port with `--port`"));
         }
         Ok(())
+    }
+
+    /// Whether the service itself holds a port because a file that steps aside says so: then it goes over to the new ones.
+    fn lets_go(spec: &Spec, actual: &Actual, port: u16, holder: &str, at: &At) -> bool {
+        let own = holder.split(' ').next() == Some(&spec.unit(at));
+        let port = port.to_string();
+        let says = |content: &[u8]| {
+            let text = String::from_utf8_lossy(content).into_owned();
+            text.split(|c: char| !c.is_ascii_digit()).any(|word| word == port)
+        };
+        let mut found = spec.replaced().filter_map(|path| actual.found.get(path)?.as_ref());
+        own && found.any(|found| matches!(&found.body, inode::Body::File(content) if says(content)))
     }
 
     async fn take_up(spec: &Spec, actual: &Actual, changed: bool, at: &At) -> Result<()> {
@@ -182,7 +202,9 @@ impl ServiceKind {
         spec.change.verb().clone_into(&mut record.verb);
         let stale: Vec<String> =
             record.files.keys().filter(|path| !wanted.iter().any(|file| file.path == *path)).cloned().collect();
-        let missing = installed::missing_folders(&paths);
+        let written: Vec<PathBuf> =
+            wanted.iter().filter(|file| file.body != Body::Gone).map(|file| file.below(root)).collect();
+        let missing = installed::missing_folders(&written);
         let touched = paths.iter().cloned().chain(stale.iter().map(|path| root.join(path.trim_matches('/'))));
         at.will(&Undo {
             key: at.key(),
@@ -197,7 +219,7 @@ impl ServiceKind {
         })?;
         // Whichever service is removed last takes along the folders that any of them made.
         record.folders.extend(Record::all(at.store())?.into_iter().flat_map(|other| other.folders).chain(missing));
-        record.folders.retain(|folder| paths.iter().any(|path| path.starts_with(folder)));
+        record.folders.retain(|folder| written.iter().any(|path| path.starts_with(folder)));
         // Kept first: a run that is killed here leaves nothing that nobody knows of.
         for file in &wanted {
             let known = record.files.get(file.path);
@@ -213,10 +235,11 @@ impl ServiceKind {
         }
         for file in &wanted {
             let found = actual.found.get(file.path).and_then(Option::as_ref);
-            if let Some(folder) = file.below(root).parent() {
+            if let Some(folder) = file.below(root).parent().filter(|_| file.body != Body::Gone) {
                 files::make_folder(folder, 0o755)?;
             }
-            if found.is_none() || !file.compare(found, at.store().is_rendering()).is_empty() {
+            let there = found.is_some() || file.body == Body::Gone;
+            if !there || !file.compare(found, at.store().is_rendering()).is_empty() {
                 file.install(root)?;
             }
         }
@@ -282,10 +305,10 @@ impl Kind for ServiceKind {
             if !host::is_root() {
                 return Err(Error::new("only root may install a service").hint("run the command with `sudo`"));
             }
-            Self::check_ports(spec, actual)?;
+            Self::check_ports(spec, actual, at)?;
         }
         for file in spec.files(at)? {
-            Self::check_foreign(&file, actual, at).await?;
+            Self::check_foreign(&file, spec, actual, at).await?;
         }
         Ok(())
     }

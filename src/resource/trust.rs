@@ -14,6 +14,7 @@ use crate::content::digest;
 use crate::error::{Error, Result};
 use crate::hostfile::{HostFile, Undo};
 use crate::world::{authorities, files, host};
+use crate::x509;
 
 pub(crate) struct TrustKind;
 
@@ -24,6 +25,9 @@ pub(crate) struct Spec {
     hosts: Vec<String>,
     /// The certificate of the authority, in PEM.
     certificate: String,
+    /// The certificates of other authorities, in PEM, that clients go on trusting: such as the one before this.
+    #[serde(default)]
+    also: String,
     /// Which programs are to trust it.
     #[serde(default = "clients")]
     clients: Vec<Client>,
@@ -80,6 +84,18 @@ impl Client {
 }
 
 impl Spec {
+    /// All that is trusted, as one text: both kinds of clients read every certificate of a file.
+    fn bundle(&self) -> String {
+        let also = self.also.trim();
+        let own = self.certificate.trim_end();
+        if also.is_empty() || own == also { self.certificate.clone() } else { format!("{own}\n{also}\n") }
+    }
+
+    /// What stands in a file. The system's store takes one certificate a file.
+    fn content(&self, path: &Path) -> String {
+        if is_system(path) { self.certificate.clone() } else { self.bundle() }
+    }
+
     fn places(&self, at: &At) -> Result<Vec<Place>> {
         let mut places = Vec::new();
         for client in &self.clients {
@@ -146,7 +162,7 @@ async fn take_away(owned: &Owned, at: &At) -> Result<()> {
 
 fn is_right(place: &Place, spec: &Spec) -> bool {
     let found = place.file.as_ref().and_then(|file| file.found.as_ref());
-    found.is_some_and(|found| found.content == spec.certificate.as_bytes() && found.mode == 0o644)
+    found.is_some_and(|found| found.content == spec.content(&place.path).as_bytes() && found.mode == 0o644)
 }
 
 impl Kind for TrustKind {
@@ -168,6 +184,9 @@ impl Kind for TrustKind {
     }
 
     async fn check(spec: &Spec, actual: Option<&Actual>, change: &Change, _: &At) -> Result<()> {
+        if !spec.also.is_empty() {
+            x509::read(&spec.also).map_err(|error| error.within("the authority that is trusted as well"))?;
+        }
         if change.is_change() {
             spec.check_system()?;
             for place in actual.iter().flat_map(|actual| &actual.places) {
@@ -183,7 +202,11 @@ impl Kind for TrustKind {
             let name = place.path.display().to_string();
             let found = place.file.as_ref().and_then(|file| file.found.as_ref());
             let old = found.map(|found| format!("{} {:04o}", digest(&found.content), found.mode)).unwrap_or_default();
-            fields.extend(Field::compare(name, &old, &format!("{} 0644", digest(spec.certificate.as_bytes()))));
+            fields.extend(Field::compare(
+                name,
+                &old,
+                &format!("{} 0644", digest(spec.content(&place.path).as_bytes())),
+            ));
         }
         fields.extend(actual.lacking.iter().cloned());
         fields.extend(actual.stale.iter().filter_map(|owned| Field::compare(owned.label.clone(), "trusted", "")));
@@ -203,7 +226,7 @@ impl Kind for TrustKind {
         }
         for place in spec.places(at)?.iter().filter(|place| !is_right(place, spec)) {
             HostFile::check(&place.path, place.file.as_ref())?;
-            HostFile::write(&place.key, &place.path, spec.certificate.as_bytes(), 0o644, at)?;
+            HostFile::write(&place.key, &place.path, spec.content(&place.path).as_bytes(), 0o644, at)?;
         }
         if !spec.lacking(at)?.is_empty() {
             authorities::update().await?;

@@ -230,6 +230,10 @@ pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }
 
+pub(crate) fn is_folder(path: &Path) -> bool {
+    path.is_dir()
+}
+
 /// A lock on a file, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock {

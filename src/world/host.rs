@@ -1,7 +1,7 @@
 //! This host: its environment, clock, random numbers, processes and ports.
 #![expect(clippy::disallowed_methods, reason = "this is the place with I/O")]
 
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,17 +88,36 @@ pub(crate) fn port_is_free(port: u16) -> bool {
     !taken(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))) && !taken(TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)))
 }
 
-/// The process that listens on a TCP port, as far as this user may see it: `nginx (process 812)`.
-pub(crate) fn port_holder(port: u16) -> Option<String> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
-        let text = std::fs::read_to_string(table).ok()?;
-        text.lines().skip(1).find_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let local = u16::from_str_radix(fields.get(1)?.rsplit(':').next()?, 16).ok()?;
-            // State 0A is LISTEN (the kernel's include/net/tcp_states.h).
-            (local == port && *fields.get(3)? == "0A").then(|| (*fields.get(9).unwrap_or(&"")).to_owned())
-        })
-    })?;
+/// A TCP port that a process of this host listens on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listener {
+    /// `0.0.0.0:5000`.
+    pub address: String,
+    pub program: String,
+}
+
+/// A line of `/proc/net/tcp` for a socket that listens: its address and port, and its inode.
+fn listening(line: &str) -> Option<(&str, u16, &str)> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (address, port) = fields.get(1)?.rsplit_once(':')?;
+    // State 0A is LISTEN (the kernel's include/net/tcp_states.h).
+    let port = u16::from_str_radix(port, 16).ok().filter(|_| fields.get(3) == Some(&"0A"))?;
+    Some((address, port, fields.get(9)?))
+}
+
+/// An address as the kernel prints it: 32-bit words in hexadecimal, each in the byte order of the machine.
+fn address(hexadecimal: &str) -> Option<IpAddr> {
+    let words = (0..hexadecimal.len() / 8).map(|at| u32::from_str_radix(&hexadecimal[at * 8..at * 8 + 8], 16));
+    let bytes: Vec<u8> =
+        words.collect::<std::result::Result<Vec<_>, _>>().ok()?.into_iter().flat_map(u32::to_ne_bytes).collect();
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+    }
+}
+
+/// The process that has a socket, as far as this user may see it: its name and its number.
+fn owner(inode: &str) -> Option<(String, u32)> {
     let wanted = format!("socket:[{inode}]");
     std::fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
         let id: u32 = process.file_name().to_str()?.parse().ok()?;
@@ -106,8 +125,31 @@ pub(crate) fn port_holder(port: u16) -> Option<String> {
             std::fs::read_link(descriptor.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str())
         });
         let name = std::fs::read_to_string(process.path().join("comm")).ok()?;
-        holds.then(|| format!("{} (process {id})", name.trim()))
+        holds.then(|| (name.trim().to_owned(), id))
     })
+}
+
+fn tables() -> String {
+    let read = |table: &&str| std::fs::read_to_string(table).ok();
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(read).collect()
+}
+
+/// Every port that a process of this host listens on, as far as this user may see whose it is.
+pub(crate) fn listeners() -> Vec<Listener> {
+    let tables = tables();
+    let sockets = tables.lines().filter_map(listening);
+    let found = sockets.filter_map(|(host, port, inode)| {
+        let (program, _) = owner(inode)?;
+        Some(Listener { address: SocketAddr::new(address(host)?, port).to_string(), program })
+    });
+    found.collect()
+}
+
+/// The process that listens on a TCP port, as far as this user may see it: `nginx (process 812)`.
+pub(crate) fn port_holder(port: u16) -> Option<String> {
+    let tables = tables();
+    let (_, _, inode) = tables.lines().filter_map(listening).find(|(_, found, _)| *found == port)?;
+    owner(inode).map(|(name, id)| format!("{name} (process {id})"))
 }
 
 /// What a program printed, and how it ended.

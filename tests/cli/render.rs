@@ -136,6 +136,8 @@ fn what_cannot_be_rendered_is_refused() {
         "registry --on host --mirror registry.example.com",
         "registry --on host --image registry:2",
         "registry --init systemd",
+        "registry --on host --data-folder /home/images",
+        "registry --data-folder /srv/images",
     ] {
         let refused = sandbox.run(line);
         assert_ne!(refused.code, 0, "{line}");

@@ -108,6 +108,15 @@ impl Drop for Host {
     }
 }
 
+/// Makes a small image in `/tmp/image`, in OCI's layout, with the tag 1.
+pub const IMAGE: &str = r#"set -e; cd /tmp; rm -rf image copy; mkdir -p image; printf hello >layer; tar -cf layer.tar layer; \
+    digest=$(sha256sum layer.tar | cut -d' ' -f1); size=$(stat -c %s layer.tar); mkdir -p image/blobs/sha256; cp layer.tar image/blobs/sha256/$digest; \
+    printf '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' $digest >config; cd=$(sha256sum config | cut -d' ' -f1); cs=$(stat -c %s config); cp config image/blobs/sha256/$cd; \
+    printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:%s","size":%s},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:%s","size":%s}]}' $cd $cs $digest $size >manifest; \
+    md=$(sha256sum manifest | cut -d' ' -f1); ms=$(stat -c %s manifest); cp manifest image/blobs/sha256/$md; \
+    printf '{"imageLayoutVersion":"1.0.0"}' >image/oci-layout; \
+    printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%s,"annotations":{"org.opencontainers.image.ref.name":"1"}}]}' $md $ms >image/index.json;"#;
+
 /// Uses a registry on a host as its clients would.
 pub fn use_registry(host: &Host, address: &str, ca: &str, password: &str) {
     let status = |login: &str| {
@@ -117,14 +126,7 @@ pub fn use_registry(host: &Host, address: &str, ca: &str, password: &str) {
     assert_eq!(status("-u admin:wrong"), "401");
     assert_eq!(status(&format!("-u admin:{password}")), "200");
     host.run(&format!(
-        "set -e; cd /tmp; rm -rf image copy; mkdir -p image; printf hello >layer; tar -cf layer.tar layer; \
-         digest=$(sha256sum layer.tar | cut -d' ' -f1); size=$(stat -c %s layer.tar); mkdir -p image/blobs/sha256; cp layer.tar image/blobs/sha256/$digest; \
-         printf '{{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"sha256:%s\"]}}}}' $digest >config; cd=$(sha256sum config | cut -d' ' -f1); cs=$(stat -c %s config); cp config image/blobs/sha256/$cd; \
-         printf '{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"sha256:%s\",\"size\":%s}},\"layers\":[{{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"digest\":\"sha256:%s\",\"size\":%s}}]}}' $cd $cs $digest $size >manifest; \
-         md=$(sha256sum manifest | cut -d' ' -f1); ms=$(stat -c %s manifest); cp manifest image/blobs/sha256/$md; \
-         printf '{{\"imageLayoutVersion\":\"1.0.0\"}}' >image/oci-layout; \
-         printf '{{\"schemaVersion\":2,\"manifests\":[{{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"sha256:%s\",\"size\":%s,\"annotations\":{{\"org.opencontainers.image.ref.name\":\"1\"}}}}]}}' $md $ms >image/index.json; \
-         export SSL_CERT_FILE={ca}; skopeo --insecure-policy copy -q --preserve-digests --dest-creds admin:{password} oci:image:1 docker://{address}/team/app:1; \
+        "{IMAGE} export SSL_CERT_FILE={ca}; skopeo --insecure-policy copy -q --preserve-digests --dest-creds admin:{password} oci:image:1 docker://{address}/team/app:1; \
          skopeo --insecure-policy copy -q --src-creds admin:{password} docker://{address}/team/app:1 dir:copy; cmp copy/$digest layer.tar"
     ))
     .ok();

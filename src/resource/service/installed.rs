@@ -40,6 +40,7 @@ impl File<'_> {
             Body::File(content) => digest(content.as_bytes()),
             Body::Link(target) => format!("→ {target}"),
             Body::Folder => "a folder".to_owned(),
+            Body::Gone => String::new(),
         }
     }
 
@@ -50,6 +51,9 @@ impl File<'_> {
     /// How what is there differs. A rendered file has no owner yet: the users of the host that it is for are not known here.
     pub fn compare(&self, found: Option<&Inode>, rendering: bool) -> Vec<Field> {
         let name = |part: &str| format!("files.{}{part}", self.path);
+        if self.body == Body::Gone {
+            return found.and_then(|found| Field::compare(name(""), &short(&found.body), "")).into_iter().collect();
+        }
         let Some(found) = found else { return Field::compare(name(""), "", &self.short()).into_iter().collect() };
         let mut fields: Vec<Field> = Field::compare(name(""), &short(&found.body), &self.short()).into_iter().collect();
         if matches!(self.body, Body::Link(_)) {
@@ -76,6 +80,9 @@ impl File<'_> {
     /// Writes it below `root`.
     pub fn install(&self, root: &Path) -> Result<()> {
         let path = self.below(root);
+        if self.body == Body::Gone {
+            return inode::remove(&path);
+        }
         let rendering = root != Path::new("/");
         let (user, group) = match self.ids() {
             // In a rendered tree, whoever writes it owns it.
@@ -93,7 +100,7 @@ impl File<'_> {
         let body = match self.body {
             Body::File(content) => inode::Body::File(content.as_bytes().to_vec()),
             Body::Link(target) => inode::Body::Link(PathBuf::from(target)),
-            Body::Folder => inode::Body::Folder,
+            Body::Folder | Body::Gone => inode::Body::Folder,
         };
         Inode { body, mode: self.mode.bits(), user, group }.write(&path)
     }

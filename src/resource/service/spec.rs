@@ -27,6 +27,9 @@ pub(crate) struct Spec {
     /// A command that brings its program, where no package does. It is told with a rendered tree, and nothing else runs it.
     #[serde(default)]
     pub setup: Vec<String>,
+    /// Files of an earlier set-up that step aside for this one: they are removed, or written over, and come back when it goes.
+    #[serde(default)]
+    replaces: Vec<String>,
     /// A command that must succeed with the new files before they are taken up.
     #[serde(default)]
     pub check: Vec<String>,
@@ -108,6 +111,8 @@ pub(crate) enum Body<'a> {
     File(&'a str),
     Link(&'a str),
     Folder,
+    /// Nothing is to stand there.
+    Gone,
 }
 
 impl Spec {
@@ -128,18 +133,37 @@ impl Spec {
     }
 
     /// Its files, in the order of their paths. Those for other init programs, or for a rendered tree alone, are among them only
-    /// where such a tree is rendered.
+    /// where such a tree is rendered. What it replaces and does not write itself is among them as gone.
     pub fn files(&self, at: &At) -> Result<Vec<File<'_>>> {
         let (init, rendered) = (self.init(at), at.store().is_rendering());
         let here = |file: &FileSpec| !file.rendered && file.only.is_none_or(|only| only == init);
         let mine = self.files.iter().filter(|(_, file)| rendered || here(file));
-        mine.map(|(path, file)| file.file(path)).collect()
+        let mut files = mine.map(|(path, file)| file.file(path)).collect::<Result<Vec<_>>>()?;
+        // A rendered tree is laid over whatever its host has.
+        let replaced = self.replaces.iter().filter(|_| !rendered);
+        for path in replaced.collect::<std::collections::BTreeSet<_>>() {
+            if !files.iter().any(|file| file.path == path) {
+                files.push(File::gone(path)?);
+            }
+        }
+        files.sort_by_key(|file| file.path);
+        Ok(files)
+    }
+
+    /// Whether what stands at a path may be written over, whoever wrote it.
+    pub fn takes_over(&self, path: &str) -> bool {
+        self.replaces.iter().any(|replaced| replaced == path)
+    }
+
+    pub fn replaced(&self) -> impl Iterator<Item = &str> {
+        self.replaces.iter().map(String::as_str)
     }
 
     /// Finds what no schema can say.
     pub fn check_files(&self, at: &At) -> Result<()> {
         for file in self.files(at)? {
-            if let (Some(format), Body::File(content)) = (self.files[file.path].check, file.body) {
+            let format = self.files.get(file.path).and_then(|spec| spec.check);
+            if let (Some(format), Body::File(content)) = (format, file.body) {
                 format.check(file.path, content)?;
             }
         }
@@ -151,9 +175,7 @@ impl FileSpec {
     fn file<'a>(&'a self, path: &'a str) -> Result<File<'a>> {
         let folder = path.ends_with('/');
         let wrong = |what: &str| Err(Error::new(format!("`{path}` {what}")));
-        if !path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            return wrong("is no path of a host: it must start with a slash and have no `..`");
-        }
+        check_path(path)?;
         let body = match (&self.content, &self.template, &self.link) {
             (None, None, None) if folder => Body::Folder,
             _ if folder => return wrong("is a folder and has no content"),
@@ -170,7 +192,20 @@ impl FileSpec {
     }
 }
 
-impl File<'_> {
+/// Fails for what is no path of a host.
+fn check_path(path: &str) -> Result<()> {
+    if path.starts_with('/') && path.split('/').all(|part| part != "..") {
+        return Ok(());
+    }
+    Err(Error::new(format!("`{path}` is no path of a host: it must start with a slash and have no `..`")))
+}
+
+impl<'a> File<'a> {
+    fn gone(path: &'a str) -> Result<Self> {
+        check_path(path)?;
+        Ok(Self { path, body: Body::Gone, mode: Mode::new(0o644), user: "root", group: "root" })
+    }
+
     /// Where it stands below the root of a host.
     pub fn below(&self, root: &std::path::Path) -> PathBuf {
         root.join(self.path.trim_matches('/'))

@@ -1,0 +1,375 @@
+//! What there is to be seen on a host: the servers of nginx, what runs a registry, and files that are told by their content:
+//! [`Host`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::certificates::{CertificateFile, KeyFile};
+use super::config::Config;
+use super::nginx::{self, Server};
+use super::{policy, words};
+use crate::error::{Error, Result};
+use crate::world::tree::{Look, Seen, Tree};
+
+/// Where configurations of a registry usually stand.
+const CONFIGS: [&str; 3] =
+    ["/etc/docker/registry/config.yml", "/etc/docker-registry/config.yml", "/etc/distribution/config.yml"];
+const OPT: &str = "/opt/docker-registry";
+/// Where jobs and units stand, and which files there may be one.
+const UNITS: [(&str, &str); 3] =
+    [("/etc/init", ".conf"), ("/etc/systemd/system", ".service"), ("/lib/systemd/system", ".service")];
+const DEFAULTS: [&str; 2] = ["/etc/default/docker-registry", "/etc/default/registry"];
+/// Folders with files that are told by their content, and how deep they are looked into.
+const LOOSE: [(&str, usize); 7] = [
+    ("/etc/docker/certs.d", 1),
+    ("/usr/local/share/ca-certificates", 3),
+    ("/etc/ssl/certs", 0),
+    ("/etc/ssl/private", 0),
+    ("/etc/docker-registry", 2),
+    ("/etc/docker", 0),
+    ("/root", 1),
+];
+/// How deep a folder that is named on the command line is looked into.
+const DEEP: usize = 4;
+/// What packages put among certificates without telling dpkg.
+const GENERATED: [&str; 3] = ["ca-certificates.crt", "ssl-cert-snakeoil.pem", "ssl-cert-snakeoil.key"];
+
+#[derive(Default)]
+pub(crate) struct Host {
+    pub(super) sites: Vec<Site>,
+    pub(super) configs: Vec<(Config, u32)>,
+    pub(super) units: Vec<Unit>,
+    pub(super) certificates: Vec<CertificateFile>,
+    pub(super) keys: Vec<KeyFile>,
+    /// Files with policies, and their texts.
+    pub(super) policies: Vec<(String, String)>,
+    /// Password files with their modes and texts.
+    pub(super) passwords: BTreeMap<String, (u32, String)>,
+    /// Addresses that a process of this host listens on, and its name.
+    pub(super) listening: Vec<(String, String)>,
+    pub(super) name: Option<String>,
+    /// Whether images are there that belong to another user than the one that the registry runs as.
+    pub(super) foreign_images: bool,
+    /// Whether that user is there.
+    pub(super) has_user: bool,
+    /// What there is that this user may not read.
+    pub unread: BTreeSet<String>,
+    /// What is there and could not be understood.
+    pub unclear: BTreeSet<String>,
+}
+
+/// A server of nginx that has to do with a registry.
+pub(super) struct Site {
+    /// Where nginx finds it, and where it really stands.
+    pub path: String,
+    pub real: String,
+    pub server: Server,
+    /// Whether the file holds nothing else.
+    pub alone: bool,
+    /// Certificates and keys that servers of others use too are not taken away.
+    pub shared: BTreeSet<String>,
+}
+
+/// A job of upstart, a unit of systemd, or a file of variables for one.
+pub(super) struct Unit {
+    pub path: String,
+    pub mode: u32,
+    pub name: String,
+    pub text: String,
+    pub variables: BTreeMap<String, String>,
+    /// Whether it starts the registry in Python.
+    pub python: bool,
+}
+
+/// Reads a host.
+pub(super) struct Reader<'a> {
+    pub tree: &'a Tree,
+    pub host: Host,
+}
+
+impl Reader<'_> {
+    pub fn read(&mut self) -> Result<()> {
+        self.host.name =
+            self.file("/etc/hostname").map(|seen| seen.text.trim().to_owned()).filter(|name| !name.is_empty());
+        self.units();
+        self.configs()?;
+        self.sites();
+        for (folder, depth) in LOOSE {
+            self.loose(folder, depth);
+        }
+        self.named();
+        self.images();
+        Ok(())
+    }
+
+    fn images(&mut self) {
+        let users = self.file("/etc/passwd").map(|seen| seen.text).unwrap_or_default();
+        let user = users
+            .lines()
+            .find_map(|line| line.strip_prefix("docker-registry:")?.split(':').nth(1)?.parse::<u32>().ok());
+        self.host.has_user = user.is_some();
+        let Some(folder) = self.host.folder().map(str::to_owned) else { return };
+        let owner = self.tree.owner(&format!("{folder}/docker")).or_else(|| self.tree.owner(&folder));
+        self.host.foreign_images = owner.is_some() && owner != user;
+    }
+
+    fn file(&mut self, path: &str) -> Option<Seen> {
+        match self.tree.look(path) {
+            Look::File(seen) => Some(seen),
+            Look::Denied => {
+                self.host.unread.insert(path.to_owned());
+                None
+            }
+            Look::Nothing | Look::Folder => None,
+        }
+    }
+
+    fn names(&mut self, folder: &str) -> Vec<String> {
+        self.tree.names(folder).unwrap_or_else(|| {
+            self.host.unread.insert(folder.to_owned());
+            Vec::new()
+        })
+    }
+
+    fn units(&mut self) {
+        for (folder, ending) in UNITS {
+            for name in self.names(folder) {
+                let path = format!("{folder}/{name}");
+                let Some(unit) = name.strip_suffix(ending) else { continue };
+                let Some(seen) = self.file(&path) else { continue };
+                if runs_registry(&seen.text) && !self.host.units.iter().any(|known| known.name == unit) {
+                    self.host.units.push(Unit::new(path, unit, seen));
+                }
+            }
+        }
+        for path in DEFAULTS {
+            if let Some(seen) = self.file(path) {
+                self.host.units.push(Unit::new(path.to_owned(), "", seen));
+            }
+        }
+    }
+
+    fn configs(&mut self) -> Result<()> {
+        let mut paths: Vec<String> = CONFIGS.iter().map(|path| (*path).to_owned()).collect();
+        let opt = self.names(OPT).into_iter();
+        paths.extend(
+            opt.filter(|name| name.starts_with("config") && name.ends_with(".yml")).map(|name| format!("{OPT}/{name}")),
+        );
+        let variables = self.variables();
+        paths.extend(variables.get("DOCKER_REGISTRY_CONFIG").filter(|path| path.starts_with('/')).cloned());
+        for path in paths {
+            self.config(&path, &variables)?;
+        }
+        Ok(())
+    }
+
+    fn config(&mut self, path: &str, variables: &BTreeMap<String, String>) -> Result<()> {
+        if self.host.configs.iter().any(|(known, _)| known.path == path) {
+            return Ok(());
+        }
+        if let Some(seen) = self.file(path) {
+            self.host.configs.push((Config::read(path, &seen.text, variables)?, seen.mode));
+        }
+        Ok(())
+    }
+
+    /// The variables that registries of this host are started with.
+    fn variables(&self) -> BTreeMap<String, String> {
+        self.host.units.iter().flat_map(|unit| unit.variables.clone()).collect()
+    }
+
+    fn sites(&mut self) {
+        let mut files = vec!["/etc/nginx/nginx.conf".to_owned()];
+        for (folder, ending) in [("/etc/nginx/conf.d", ".conf"), ("/etc/nginx/sites-enabled", "")] {
+            let names = self.names(folder).into_iter();
+            files.extend(names.filter(|name| name.ends_with(ending)).map(|name| format!("{folder}/{name}")));
+        }
+        let mut parsed = Vec::new();
+        for path in files {
+            let Some(seen) = self.file(&path) else { continue };
+            match nginx::parse(&seen.text) {
+                Some(directives) => parsed.push((path, self.with_snippets(directives))),
+                None => drop(self.host.unclear.insert(format!("`{path}`: its braces or quotes do not match"))),
+            }
+        }
+        let upstreams: Vec<_> = parsed.iter().flat_map(|(_, directives)| nginx::upstreams(directives)).collect();
+        // What stands outside of all servers counts for each of them.
+        let size = parsed.iter().find_map(|(_, directives)| nginx::common(directives, "client_max_body_size"));
+        let mut servers: Vec<(String, Vec<Server>)> =
+            parsed.iter().map(|(path, directives)| (path.clone(), nginx::servers(directives, &upstreams))).collect();
+        for server in servers.iter_mut().flat_map(|(_, servers)| servers) {
+            server.body_size = server.body_size.take().or_else(|| size.clone());
+        }
+        self.registries_among(servers);
+    }
+
+    fn registries_among(&mut self, files: Vec<(String, Vec<Server>)>) {
+        let ports = self.ports();
+        let is_one = |path: &str, server: &Server| {
+            let named = path.rsplit('/').next().is_some_and(|name| name.contains("registry"));
+            let passed = server.backends.iter().any(|to| words::port(to).is_some_and(|port| ports.contains(&port)));
+            named || server.api || passed || server.backends.iter().any(|to| to.contains("registry"))
+        };
+        let mut shared = BTreeSet::new();
+        for (path, servers) in &files {
+            for server in servers.iter().filter(|server| !is_one(path, server)) {
+                shared.extend(
+                    server
+                        .certificate
+                        .iter()
+                        .chain(&server.key)
+                        .chain(&server.password_file)
+                        .map(|path| absolute(path)),
+                );
+            }
+        }
+        for (path, servers) in files {
+            let alone = path != "/etc/nginx/nginx.conf" && servers.iter().all(|server| is_one(&path, server));
+            for server in servers.into_iter().filter(|server| is_one(&path, server)) {
+                let real = self.tree.resolve(&path);
+                self.host.sites.push(Site { path: path.clone(), real, server, alone, shared: shared.clone() });
+            }
+        }
+    }
+
+    /// Puts what a server includes from files of its own in the place of the `include`.
+    fn with_snippets(&mut self, directives: Vec<nginx::Directive>) -> Vec<nginx::Directive> {
+        let mut whole = Vec::new();
+        for mut directive in directives {
+            let file = directive.words.first().filter(|file| directive.name == "include" && !file.contains('*'));
+            if let Some(seen) = file.map(|file| absolute(file)).and_then(|path| self.file(&path)) {
+                whole.extend(nginx::parse(&seen.text).unwrap_or_default());
+                continue;
+            }
+            directive.block = self.with_snippets(std::mem::take(&mut directive.block));
+            whole.push(directive);
+        }
+        whole
+    }
+
+    /// The ports on which registries of this host listen.
+    fn ports(&self) -> BTreeSet<u16> {
+        let configured = self.host.configs.iter().filter_map(|(config, _)| words::port(config.address.as_ref()?));
+        let bound = self
+            .host
+            .units
+            .iter()
+            .flat_map(|unit| words::bound(&unit.text))
+            .filter_map(|address| words::port(&address));
+        let mut ports: BTreeSet<u16> = configured.chain(bound).collect();
+        // Other programs like port 5000 too.
+        if !self.host.configs.is_empty() || !self.host.units.is_empty() {
+            ports.extend([5000, 15000]);
+        }
+        ports
+    }
+
+    /// The certificates, keys and users that the sites name.
+    fn named(&mut self) {
+        let paths: Vec<[Option<String>; 3]> = self
+            .host
+            .sites
+            .iter()
+            .map(|site| {
+                let server = &site.server;
+                [&server.certificate, &server.key, &server.password_file].map(|path| path.as_deref().map(absolute))
+            })
+            .collect();
+        for [certificate, key, passwords] in paths {
+            for path in certificate.iter().chain(&key) {
+                let known = self
+                    .host
+                    .certificates
+                    .iter()
+                    .map(|file| &file.path)
+                    .chain(self.host.keys.iter().map(|file| &file.path));
+                if known.into_iter().any(|known| known == path) {
+                    continue;
+                }
+                if let Some(seen) = self.file(path) {
+                    self.by_content(path, &seen);
+                }
+                // Where the key of a server lies, that of its authority often lies too.
+                if let Some(folder) = path.rsplit_once('/').map(|(folder, _)| folder.to_owned()) {
+                    self.loose(&folder, 0);
+                }
+            }
+            passwords.iter().for_each(|path| self.passwords(path));
+        }
+        let own: Vec<String> =
+            self.host.configs.iter().filter_map(|(config, _)| config.password_file.clone()).collect();
+        own.iter().for_each(|path| self.passwords(path));
+    }
+
+    fn passwords(&mut self, path: &str) {
+        if let Some(seen) = self.file(path) {
+            self.host.passwords.insert(path.to_owned(), (seen.mode, seen.text));
+        }
+    }
+
+    /// Takes what is of use out of a folder.
+    fn loose(&mut self, folder: &str, depth: usize) {
+        let system = folder.starts_with("/etc/ssl/certs");
+        for name in self.names(folder) {
+            let path = format!("{folder}/{name}");
+            if GENERATED.contains(&name.as_str()) || (system && self.tree.is_link(&path)) || name.ends_with(".pub") {
+                continue;
+            }
+            match self.tree.look(&path) {
+                Look::Folder if depth > 0 && !self.tree.is_link(&path) => self.loose(&path, depth - 1),
+                Look::File(seen) => self.by_content(&path, &seen),
+                Look::Denied => drop(self.host.unread.insert(path)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Looks into what was named on the command line.
+    pub fn further(&mut self, path: &str) -> Result<()> {
+        match self.tree.look(path) {
+            Look::Folder => self.loose(path, DEEP),
+            Look::File(seen) if path.ends_with(".yml") => {
+                let variables = self.variables();
+                self.host.configs.push((Config::read(path, &seen.text, &variables)?, seen.mode));
+            }
+            Look::File(seen) => self.by_content(path, &seen),
+            Look::Denied => drop(self.host.unread.insert(path.to_owned())),
+            Look::Nothing => {
+                return Err(Error::usage(format!("there is no `{path}`, or it is no text"))
+                    .hint("name files or folders that are there; without any the usual places are looked at"));
+            }
+        }
+        Ok(())
+    }
+
+    fn by_content(&mut self, path: &str, seen: &Seen) {
+        let host = &mut self.host;
+        let known = host.certificates.iter().map(|file| &file.path).chain(host.keys.iter().map(|file| &file.path));
+        if known.chain(host.policies.iter().map(|(path, _)| path)).any(|known| known == path) {
+            return;
+        }
+        host.certificates.extend(CertificateFile::read(path, &seen.text));
+        host.keys.extend(KeyFile::read(path, &seen.text, seen.mode));
+        if policy::is_policy(&seen.text) {
+            host.policies.push((path.to_owned(), seen.text.clone()));
+        }
+    }
+}
+
+impl Unit {
+    fn new(path: String, name: &str, seen: Seen) -> Self {
+        let variables = words::variables(&seen.text);
+        let python = seen.text.contains("docker_registry") || seen.text.contains("gunicorn");
+        Self { path, mode: seen.mode, name: name.to_owned(), text: seen.text, variables, python }
+    }
+}
+
+/// Whether a job starts a registry, in Python or of today. One that listens on a socket is `provision`'s own.
+fn runs_registry(text: &str) -> bool {
+    ["docker_registry", "docker-registry", "registry serve"].iter().any(|word| text.contains(word))
+        && !text.contains("for nginx alone: it listens on a socket")
+}
+
+/// Paths of nginx count from its own folder.
+pub(super) fn absolute(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/etc/nginx/{path}") }
+}

@@ -1,0 +1,119 @@
+//! What remains to be done by hand, command by command.
+
+use crate::adopt::config::Api;
+use crate::adopt::host::Host;
+
+/// Where the users before are kept until they are taken over.
+const USERS: &str = "./registry.users";
+
+pub(super) fn of(host: &Host, file: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let users = users(host);
+    found.extend(users.iter().filter_map(|(path, kept)| Some(format!("install -m 0600 {path} {}", kept.as_ref()?))));
+    found.extend(images(host));
+    found.extend(in_the_way(host));
+    found.push(format!("provision plan registry --inputs {file}"));
+    found.push(format!("provision registry --inputs {file}"));
+    found.extend(
+        users
+            .iter()
+            .map(|(path, kept)| format!("provision users registry add --import {}", kept.as_deref().unwrap_or(path))),
+    );
+    found.extend(others(host));
+    found.extend(keys(host));
+    found.extend(authorities(host));
+    found
+}
+
+/// The password files whose users are taken over, and where those are kept that step aside before that.
+fn users(host: &Host) -> Vec<(&str, Option<String>)> {
+    let replaced = host.replaced();
+    let kept = |path: &str, index: usize| {
+        let number = if index == 0 { String::new() } else { format!(".{}", index + 1) };
+        replaced.contains(path).then(|| format!("{USERS}{number}"))
+    };
+    host.users().into_keys().enumerate().map(|(index, path)| (path, kept(path, index))).collect()
+}
+
+/// Images that belong to another user than the one that the registry runs as.
+fn images(host: &Host) -> Vec<String> {
+    let Some(folder) = host.folder().filter(|_| host.foreign_images) else { return Vec::new() };
+    let mut found = Vec::new();
+    if !host.has_user {
+        found.push("adduser --system --group --no-create-home docker-registry".to_owned());
+    }
+    found.push(format!("chown -R docker-registry:docker-registry {folder}"));
+    found
+}
+
+/// What holds the port until it is stopped.
+fn in_the_way(host: &Host) -> Vec<String> {
+    let mut found = Vec::new();
+    if host.site().is_none()
+        && let Some((port, _)) = host.port()
+    {
+        found.push(format!("service docker-registry stop   # it holds port {port}"));
+    }
+    let mixed = host.sites.iter().filter(|site| !site.alone).map(|site| site.real.as_str());
+    let mixed: std::collections::BTreeSet<&str> = mixed.collect();
+    found.extend(
+        mixed
+            .into_iter()
+            .map(|path| format!("editor {path}   # take the registry's `server` out; other sites stand there too")),
+    );
+    if !host.stays_on_host() {
+        let alone = host.sites.iter().filter(|site| site.alone);
+        found.extend(alone.map(|site| format!("rm {} && service nginx reload", site.path)));
+    }
+    found
+}
+
+/// Services that start a registry under another name than ours has.
+fn others(host: &Host) -> Vec<String> {
+    let others = host.units.iter().filter(|unit| !unit.name.is_empty() && unit.name != "docker-registry");
+    others
+        .map(|unit| {
+            if unit.path.starts_with("/etc/init/") {
+                format!("stop {0}; echo manual >/etc/init/{0}.override", unit.name)
+            } else {
+                format!("systemctl disable --now {}", unit.name)
+            }
+        })
+        .collect()
+}
+
+/// A key of the store that others could read.
+fn keys(host: &Host) -> Vec<String> {
+    let Some((config, mode)) = host.config().filter(|(config, _)| config.flavor == "s3") else { return Vec::new() };
+    let exposed = mode & 0o004 != 0
+        || host.units.iter().any(|unit| unit.mode & 0o004 != 0 && unit.variables.contains_key("AWS_SECRET"));
+    let Some(id) = config.store.get("access-key").filter(|_| exposed) else { return Vec::new() };
+    if config.store.contains_key("endpoint") {
+        return vec![format!(
+            "provision registry --access-key NEW --secret-key @FILE   # and take `{id}` back where the store gives keys"
+        )];
+    }
+    vec![
+        "provision registry --access-key '' --secret-key ''   # a user of its own, with a new key".to_owned(),
+        format!("aws iam delete-access-key --access-key-id {id}   # with `--user-name` of its owner"),
+    ]
+}
+
+fn authorities(host: &Host) -> Vec<String> {
+    let mut found = Vec::new();
+    if host.config().is_some_and(|(config, _)| config.api == Api::V1) {
+        found.push("docker push …   # every image that is still wanted: those of API v1 cannot be read".to_owned());
+    }
+    found.push("provision output registry ca   # bring this file to the clients on other hosts".to_owned());
+    found.extend(
+        crate::adopt::findings::authority_keys(host)
+            .map(|key| format!("shred -u {}   # once nothing else is signed with it", key.path)),
+    );
+    if host.leaf().is_some_and(|(_, leaf)| !leaf.self_issued && host.issuer(leaf).is_some()) {
+        found.push(
+            "provision registry --also-trust ''   # once nothing shows a certificate of the authority before"
+                .to_owned(),
+        );
+    }
+    found
+}

@@ -1,0 +1,116 @@
+//! The inputs that were found on a host.
+
+use std::collections::BTreeSet;
+
+use super::{Input, Value};
+use crate::adopt::config::{Api, Config};
+use crate::adopt::host::Host;
+use crate::x509::Name;
+
+/// Where the images of a registry on a host are if nothing else is said.
+const FOLDER: &str = "/var/lib/registry";
+
+pub(super) fn of(host: &Host) -> Vec<Input> {
+    let mut found = names(host);
+    if let Some((port, from)) = host.port() {
+        found.push(one("port", port.to_string(), from));
+    }
+    if host.stays_on_host() {
+        found.push(one("on", "host", "as services of this host, where it was before"));
+    }
+    found.push(one(
+        "flavor",
+        host.flavor(),
+        host.config().map_or_else(|| "what it is by itself".to_owned(), |(config, _)| config.path.clone()),
+    ));
+    if let Some((config, _)) = host.config() {
+        found.extend(store(config));
+    }
+    found.extend(user(host));
+    found.extend(trust(host));
+    let replaced: Vec<String> = host.replaced().into_iter().collect();
+    if host.stays_on_host() && !replaced.is_empty() {
+        let comment = "these step aside; `provision destroy` puts them back as they were".to_owned();
+        found.push(Input { name: "replaces", value: Value::List(replaced), comment });
+    }
+    found
+}
+
+fn one(name: &'static str, value: impl Into<String>, comment: impl Into<String>) -> Input {
+    Input { name, value: Value::One(value.into()), comment: comment.into() }
+}
+
+/// The names of the registry: those of the site, of the certificate, and those by which clients of this host know it.
+fn names(host: &Host) -> Vec<Input> {
+    let mut all: Vec<(Name, String)> = Vec::new();
+    let mut add = |text: &str, from: String| {
+        if let Ok(name) = Name::parse(text)
+            && !all.iter().any(|(known, _)| *known == name)
+        {
+            all.push((name, from));
+        }
+    };
+    for name in host.site().iter().flat_map(|site| &site.server.names) {
+        add(name, format!("`server_name` of the site {}", host.site().map_or("", |site| site.real.as_str())));
+    }
+    if let Some((path, leaf)) = host.leaf() {
+        if let Some(name) = &leaf.facts.common_name {
+            add(name, format!("the common name of {path}"));
+        }
+        leaf.facts.names.iter().for_each(|name| add(&name.to_string(), format!("a SAN of {path}")));
+    }
+    if let Some(name) = &host.name {
+        add(name, "/etc/hostname".to_owned());
+    }
+    let mut all = all.into_iter();
+    let Some((first, from)) = all.next() else { return Vec::new() };
+    let mut found = vec![one("cn", first.to_string(), from)];
+    let (others, from): (Vec<String>, BTreeSet<String>) = all.map(|(name, from)| (name.to_string(), from)).unzip();
+    if !others.is_empty() {
+        let comment = from.into_iter().collect::<Vec<_>>().join("; ");
+        found.push(Input { name: "san", value: Value::List(others), comment });
+    }
+    found
+}
+
+fn store(config: &Config) -> Vec<Input> {
+    let mut found = Vec::new();
+    let from = |input: &str| match input {
+        "access-key" => format!(
+            "{}; without `access-key` and `secret-key` the registry gets a user of its own, which may do what it needs and no more",
+            config.path
+        ),
+        _ => config.path.clone(),
+    };
+    found.extend(config.store.iter().map(|(input, value)| one(input, value.as_str(), from(input))));
+    if config.flavor == "s3" {
+        found.push(one("adopt", "true", "the bucket is there already"));
+    }
+    if config.api == Api::V2
+        && let Some(folder) = config.folder.as_ref().filter(|folder| *folder != FOLDER)
+    {
+        found.push(one("data-folder", folder.as_str(), config.path.clone()));
+    }
+    found
+}
+
+/// The registry's own user, where one of the users before has the usual name.
+fn user(host: &Host) -> Option<Input> {
+    let taken = host.users().into_values().flatten().collect::<BTreeSet<_>>();
+    let (usual, free) = ("admin", "provision");
+    (taken.contains(usual) && !taken.contains(free))
+        .then(|| one("user", free, "the user by which every run proves the registry; `admin` is one of those before"))
+}
+
+fn trust(host: &Host) -> Option<Input> {
+    let (_, leaf) = host.leaf()?;
+    let issuer = host.issuer(leaf).filter(|_| !leaf.self_issued)?;
+    let lasting = !host.replaced().contains(&issuer.path);
+    lasting.then(|| {
+        one(
+            "also-trust",
+            issuer.path.as_str(),
+            "the authority so far: clients of this host trust it until `--also-trust ''`",
+        )
+    })
+}

@@ -1,0 +1,82 @@
+//! `provision adopt`: looks at a host whose registry was set up by hand, tells what is wrong with it, and writes the inputs that
+//! take it over.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use super::Session;
+use crate::adopt::{self, Finding, Host, Takeover};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::world::tree::Tree;
+use crate::world::{files, host};
+
+/// What `adopt` is asked for.
+pub(crate) struct Wanted {
+    /// Further files and folders to look into.
+    pub paths: Vec<String>,
+    /// The root of the host.
+    pub root: String,
+    /// Where the inputs go.
+    pub out: String,
+}
+
+pub(crate) fn run(session: &Session, wanted: &Wanted) -> Result<()> {
+    let out = Path::new(&wanted.out);
+    if files::exists(out) {
+        return Err(Error::usage(format!("`{}` is there already", wanted.out)).hint(
+            "it may have been changed since, so it is not written over: move it away, or give `--out` another path",
+        ));
+    }
+    let found = look(wanted)?;
+    for text in &found.unclear {
+        session.events.note(None, format!("{text}, so it was passed over"));
+    }
+    for path in &found.unread {
+        session.events.note(None, format!("`{path}` cannot be read by this user, so it was not looked at"));
+    }
+    let findings = adopt::findings(&found, host::now());
+    if findings.is_empty() && !found.has_registry() {
+        return Err(nothing(&found, &wanted.root));
+    }
+    findings.into_iter().for_each(|finding: Finding| session.events.send(finding.into()));
+    if !found.has_registry() {
+        session.events.note(None, "there is no registry to take over, so no inputs were written");
+        return Ok(());
+    }
+    write(session, &found, wanted)
+}
+
+fn look(wanted: &Wanted) -> Result<Host> {
+    let root = files::absolute(&wanted.root)?;
+    if !files::is_folder(Path::new(&root)) {
+        return Err(Error::usage(format!("`{}` is no folder", wanted.root))
+            .hint("`--root` is where the root of a host is mounted; without it this host is looked at"));
+    }
+    let listeners = if root == "/" { host::listeners() } else { Vec::new() };
+    let paths = wanted.paths.iter().map(|path| files::absolute(path)).collect::<Result<Vec<_>>>()?;
+    let base = root.trim_end_matches('/');
+    let below = |path: &String| path.strip_prefix(base).filter(|rest| rest.starts_with('/')).map(str::to_owned);
+    let within: Vec<String> = paths.iter().filter_map(below).collect();
+    let beside: Vec<String> = paths.iter().filter(|path| below(path).is_none()).cloned().collect();
+    adopt::look(&Tree::new(root), &within, &beside, listeners)
+}
+
+fn nothing(found: &Host, root: &str) -> Error {
+    let hint = if found.unread.is_empty() {
+        "name the files of a set-up that is somewhere else: `provision adopt PATH`; `provision registry` sets up a new one"
+    } else {
+        "some files cannot be read by this user: run it with `sudo`"
+    };
+    let place = if root == "/" { "on this host".to_owned() } else { format!("below `{root}`") };
+    Error::new(format!("no registry was found {place}")).hint(hint)
+}
+
+fn write(session: &Session, found: &Host, wanted: &Wanted) -> Result<()> {
+    let out = Path::new(&wanted.out);
+    let takeover = Takeover::of(found, &wanted.out);
+    let mut file = files::create(out)?;
+    file.write_all(takeover.text(&wanted.out).as_bytes()).map_err(|error| files::failed("write", out, &error))?;
+    session.events.send(Event::Adopted { file: wanted.out.clone(), commands: takeover.commands });
+    Ok(())
+}
