@@ -62,8 +62,20 @@ fn flavor(source: &Source, name: &Key, flavor: &Node) -> Result<()> {
 fn values(source: &Source, node: &Node) -> Result<()> {
     match &node.value {
         Content::Scalar { text, .. } => value(source, text, node.span),
-        Content::List(items) => items.iter().try_for_each(|item| values(source, item)),
+        Content::List(items) => items.iter().try_for_each(|item| listed(source, item)),
         Content::Map(entries) => entries.iter().try_for_each(|(_, node)| values(source, node)),
+    }
+}
+
+/// The program looks for variables in settings and in mappings of them, and not in lists.
+fn listed(source: &Source, item: &Node) -> Result<()> {
+    match &item.value {
+        Content::Scalar { text, .. } if text.starts_with(MARK) => {
+            Err(Error::new(format!("`{text}` is not read in a list"))
+                .at(source.place(item.span))
+                .hint("make the whole list the variable's value, as in `_env:NAME:[a, b]`"))
+        }
+        _ => values(source, item),
     }
 }
 
@@ -155,13 +167,14 @@ mod tests {
             "",
             "mine:\n  <<: *local\n  storage_path: _env:STORAGE_PATH:/mine\n",
             "mine: { <<: *s3, boto_bucket: '_env:MY_BUCKET:' }\n",
-            "mine: { <<: *local, title: 'env: production', list: [_env:LOGLEVEL] }\n",
+            "mine: { <<: *local, title: 'env: production', list: [1, a] }\n",
             "mine: { storage: local, storage_path: 'EVENT:ABC' }\n",
         ] {
             assert_eq!(config(good), "ok", "{good}");
         }
         for (bad, what, hint) in [
             ("mine: { a: _env }\n", "ok", ""),
+            ("mine: { a: ['_env:LOGLEVEL'] }\n", "is not read in a list", "`_env:NAME:[a, b]`"),
             ("mine: { a: '_env:' }\n", "`_env:` names no variable", "`_env:NAME:DEFAULT`"),
             ("mine: { a: '_env: STORAGE_PATH' }\n", "names no variable", "without spaces"),
             ("mine: { a: '_env:A-B:c' }\n", "names no variable", "without spaces"),

@@ -11,7 +11,7 @@ fn the_first_registry_for_a_host_is_rendered() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "v1.env",
-        "SETTINGS_FLAVOR=s3\nAWS_BUCKET=acme-docker\nAWS_KEY=AKIA\nAWS_SECRET=it's \"$a\\`b\nSEARCH_BACKEND=\n",
+        "SETTINGS_FLAVOR=s3\nAWS_BUCKET=acme-docker\nAWS_KEY=12345678\nAWS_SECRET='quoted already'\nBUGSNAG=it's \"$a\\`b\nSEARCH_BACKEND=\n",
     );
     let first =
         sandbox.run("render registry --api v1 --out ./tree --cn registry.example.com --port 8080 --env-file v1.env");
@@ -28,11 +28,12 @@ fn the_first_registry_for_a_host_is_rendered() {
     for script in ["etc/init.d/docker-registry", "usr/local/lib/docker-registry/install.sh"] {
         assert!(Command::new("sh").arg("-n").arg(sandbox.path(&format!("tree/{script}"))).status().unwrap().success());
     }
-    // The shell reads the variables as they were given.
-    let print =
-        ". ./tree/etc/default/docker-registry; printf '%s|' \"$SETTINGS_FLAVOR\" \"$AWS_SECRET\" \"$SEARCH_BACKEND\"";
-    let told = Command::new("sh").args(["-c", print]).current_dir(sandbox.path("")).output().unwrap();
-    assert_eq!(String::from_utf8(told.stdout).unwrap(), "s3|it's \"$a\\`b||");
+    // The shell reads the variables as they were given, and a key of digits as a text of YAML.
+    let names = ["SETTINGS_FLAVOR", "AWS_KEY", "AWS_SECRET", "BUGSNAG", "SEARCH_BACKEND"];
+    let print: String = names.map(|name| format!("\"${name}\" ")).concat();
+    let script = format!(". ./tree/etc/default/docker-registry; printf '%s|' {print}");
+    let told = Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).output().unwrap();
+    assert_eq!(String::from_utf8(told.stdout).unwrap(), "s3|\"12345678\"|'quoted already'|it's \"$a\\`b||");
     let again = sandbox.run("plan registry-v1-render --exit-code");
     assert_eq!(again.code, 0, "{}", again.text);
     assert_eq!(sandbox.run("destroy registry-v1-render --yes").code, 0);
@@ -51,8 +52,8 @@ fn the_upstart_job_is_that_of_the_tutorials() {
         ("respawn", "respawn\n"),
         ("respawn limit 10 5", "respawn limit 10 5\n"),
         ("script", "\nscript\n"),
-        ("exec gunicorn", "    exec start-stop-daemon --start --chuid docker-registry:www-data"),
-        ("gunicorn", " --exec /usr/local/bin/gunicorn -- "),
+        ("exec gunicorn", "    exec start-stop-daemon --start --chuid docker-registry --chdir /run/docker-registry "),
+        ("gunicorn", " --exec /usr/local/bin/gunicorn -- \\\n"),
         ("--access-logfile", " --access-logfile /var/log/docker-registry/access.log "),
         ("--error-logfile", " --error-logfile /var/log/docker-registry/server.log "),
         ("-k", " -k gevent "),
@@ -62,7 +63,10 @@ fn the_upstart_job_is_that_of_the_tutorials() {
         // Not 127.0.0.1:15000: any user of the host could reach that without the password.
         ("-b", " -b unix:/run/docker-registry/registry.sock "),
         ("-w", " -w 8 "),
-        ("docker_registry.wsgi:application", " docker_registry.wsgi:application\n"),
+        (
+            "docker_registry.wsgi:application",
+            " docker_registry.wsgi:application >>/var/log/docker-registry/registry.log 2>&1\n",
+        ),
         ("end script", "\nend script\n"),
     ] {
         assert!(job.contains(here), "{there}: {job}");

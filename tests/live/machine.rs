@@ -17,26 +17,35 @@ pub struct Host {
 impl Host {
     /// Starts one with these packages, and systemd runs it.
     pub fn start(test: &str, packages: &str) -> Self {
+        Self::with_systemd(test, packages, "trixie")
+    }
+
+    /// The same of the last release with Python 2.7, whose base the image of the first registry has left.
+    pub fn start_old(test: &str, packages: &str) -> Self {
+        Self::with_systemd(test, packages, "bullseye")
+    }
+
+    fn with_systemd(test: &str, packages: &str, suite: &str) -> Self {
         let options = "--cap-add SYS_ADMIN --tmpfs /run --tmpfs /tmp:exec -v /sys/fs/cgroup:/sys/fs/cgroup";
-        let host = Self::of(test, packages, options, "/sbin/init");
+        let host = Self::of(test, packages, suite, options, "/sbin/init");
         host.run("for i in $(seq 200); do systemctl is-system-running 2>/dev/null | grep -Eq 'running|degraded' && exit 0; sleep 0.1; done; exit 1").ok();
         host
     }
 
     /// Starts one on which nothing runs that starts services: its scripts do.
     pub fn start_with_scripts(test: &str, packages: &str) -> Self {
-        Self::of(test, packages, "--init --tmpfs /run --tmpfs /tmp:exec", "sleep infinity")
+        Self::of(test, packages, "trixie", "--init --tmpfs /run --tmpfs /tmp:exec", "sleep infinity")
     }
 
-    fn of(test: &str, packages: &str, options: &str, command: &str) -> Self {
-        let image = Self::image(packages);
+    fn of(test: &str, packages: &str, suite: &str, options: &str, command: &str) -> Self {
+        let image = Self::image(packages, suite);
         let name = format!("t{}-{test}-host", std::process::id());
         shell(&format!("docker run -d --name {name} --hostname {test} {options} {image} {command}")).ok();
         Self { name }
     }
 
     /// Its image is built once, by what goes into it.
-    fn image(packages: &str) -> String {
+    fn image(packages: &str, suite: &str) -> String {
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock();
         let sandbox = Sandbox::new("base");
@@ -44,8 +53,10 @@ impl Host {
         let playbook = sandbox.write("base.yml", base);
         sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
         sandbox.destroy().ok();
-        let base =
-            shell("docker images --format '{{.Repository}}:{{.Tag}}' provision/base | grep trixie | head -1").ok();
+        let base = shell(&format!(
+            "docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' provision/base | grep {suite} | head -1"
+        ))
+        .ok();
         let recipe = format!(
             "FROM {}\nRUN set -e; printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends {packages} >/dev/null; rm -f /usr/sbin/policy-rc.d; systemctl disable nginx docker-registry 2>/dev/null || true\n",
             base.out.trim()
