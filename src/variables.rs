@@ -1,8 +1,8 @@
 //! Variables of other tools that stand for inputs, in the environment or in a file as `docker run --env-file` reads it:
 //! [`Variable`].
 //!
-//! Which there are, a playbook says; its entry `"*"` stands for all of a file that have none. A flag goes before a file, a file before what an earlier run was given, and that before
-//! the environment.
+//! Which there are, a playbook says; its entry `"*"` stands for all of a file that have none. A flag goes before a file, a file
+//! before what an earlier run was given, and that before the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

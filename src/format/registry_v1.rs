@@ -8,7 +8,7 @@ use crate::error::{Error, Result, nearest};
 use crate::template::embedded;
 use crate::yaml::{Content, Key, Node, Source, Span};
 
-/// What a value begins with that a variable gives (docker_registry/lib/config.py).
+/// What a value begins with that a variable gives (`docker_registry/lib/config.py`).
 const MARK: &str = "_env:";
 /// The flavors as the program brings them.
 const FLAVORS: &str = "registry-v1/config.yml";

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::run::Images;
 use crate::template::embedded_folder;
 use crate::world::engine::{PullError, Step};
-use crate::world::{files, host};
+use crate::world::{authorities as store, files, host};
 
 pub(crate) struct ImageKind;
 
@@ -129,7 +129,7 @@ fn context(build: &str, more: &[(String, Vec<u8>)]) -> Result<Vec<u8>> {
 /// proxy stands between it and the world; they are no part of what is built.
 fn authorities() -> Vec<(String, Vec<u8>)> {
     let folder = ("authorities/".to_owned(), Vec::new());
-    let found = host::authorities().into_iter().map(|(name, content)| (format!("authorities/{name}"), content));
+    let found = store::added().into_iter().map(|(name, content)| (format!("authorities/{name}"), content));
     [folder].into_iter().chain(found).collect()
 }
 

@@ -1,6 +1,7 @@
 //! A service of this host with its files, started by systemd, upstart or a script: [`ServiceKind`].
 
 mod installed;
+mod obstacle;
 mod spec;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +16,10 @@ use crate::error::{Error, Result};
 use crate::kept::{read_all, read_json};
 use crate::world::init::{Init, State};
 use crate::world::inode::{self, Inode};
-use crate::world::{dpkg, files, host, http};
+use crate::world::{files, host, http};
 use installed::Installed;
+use spec::Body;
 pub(crate) use spec::Spec;
-use spec::{Body, File};
 
 pub(crate) struct ServiceKind;
 
@@ -90,56 +91,6 @@ async fn test(check: &[String]) -> Result<()> {
 }
 
 impl ServiceKind {
-    /// Finds what somebody else put where a file is to stand. What a package brought and nobody changed may be replaced.
-    async fn check_foreign(file: &File<'_>, spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
-        let known = actual.record.as_ref().is_some_and(|record| record.files.contains_key(file.path));
-        let Some(Some(found)) = actual.found.get(file.path).filter(|_| !known) else { return Ok(()) };
-        let path = file.below(at.store().root());
-        match (&found.body, file.body) {
-            (inode::Body::Folder, Body::Folder) => return Ok(()),
-            (inode::Body::Folder, Body::Gone) => {
-                return Err(Error::new(format!("`{}` is a folder, and files alone can be replaced", path.display()))
-                    .hint("name the files in it"));
-            }
-            _ if spec.takes_over(file.path) => return Ok(()),
-            (inode::Body::File(content), Body::File(wanted)) if content == wanted.as_bytes() => return Ok(()),
-            (inode::Body::Link(target), Body::Link(wanted)) if target == Path::new(wanted) => return Ok(()),
-            (inode::Body::File(content), Body::File(_)) if dpkg::is_unchanged(&path, content).await => return Ok(()),
-            _ => {}
-        }
-        Err(Error::new(format!("`{}` is there already and was not written by this deployment", path.display()))
-            .hint("look what it is for; move it away if it is in the way. Nothing was changed"))
-    }
-
-    /// Finds who holds a port that the service is going to listen on.
-    fn check_ports(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
-        for port in spec.ports.iter().filter(|_| actual.record.is_none()) {
-            if host::port_is_free(*port) {
-                continue;
-            }
-            let holder = host::port_holder(*port);
-            if holder.as_ref().is_some_and(|holder| Self::lets_go(spec, actual, *port, holder, at)) {
-                continue;
-            }
-            let holder = holder.map_or_else(|| "another process".to_owned(), |holder| format!("`{holder}`"));
-            return Err(Error::new(format!("port {port} is taken by {holder}"))
-                .hint("stop that one, or take its site away; or choose another port with `--port`"));
-        }
-        Ok(())
-    }
-
-    /// Whether the service itself holds a port because a file that steps aside says so: then it goes over to the new ones.
-    fn lets_go(spec: &Spec, actual: &Actual, port: u16, holder: &str, at: &At) -> bool {
-        let own = holder.split(' ').next() == Some(&spec.unit(at));
-        let port = port.to_string();
-        let says = |content: &[u8]| {
-            let text = String::from_utf8_lossy(content).into_owned();
-            text.split(|c: char| !c.is_ascii_digit()).any(|word| word == port)
-        };
-        let mut found = spec.replaced().filter_map(|path| actual.found.get(path)?.as_ref());
-        own && found.any(|found| matches!(&found.body, inode::Body::File(content) if says(content)))
-    }
-
     async fn take_up(spec: &Spec, actual: &Actual, changed: bool, at: &At) -> Result<()> {
         let (init, unit) = (spec.init(at), spec.unit(at));
         init.refresh().await?;
@@ -305,10 +256,10 @@ impl Kind for ServiceKind {
             if !host::is_root() {
                 return Err(Error::new("only root may install a service").hint("run the command with `sudo`"));
             }
-            Self::check_ports(spec, actual, at)?;
+            obstacle::ports(spec, actual, at)?;
         }
         for file in spec.files(at)? {
-            Self::check_foreign(&file, spec, actual, at).await?;
+            obstacle::foreign(&file, spec, actual, at).await?;
         }
         Ok(())
     }

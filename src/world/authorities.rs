@@ -15,6 +15,20 @@ const LINKS: &str = "/etc/ssl/certs";
 pub(crate) const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const PROGRAM: &str = "update-ca-certificates";
 
+/// The certificates that the administrator of this host put there, as far as this user may read them: name and content.
+pub(crate) fn added() -> Vec<(String, Vec<u8>)> {
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let all =
+        entries(Path::new(FOLDER)).flat_map(|path| if path.is_dir() { entries(&path).collect() } else { vec![path] });
+    let mut found: Vec<(String, Vec<u8>)> = all
+        .filter(|path| path.extension().is_some_and(|ending| ending == "crt"))
+        .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), fs::read(&path).ok()?)))
+        .collect();
+    found.sort();
+    found.dedup_by(|a, b| a.0 == b.0);
+    found
+}
+
 /// Fails if this host has no such store.
 pub(crate) fn check() -> Result<()> {
     if is_there() {

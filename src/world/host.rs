@@ -44,22 +44,6 @@ pub(crate) fn random_text(length: usize) -> Result<String> {
     Ok(text)
 }
 
-/// The certificates of authorities that the administrator of this host added (update-ca-certificates(8)), as far as this user
-/// may read them: name and content.
-pub(crate) fn authorities() -> Vec<(String, Vec<u8>)> {
-    let folder = std::path::Path::new("/usr/local/share/ca-certificates");
-    let entries =
-        |path: &std::path::Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let all = entries(folder).flat_map(|path| if path.is_dir() { entries(&path).collect() } else { vec![path] });
-    let mut found: Vec<(String, Vec<u8>)> = all
-        .filter(|path| path.extension().is_some_and(|ending| ending == "crt"))
-        .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), std::fs::read(&path).ok()?)))
-        .collect();
-    found.sort();
-    found.dedup_by(|a, b| a.0 == b.0);
-    found
-}
-
 /// `user@host, process 123`, for a lock.
 pub(crate) fn whoami() -> String {
     let user = variable("USER").unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));

@@ -98,9 +98,12 @@ fn a_rendered_tree_makes_a_registry_where_it_is_carried() {
 
 #[test]
 fn every_nginx_of_debian_accepts_the_rendered_site() {
-    let sandbox = Sandbox::new("sites");
-    render(&sandbox, &["--cn", "registry.example.com", "--san", "10.0.0.5", "--port", "443"]);
-    let tree = sandbox.home.path().join("tree");
+    let sandboxes = ["v2", "v1"].map(|api| {
+        let sandbox = Sandbox::new(&format!("sites-{api}"));
+        render(&sandbox, &["--api", api, "--cn", "registry.example.com", "--san", "10.0.0.5", "--port", "443"]);
+        sandbox
+    });
+    let sandbox = &sandboxes[0];
     for (suite, version) in [("bookworm", "1.22"), ("trixie", "1.26"), ("sid", "1.30")] {
         let text = format!(
             "resources:\n  - image: nginx\n    reference: nginx:{version}\n    build: nginx\n    suite: {suite}\noutputs:\n  image: \"{{{{ nginx.reference }}}}\"\n"
@@ -109,15 +112,19 @@ fn every_nginx_of_debian_accepts_the_rendered_site() {
         let name = format!("{}-{suite}", sandbox.name);
         sandbox.command(&["apply", &playbook, "--name", &name]).ok();
         let image = sandbox.command(&["output", &name, "image"]).ok().out;
-        let tested = shell(&format!(
-            "set -e -o pipefail; id=$(docker create -i --entrypoint sh {} -c 'tar -C / -xf - --no-same-owner --no-overwrite-dir; nginx -v; nginx -t -c /etc/nginx/nginx.conf'); tar -C {} -cf - . | docker start -ai $id 2>&1; code=$(docker inspect $id --format '{{{{.State.ExitCode}}}}'); docker rm -fv $id >/dev/null; exit $code",
-            image.trim(),
-            tree.display()
-        ));
-        tested.ok().says(&format!("nginx/{version}")).says("test is successful");
+        for tree in sandboxes.each_ref().map(|sandbox| sandbox.home.path().join("tree")) {
+            let tested = shell(&format!(
+                "set -e -o pipefail; id=$(docker create -i --entrypoint sh {} -c 'tar -C / -xf - --no-same-owner --no-overwrite-dir; nginx -v; nginx -t -c /etc/nginx/nginx.conf'); tar -C {} -cf - . | docker start -ai $id 2>&1; code=$(docker inspect $id --format '{{{{.State.ExitCode}}}}'); docker rm -fv $id >/dev/null; exit $code",
+                image.trim(),
+                tree.display()
+            ));
+            tested.ok().says(&format!("nginx/{version}")).says("test is successful");
+        }
         sandbox.command(&["destroy", &name, "--yes"]).ok();
     }
-    sandbox.command(&["destroy", &sandbox.name, "--yes"]).ok();
+    for sandbox in &sandboxes {
+        sandbox.command(&["destroy", &sandbox.name, "--yes"]).ok();
+    }
 }
 
 #[test]

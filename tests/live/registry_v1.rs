@@ -266,7 +266,7 @@ impl V1 {
         ran.ok().says("warning: no Docker client of today speaks the API v1").says("checked   probe round-trip");
         let (ca, url) = (sandbox.output("ca"), sandbox.output("url"));
         let curl = format!("curl -s --cacert {ca} -o /dev/stdout -w ' %{{http_code}}'");
-        Self { curl, url, sandbox }
+        Self { sandbox, curl, url }
     }
 
     /// What a path answers: the body and the status.
@@ -339,7 +339,7 @@ impl V1 {
     }
 
     /// Nothing to change, drift told and mended, users at once, and nothing left.
-    fn is_kept(self) {
+    fn lives_on_and_goes(&self) {
         let name = self.sandbox.name.clone();
         self.sandbox.command(&["registry", "--api", "v1", "--name", &name]).ok().says("nothing to change");
         shell(&format!("docker exec -u 0 {name}-registry sh -c 'echo x >>/etc/provision/environment'")).ok();
@@ -360,14 +360,14 @@ impl V1 {
 fn the_first_registry_stores_images_in_a_volume() {
     let registry = V1::new(Sandbox::new("v1-run"), &[]);
     registry.serves();
-    registry.is_kept();
+    registry.lives_on_and_goes();
 }
 
 #[test]
 fn the_first_registry_runs_as_in_the_tutorials() {
     let registry = V1::new(Sandbox::new("v1-run-dev"), &["--flavor", "dev"]);
     registry.serves();
-    registry.is_kept();
+    registry.lives_on_and_goes();
 }
 
 /// Garage knows signatures of version 4 alone, which the program of 2015 makes for Amazon's own names unless it is told the region.
@@ -386,7 +386,7 @@ fn the_first_registry_stores_images_in_a_bucket() {
     registry.serves();
     let objects = store.objects(&bucket);
     assert!(objects.iter().any(|key| key.starts_with("registry/images/0123456789abcdef")), "{objects:?}");
-    registry.is_kept();
+    registry.lives_on_and_goes();
 }
 
 /// A rendered tree on a host with Python 2.7: the program is installed as it is told, and systemd starts it.

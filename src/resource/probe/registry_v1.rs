@@ -70,7 +70,7 @@ impl RegistryV1 {
         }
         expect(answer, 200, "take an image")?;
         expect(self.put(&path("layer"), "application/octet-stream", &LAYER, &[]).await?, 200, "take a layer")?;
-        // Of the image's description and its layer, with a line end between (docker_registry/checksums.py).
+        // Of the image's description and its layer, with a line end between (`docker_registry/checksums.py`).
         let sum = format!("sha256:{}", sha256(&[&about, b"\n".as_slice(), &LAYER].concat()));
         let headers = [("X-Docker-Checksum-Payload", sum.as_str())];
         let answer = self.put(&path("checksum"), JSON, &[], &headers).await?;
