@@ -73,12 +73,17 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads the values of a flag: one, or for a list any number.
+    /// Reads the values of a flag: one, or for a list any number, where an empty text takes all of them back if none is the default.
     ///
     /// # Errors
     /// A text that is not of the input's type; the error names the flag and says what it takes.
     pub fn flag(&self, texts: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Json> {
-        let values: Result<Vec<Json>> = texts.into_iter().map(|text| self.parse(text.as_ref())).collect();
+        let texts: Vec<_> = texts.into_iter().collect();
+        let none = Json::from(Vec::<Json>::new());
+        if self.default.as_ref() == Some(&none) && texts.len() == 1 && texts[0].as_ref().is_empty() {
+            return Ok(none);
+        }
+        let values: Result<Vec<Json>> = texts.iter().map(|text| self.parse(text.as_ref())).collect();
         let mut values = values.map_err(|error| error.within(format!("`--{}`", self.name)).into_usage())?;
         if self.kind == InputType::List { Ok(Json::from(values)) } else { Ok(values.pop().unwrap_or_default()) }
     }

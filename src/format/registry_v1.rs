@@ -13,7 +13,8 @@ const MARK: &str = "_env:";
 /// The flavors as the program brings them.
 const FLAVORS: &str = "registry-v1/config.yml";
 /// Variables that are no part of a flavor: which flavor it is, and how gunicorn serves it.
-const OTHERS: [&str; 3] = ["SETTINGS_FLAVOR", "GUNICORN_WORKERS", "GUNICORN_OPTS"];
+const OTHERS: [&str; 4] =
+    ["SETTINGS_FLAVOR", "GUNICORN_WORKERS", "GUNICORN_GRACEFUL_TIMEOUT", "GUNICORN_SILENT_TIMEOUT"];
 /// How alike a name must be to one that is known to be a slip of the pen.
 const ALIKE: f64 = 0.93;
 

@@ -67,6 +67,7 @@ impl Input {
         match &self.default {
             Some(Json::String(text)) if text.is_empty() => format!("--{} ''", self.name),
             Some(Json::String(text)) => format!("--{} {text}", self.name),
+            Some(Json::Array(items)) if items.is_empty() => format!("--{} ''", self.name),
             Some(value) => format!("--{}={value}", self.name),
             None => format!("--{}", self.name),
         }

@@ -70,6 +70,14 @@ fn an_empty_text_takes_back_what_is_empty_by_default() {
 }
 
 #[test]
+fn an_empty_text_takes_back_a_list_that_is_empty_by_default() {
+    let optional = Input { default: Some(Json::from(Vec::<Json>::new())), ..input(InputType::List, InputType::Port) };
+    assert_eq!(optional.flag([""]).unwrap(), Json::from(Vec::<Json>::new()));
+    assert!(optional.flag(["80", ""]).is_err());
+    assert!(input(InputType::List, InputType::Port).flag([""]).is_err());
+}
+
+#[test]
 fn a_list_is_read_item_by_item() {
     let ports = input(InputType::List, InputType::Port);
     assert_eq!(ports.flag(["80", "81"].into_iter()).unwrap(), Json::from(vec![80, 81]));
