@@ -5,6 +5,7 @@ use std::path::Path;
 
 use openssl::hash::{MessageDigest, hash};
 
+use super::host::Ran;
 use super::{files, host};
 use crate::deployment::hex;
 use crate::error::{Error, Result};
@@ -14,6 +15,11 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 const NOT_NOW: &str = "#!/bin/sh\n# Written by provision while it installs packages: what they bring is started once it is configured.\nexit 101\n";
 /// Seconds to wait for another program that installs packages.
 const PATIENCE: &str = "DPkg::Lock::Timeout=120";
+/// Nobody is there to answer a question.
+const ENVIRONMENT: [(&str, &str); 1] = [("DEBIAN_FRONTEND", "noninteractive")];
+/// What `apt-get` wants to be run first, in every language, where dpkg was broken off; and the answers to its questions.
+const CONFIGURE: &str = "dpkg --configure -a";
+const CONFIGURE_ARGUMENTS: [&str; 4] = ["--configure", "-a", "--force-confdef", "--force-confold"];
 
 /// Whether this host has packages at all.
 pub(crate) fn is_there() -> bool {
@@ -53,27 +59,44 @@ pub(crate) fn let_start() -> Result<()> {
     if ours { files::remove(policy) } else { Ok(()) }
 }
 
+/// Runs `apt-get`. Where a kill or a power cut has broken dpkg off, it does nothing before that is brought to its end.
+async fn apt_get(arguments: &[&str]) -> Result<Ran> {
+    let done = host::ask("apt-get", arguments, &ENVIRONMENT).await?;
+    if done.success || !done.err.contains(CONFIGURE) {
+        return Ok(done);
+    }
+    let policy = Path::new(POLICY);
+    let mine = files::read(policy)?.is_none();
+    if mine {
+        files::write(policy, NOT_NOW.as_bytes(), 0o755)?;
+    }
+    let configured = host::ask("dpkg", &CONFIGURE_ARGUMENTS, &ENVIRONMENT).await;
+    if mine {
+        files::remove(policy)?;
+    }
+    configured?.ok(CONFIGURE)?;
+    host::ask("apt-get", arguments, &ENVIRONMENT).await
+}
+
 async fn install_all(names: &[String]) -> Result<()> {
     let mut arguments =
         vec!["install", "--yes", "--quiet", "--no-install-recommends", "-o", PATIENCE, "-o", "Dpkg::Use-Pty=0"];
     arguments.extend(names.iter().map(String::as_str));
-    let environment = [("DEBIAN_FRONTEND", "noninteractive")];
-    if host::ask("apt-get", &arguments, &environment).await?.success {
+    if apt_get(&arguments).await?.success {
         return Ok(());
     }
     // The lists of packages may be old, or not there.
-    host::ask("apt-get", &["update", "--quiet", "-o", PATIENCE], &environment).await?.ok("apt-get update")?;
-    host::ask("apt-get", &arguments, &environment).await?.ok("apt-get install")
+    apt_get(&["update", "--quiet", "-o", PATIENCE]).await?.ok("apt-get update")?;
+    apt_get(&arguments).await?.ok("apt-get install")
 }
 
 /// Removes packages with their configuration, unless others need them. The names of those that stay come back.
 pub(crate) async fn purge(names: &[String]) -> Result<Vec<String>> {
-    let environment = [("DEBIAN_FRONTEND", "noninteractive")];
     let mut going: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     loop {
         let mut arguments = vec!["purge", "--simulate", "--quiet"];
         arguments.extend(going.iter());
-        let simulated = host::ask("apt-get", &arguments, &environment).await?;
+        let simulated = apt_get(&arguments).await?;
         simulated.ok("apt-get purge --simulate")?;
         let removed = simulated.out.lines().filter_map(|line| line.strip_prefix("Purg ")?.split(' ').next());
         let others: Vec<&str> = removed.filter(|name| !going.contains(name)).collect();
@@ -88,7 +111,7 @@ pub(crate) async fn purge(names: &[String]) -> Result<Vec<String>> {
     }
     let mut arguments = vec!["purge", "--yes", "--quiet", "-o", PATIENCE, "-o", "Dpkg::Use-Pty=0"];
     arguments.extend(going.iter());
-    host::ask("apt-get", &arguments, &environment).await?.ok("apt-get purge")?;
+    apt_get(&arguments).await?.ok("apt-get purge")?;
     Ok(names.iter().filter(|name| !going.contains(name.as_str())).cloned().collect())
 }
 

@@ -233,7 +233,10 @@ fn packages_come_with_a_registry_and_go_with_it() {
     provision("registry").ok();
     host.run("test -e /usr/sbin/policy-rc.d").fails(1);
     host.run("mv /root/programs /root/home/deployments/registry/package/programs").ok();
+    // As dpkg leaves it when it is broken off: from then on apt-get does nothing until that is mended.
+    host.run("touch /var/lib/dpkg/updates/0001 && apt-get install --yes bash").fails(100).says("dpkg --configure -a");
     provision("destroy registry --yes").ok();
+    host.run("test -e /usr/sbin/policy-rc.d || test -e /var/lib/dpkg/updates/0001").fails(1);
     assert_eq!(packages(), before);
     host.run("ls /etc/nginx /etc/docker /var/lib/registry").fails(2);
 }
