@@ -7,7 +7,9 @@ use crate::playbook::{Playbook, builtin_names, inputs_with_substitutes};
 /// The command line with the playbook that was meant: its name takes the place of the one that was typed, and the flag goes,
 /// so that the flags beside it are those of the playbook which is carried out.
 pub(super) fn redirect(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let Some(at) = (1..arguments.len().min(3)).find(|at| named(&arguments[*at]).is_some()) else { return arguments };
+    let first = first_word(&arguments);
+    let words = first..arguments.len().min(first + 2);
+    let Some(at) = words.into_iter().find(|at| named(&arguments[*at]).is_some()) else { return arguments };
     let Some(name) = named(&arguments[at]) else { return arguments };
     for input in inputs_with_substitutes(name) {
         let Some((place, width, value)) = flag(&arguments, at, input) else { continue };
@@ -16,6 +18,15 @@ pub(super) fn redirect(mut arguments: Vec<OsString>) -> Vec<OsString> {
         arguments[at] = playbook.into();
     }
     arguments
+}
+
+/// Where the first word stands that is no flag of all verbs.
+fn first_word(arguments: &[OsString]) -> usize {
+    let mut at = 1;
+    while let Some(word) = arguments.get(at).and_then(|word| word.to_str()).filter(|word| word.starts_with('-')) {
+        at += if word == "--output" { 2 } else { 1 };
+    }
+    at
 }
 
 fn named(word: &OsString) -> Option<&'static str> {

@@ -104,6 +104,7 @@ fn what_the_first_registry_does_not_take() {
         ("plan registry --api v1 --flavor gcs", 2),
         ("plan registry --api v1 --on host", 2),
         ("plan registry --api v3", 2),
+        ("--output text -v plan registry --api v1 --bucket acme", 2),
         ("plan registry --api=v1 --bucket acme", 2),
     ] {
         let refused = sandbox.run(line);
