@@ -6,11 +6,6 @@ PROVISION = target/release/provision
 PACKAGES  = gcc pkg-config libssl-dev \
             mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml make \
             chromium chromium-driver libnss3-tools iproute2
-# Stores like S3 that tests and measurements use, made once.
-PARTS     = target/parts
-GARAGE    = $(PARTS)/garage/bin/garage
-MOTO      = $(PARTS)/moto/bin/moto_server
-
 .DEFAULT_GOAL := help
 .PHONY: help setup parts build demo test lint advisories bench
 
@@ -34,18 +29,9 @@ setup: ## Install what is missing from Debian's packages
 	@docker version >/dev/null 2>&1 || \
 	    { echo "error: no Docker engine answers; hint: sudo systemctl start docker, and be in the group docker" >&2; exit 1; }
 
-parts: setup $(GARAGE) $(MOTO) ## Build and install the stores like S3 that tests use, into target/parts
-
-$(GARAGE):
-	@mkdir -p $(PARTS)
-	$(CARGO) install garage --version 2.5.0 --locked --quiet --debug --no-default-features --features bundled-libs,sqlite \
-	    --root $(PARTS)/garage --target-dir $(PARTS)/garage/build
-	@rm -rf $(PARTS)/garage/build
-
-$(MOTO):
-	@mkdir -p $(PARTS)
-	python3 -m venv $(PARTS)/moto
-	$(PARTS)/moto/bin/pip install --quiet 'moto[server]==5.2.*' 'awscli==1.*'
+parts: setup ## Make the stores like S3 that tests use, once for all clones on this machine
+	@scripts/part.sh garage
+	@scripts/part.sh moto
 
 build: ## Build target/release/provision
 	$(CARGO) build --release --locked

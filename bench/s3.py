@@ -14,7 +14,7 @@ import compose
 import engine
 from measure import Cost, Failed, in_turn, median, read, run
 
-PARTS = Path(__file__).resolve().parent.parent / "target/parts/moto/bin"
+PART = Path(__file__).resolve().parent.parent / "scripts/part.sh"
 REGION = "us-east-1"
 # What a call to a store in the same region takes over a network, about.
 DELAY = 0.1
@@ -28,7 +28,8 @@ class Store:
         self.address = read("sh", "-c", "ip -4 -o addr show docker0 | grep -oP 'inet \\K[0-9.]+'")
         self.port = engine.free_port()
         self.url = f"http://{self.address}:{self.port}"
-        command = [PARTS / "moto_server", "-H", self.address, "-p", str(self.port)]
+        self.programs = Path(read(PART, "moto")) / "bin"
+        command = [self.programs / "moto_server", "-H", self.address, "-p", str(self.port)]
         environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "3"}
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen(command, env=environment, **quiet)
@@ -55,7 +56,7 @@ class Store:
         raise Failed("moto's server does not listen")
 
     def command(self, words, *more):
-        return [PARTS / "aws", "--endpoint-url", self.url, *shlex.split(words), *more]
+        return [self.programs / "aws", "--endpoint-url", self.url, *shlex.split(words), *more]
 
     def aws(self, words, *more):
         return read(*self.command(words, *more), **self.variables)

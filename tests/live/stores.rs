@@ -1,6 +1,7 @@
 //! Stores for the tests: garage, moto's server with IAM enforced, and a proxy that makes either fail. Each is started by
 //! the test that needs it, on an address that containers reach too, and ended with it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -11,9 +12,16 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Ran, Sandbox, free_port, shell};
 
-/// What the Makefile built or installed for the tests.
+/// A program of a part that `scripts/part.sh` makes, such as `moto/bin/aws`.
 pub fn part(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/parts").join(path)
+    static FOUND: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let (name, inner) = path.split_once('/').unwrap();
+    let mut found = FOUND.lock().unwrap();
+    let folder = found.entry(name.to_owned()).or_insert_with(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/part.sh");
+        PathBuf::from(shell(&format!("{script} {name}")).ok().out.trim())
+    });
+    folder.join(inner)
 }
 
 /// The address of this host that containers reach.
@@ -69,7 +77,7 @@ impl Store {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("`make setup` builds garage");
+            .expect("a part is made before it is used");
         wait_for(&address, port);
         let store = Self {
             url: format!("http://{address}:{port}"),
@@ -97,7 +105,7 @@ impl Store {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("`make setup` installs moto");
+            .expect("a part is made before it is used");
         wait_for(&address, port);
         let url = format!("http://{address}:{port}");
         let mut store =
