@@ -1,6 +1,6 @@
 //! Carries out a plan: everything whose needs are met at once, and all of it or nothing: [`apply`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -44,7 +44,7 @@ pub(crate) async fn attempt(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Resul
     let known = Known::default();
     let step = |id: Id| {
         let known = &known;
-        async move { work(graph, plan, run, &id, known).await }
+        async move { Box::pin(work(graph, plan, run, &id, known)).await }
     };
     visit(graph, |vertex| &vertex.needs, step).await?;
     delete(plan, run).await?;
@@ -142,11 +142,13 @@ async fn delete(plan: &Plan, run: &Arc<Run>) -> Result<()> {
 /// Takes every step of the run back, the latest first. One that fails is told, and the others go on; true if none failed.
 async fn undo(run: &Arc<Run>) -> bool {
     let mut told: Vec<(Id, &'static str, Option<String>)> = Vec::new();
+    let mut places: HashMap<Id, usize> = HashMap::new();
     for entry in run.journal.take() {
         let Some(kind) = crate::resource::kind(&entry.kind) else { continue };
         let at = At { id: entry.id.clone(), kind: kind.name, run: run.clone() };
         let error = (kind.undo)(entry.undo, &at).await.err().map(|error| error.to_string());
-        match told.iter_mut().find(|(id, ..)| *id == entry.id) {
+        let place = *places.entry(entry.id.clone()).or_insert(told.len());
+        match told.get_mut(place) {
             Some((_, _, earlier)) => *earlier = earlier.take().or(error),
             None => told.push((entry.id, kind.name, error)),
         }

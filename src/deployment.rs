@@ -269,12 +269,26 @@ impl Store {
         self.put_bytes(key, text.as_bytes())
     }
 
-    /// Keeps what a backup held under a key.
-    pub fn put_bytes(&self, key: &str, content: &[u8]) -> Result<()> {
+    /// The same, flushed to disk together with what others write at the same time.
+    pub async fn put_with_others(&self, key: &str, text: &str) -> Result<()> {
+        if self.lease.is_some() {
+            return self.put(key, text);
+        }
+        files::write_with_others(&self.place(key)?, text.as_bytes(), 0o600).await
+    }
+
+    /// Where the file of a key stands, with the folders above it.
+    fn place(&self, key: &str) -> Result<PathBuf> {
         let path = self.path(key);
         if let Some(folder) = path.parent() {
             files::make_folder(folder, 0o700)?;
         }
+        Ok(path)
+    }
+
+    /// Keeps what a backup held under a key.
+    pub fn put_bytes(&self, key: &str, content: &[u8]) -> Result<()> {
+        let path = self.place(key)?;
         if self.lease.is_some() {
             return files::write_brief(&path, content, 0o600);
         }

@@ -8,7 +8,7 @@ mod uses;
 mod values;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -248,7 +248,8 @@ impl Graph {
             Some(Member::Resource { id, .. }) => Ok(BTreeSet::from([id.clone()])),
             Some(Member::Include(inner)) => {
                 let prefix = &self.scopes[*inner].prefix;
-                Ok(self.nodes.keys().filter(|id| id.starts_with(prefix)).cloned().collect())
+                let inside = self.nodes.range(prefix.clone()..).take_while(|(id, _)| id.starts_with(prefix));
+                Ok(inside.map(|(id, _)| id.clone()).collect())
             }
             None => {
                 let known: Vec<&str> = self.scopes[scope].members.keys().map(String::as_str).collect();
@@ -275,32 +276,42 @@ impl Graph {
 
     /// Every id after all that it needs.
     fn sorted(&self) -> Result<Vec<Id>> {
-        let mut order = Vec::new();
-        let mut path = Vec::new();
-        for id in self.nodes.keys() {
-            self.visit(id, &mut path, &mut order)?;
+        let mut order = Vec::with_capacity(self.nodes.len());
+        // False as long as what it needs is being visited.
+        let mut seen: HashMap<&Id, bool> = HashMap::with_capacity(self.nodes.len());
+        for first in self.nodes.keys() {
+            if seen.contains_key(first) {
+                continue;
+            }
+            seen.insert(first, false);
+            let mut path = vec![(first, self.nodes[first].needs.iter())];
+            while let Some((id, needs)) = path.last_mut() {
+                let Some(need) = needs.next() else {
+                    seen.insert(id, true);
+                    order.push((*id).clone());
+                    path.pop();
+                    continue;
+                };
+                match seen.get(need) {
+                    Some(true) => {}
+                    Some(false) => return Err(self.circle(need, path.iter().map(|(id, _)| *id))),
+                    None => {
+                        seen.insert(need, false);
+                        path.push((need, self.nodes[need].needs.iter()));
+                    }
+                }
+            }
         }
         Ok(order)
     }
 
-    fn visit(&self, id: &Id, path: &mut Vec<Id>, order: &mut Vec<Id>) -> Result<()> {
-        if order.contains(id) {
-            return Ok(());
-        }
-        if let Some(start) = path.iter().position(|seen| seen == id) {
-            let circle: Vec<String> = path[start..].iter().chain([id]).map(|id| format!("`{id}`")).collect();
-            let vertex = &self.nodes[id];
-            return Err(Error::new(format!("these need each other in a circle: {}", circle.join(" → ")))
-                .at(self.scopes[vertex.scope].playbook.source.place(vertex.span))
-                .hint("take one of the names out of an expression or out of `after`"));
-        }
-        path.push(id.clone());
-        for need in &self.nodes[id].needs {
-            self.visit(need, path, order)?;
-        }
-        path.pop();
-        order.push(id.clone());
-        Ok(())
+    /// The error for a resource that needs itself by way of the last ones of a path.
+    fn circle<'a>(&self, id: &'a Id, path: impl Iterator<Item = &'a Id>) -> Error {
+        let circle: Vec<String> = path.skip_while(|seen| *seen != id).chain([id]).map(|id| format!("`{id}`")).collect();
+        let vertex = &self.nodes[id];
+        Error::new(format!("these need each other in a circle: {}", circle.join(" → ")))
+            .at(self.scopes[vertex.scope].playbook.source.place(vertex.span))
+            .hint("take one of the names out of an expression or out of `after`")
     }
 }
 

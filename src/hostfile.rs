@@ -1,6 +1,9 @@
 //! Files that a deployment wrote on this host: which they are is recorded, so that no other file is ever touched: [`HostFile`].
 
+use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +66,7 @@ impl HostFile {
     }
 
     /// Writes the file and its record. A file that the record named elsewhere is removed.
-    pub fn write(key: &str, path: &Path, content: &[u8], mode: u32, at: &At) -> Result<()> {
+    pub async fn write(key: &str, path: &Path, content: &[u8], mode: u32, at: &At) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let earlier = record(key, at)?;
         let folders = files::missing_folders(folder);
@@ -74,8 +77,7 @@ impl HostFile {
             before: kept(path)?,
             folders: folders.clone(),
         })?;
-        let mut known = shared_folders(path, at)?;
-        known.extend(folders);
+        let known = shared_folders(path, folders, at)?;
         if let Some(moved) = earlier.as_ref().filter(|earlier| earlier.path != path) {
             at.will(&Undo {
                 key: key.to_owned(),
@@ -89,9 +91,9 @@ impl HostFile {
         // Recorded first: a run that is killed here leaves no file that nobody knows of.
         let text = serde_json::to_string(&Record { path: path.to_path_buf(), folders: known })
             .map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
-        at.store().put(key, &text)?;
+        at.store().put_with_others(key, &text).await?;
         files::make_folder(folder, 0o755)?;
-        files::write(path, content, mode)
+        files::write_with_others(path, content, mode).await
     }
 
     /// Writes down how a recorded file comes back once it has been removed.
@@ -127,15 +129,25 @@ impl HostFile {
     }
 }
 
-/// The folders above `path` that were made for any file of this kind. Each of those files records them, so that whichever
-/// is removed last takes them along.
-fn shared_folders(path: &Path, at: &At) -> Result<Vec<PathBuf>> {
-    let mut folders = std::collections::BTreeSet::new();
-    for owned in at.owned_keys(false)? {
-        let made = record(&owned.handle, at)?.map(|record| record.folders).unwrap_or_default();
-        folders.extend(made.into_iter().filter(|folder| path.starts_with(folder)));
-    }
-    Ok(folders.into_iter().collect())
+/// The folders above `path` that were made for any file of this kind, these among them. Each of those files records them, so
+/// that whichever is removed last takes them along. The records of others are read once in a run.
+fn shared_folders(path: &Path, made: Vec<PathBuf>, at: &At) -> Result<Vec<PathBuf>> {
+    let mut kinds = at.run.folders.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = match kinds.entry(at.kind) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(kind) => {
+            let mut known = BTreeSet::new();
+            for owned in at.owned_keys(false)? {
+                known.extend(record(&owned.handle, at)?.into_iter().flat_map(|record| record.folders));
+            }
+            kind.insert(known)
+        }
+    };
+    known.extend(made);
+    let mut folders: Vec<PathBuf> =
+        path.ancestors().skip(1).filter(|folder| known.contains(*folder)).map(Path::to_path_buf).collect();
+    folders.reverse();
+    Ok(folders)
 }
 
 fn kept(path: &Path) -> Result<Option<(Vec<u8>, u32)>> {

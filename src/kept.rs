@@ -19,9 +19,9 @@ pub(crate) struct Kept {
 
 impl At {
     /// Keeps a text in the deployment's folder, with a way back.
-    pub fn keep(&self, key: &str, text: &str) -> Result<()> {
+    pub async fn keep(&self, key: &str, text: &str) -> Result<()> {
         self.will(&Kept { key: key.to_owned(), before: self.store().get(key).unwrap_or_default() })?;
-        self.store().put(key, text)
+        self.store().put_with_others(key, text).await
     }
 
     /// The key of this resource's own texts: `secret/password`, `certificate/tls.server`.
@@ -38,8 +38,8 @@ impl At {
     }
 
     /// Keeps something as JSON, with a way back.
-    pub fn keep_json(&self, value: &impl Serialize) -> Result<()> {
-        self.keep(&self.key(), &serde_json::json!(value).to_string())
+    pub async fn keep_json(&self, value: &impl Serialize) -> Result<()> {
+        self.keep(&self.key(), &serde_json::json!(value).to_string()).await
     }
 
     /// Everything kept by resources of this kind.

@@ -1,12 +1,12 @@
 //! What a run would do, found out by reading alone: [`Plan`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
 use crate::change::{Action, Change};
 use crate::error::{Error, Result};
@@ -50,24 +50,16 @@ pub(crate) async fn visit<F: Future<Output = Result<()>>>(
     needs: fn(&Vertex) -> &BTreeSet<Id>,
     mut begin: impl FnMut(Id) -> F,
 ) -> Result<()> {
-    let mut waiting: Vec<&Id> = graph.order.iter().collect();
-    let mut done: BTreeSet<Id> = BTreeSet::new();
+    let mut queue = Queue::new(graph, needs);
     let mut running = FuturesUnordered::new();
     let mut failure: Option<Error> = None;
     loop {
-        if failure.is_none() {
-            waiting.retain(|id| {
-                let ready = needs(&graph.nodes[*id]).is_subset(&done);
-                if ready {
-                    let work = begin((*id).clone());
-                    let id = (*id).clone();
-                    running.push(async move { (id, work.await) });
-                }
-                !ready
-            });
+        while let Some(id) = queue.ready.pop_front().filter(|_| failure.is_none()) {
+            let work = begin(id.clone());
+            running.push(async move { (id, work.await) });
         }
         match running.next().await {
-            Some((id, Ok(()))) => drop(done.insert(id)),
+            Some((id, Ok(()))) => queue.visited(id),
             Some((_, Err(error))) if error.is_decisive() => failure = Some(error),
             Some((_, Err(error))) => drop(failure.get_or_insert(error)),
             None => return failure.map_or(Ok(()), Err),
@@ -75,23 +67,58 @@ pub(crate) async fn visit<F: Future<Output = Result<()>>>(
     }
 }
 
+/// The resources that are still to be visited, in the order of the graph.
+struct Queue<'g> {
+    /// Those that wait for nothing any more.
+    ready: VecDeque<&'g Id>,
+    /// How many each of the others waits for.
+    missing: HashMap<&'g Id, usize>,
+    /// Who waits for each.
+    waiting: HashMap<&'g Id, Vec<&'g Id>>,
+}
+
+impl<'g> Queue<'g> {
+    fn new(graph: &'g Graph, needs: fn(&Vertex) -> &BTreeSet<Id>) -> Self {
+        let mut queue = Self { ready: VecDeque::new(), missing: HashMap::new(), waiting: HashMap::new() };
+        for id in &graph.order {
+            let needs = needs(&graph.nodes[id]);
+            if needs.is_empty() {
+                queue.ready.push_back(id);
+                continue;
+            }
+            queue.missing.insert(id, needs.len());
+            needs.iter().for_each(|need| queue.waiting.entry(need).or_default().push(id));
+        }
+        queue
+    }
+
+    fn visited(&mut self, id: &Id) {
+        for next in self.waiting.remove(id).into_iter().flatten() {
+            let Some(missing) = self.missing.get_mut(next) else { continue };
+            *missing -= 1;
+            if *missing == 0 {
+                self.ready.push_back(next);
+            }
+        }
+    }
+}
+
 /// What is planned so far, for all resources that are looked at at the same time.
 #[derive(Debug, Default)]
-struct Progress {
-    planned: Mutex<Planned>,
-    more: Notify,
-}
+struct Progress(Mutex<Planned>);
 
 #[derive(Debug, Default)]
 struct Planned {
     changes: BTreeMap<Id, Change>,
     touched: BTreeSet<Id>,
     failed: bool,
+    /// Who is woken once a resource is planned.
+    waiting: HashMap<Id, Vec<oneshot::Sender<()>>>,
 }
 
 impl Progress {
     fn lock(&self) -> MutexGuard<'_, Planned> {
-        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn insert(&self, id: Id, needs: &BTreeSet<Id>, change: Change) {
@@ -99,34 +126,38 @@ impl Progress {
         if change.is_change() || needs.iter().any(|need| planned.touched.contains(need)) {
             planned.touched.insert(id.clone());
         }
+        let woken = planned.waiting.remove(&id);
         planned.changes.insert(id, change);
-        drop(planned);
-        self.more.notify_waiters();
+        woken.into_iter().flatten().for_each(|waiter| waiter.send(()).unwrap_or_default());
     }
 
     fn fail(&self) {
-        self.lock().failed = true;
-        self.more.notify_waiters();
+        let mut planned = self.lock();
+        planned.failed = true;
+        // Whoever waits is woken by the end of the other side.
+        planned.waiting.clear();
     }
 
-    /// Waits until all of these are planned; true if any of them is touched, or there will be no plan.
+    /// Waits until all of these are planned, or one of them is touched; true if one is, or there will be no plan.
     async fn touches(&self, needs: &BTreeSet<Id>) -> bool {
-        loop {
-            let more = self.more.notified();
-            tokio::pin!(more);
-            // From here on nothing is missed.
-            more.as_mut().enable();
-            {
-                let planned = self.lock();
-                if planned.failed || needs.iter().any(|need| planned.touched.contains(need)) {
+        for need in needs {
+            let waits = {
+                let mut planned = self.lock();
+                if planned.failed || planned.touched.contains(need) {
                     return true;
                 }
-                if needs.iter().all(|need| planned.changes.contains_key(need)) {
-                    return false;
+                if planned.changes.contains_key(need) {
+                    continue;
                 }
+                let (waiter, waits) = oneshot::channel();
+                planned.waiting.entry(need.clone()).or_default().push(waiter);
+                waits
+            };
+            if waits.await.is_err() || self.lock().touched.contains(need) {
+                return true;
             }
-            more.await;
         }
+        false
     }
 }
 
@@ -160,7 +191,8 @@ impl Plan {
         let examine = |id: Id| {
             let (known, progress) = (&known, &progress);
             async move {
-                let examined = Self::examine(graph, run, &id, known, progress).await;
+                // Boxed, so that what has not begun yet takes no room.
+                let examined = Box::pin(Self::examine(graph, run, &id, known, progress)).await;
                 let change = examined.inspect_err(|_| progress.fail())?;
                 progress.insert(id.clone(), &graph.nodes[&id].needs, change);
                 Ok(())
@@ -169,7 +201,7 @@ impl Plan {
         let (visited, deletions) =
             futures_util::future::join(visit(graph, needs_to_look, examine), Self::deletions(graph, run, kinds)).await;
         visited?;
-        let planned = progress.planned.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let planned = progress.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Self {
             changes: planned.changes,
             deletions: deletions?,

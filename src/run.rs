@@ -1,7 +1,9 @@
 //! What all resources of one run share: the deployment, the engine, the events, the journal: [`Run`].
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, OnceCell};
@@ -48,6 +50,8 @@ pub(crate) struct Run {
     /// The backup that volumes are put back from.
     pub restore: Option<Restore>,
     engine: OnceCell<Engine>,
+    /// The folders that were made for files, by the kind of these, once they have been read.
+    pub folders: Mutex<BTreeMap<&'static str, BTreeSet<PathBuf>>>,
     aws: Clients,
     cancelled: AtomicBool,
     wake: Notify,
@@ -63,6 +67,7 @@ impl Run {
             now: host::now(),
             restore: None,
             engine: OnceCell::new(),
+            folders: Mutex::default(),
             aws: Clients::default(),
             cancelled: AtomicBool::new(false),
             wake: Notify::new(),

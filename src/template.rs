@@ -1,4 +1,4 @@
-//! Expressions and templates: a text with `{{ … }}` in it, compiled once, strict about names: [`Expression`].
+//! Expressions and templates: a text with `{{ … }}` in it, strict about names: [`Expression`].
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -24,7 +24,8 @@ const WORDS: [&str; 12] = ["and", "else", "false", "if", "in", "is", "loop", "no
 #[derive(Debug)]
 pub(crate) struct Expression {
     text: String,
-    whole: Option<minijinja::Expression<'static, 'static>>,
+    /// Whether it is one expression, without braces. It is compiled anew at each use: kept compiled it would take 11 kB.
+    whole: bool,
     names: BTreeSet<String>,
 }
 
@@ -106,14 +107,14 @@ impl Expression {
             return Self::bare(inner.strip_suffix('-').unwrap_or(inner).trim());
         }
         let template = environment().template_from_str(text).map_err(Fault::from)?;
-        Ok(Self { text: text.to_owned(), whole: None, names: names(template.undeclared_variables(true)) })
+        Ok(Self { text: text.to_owned(), whole: false, names: names(template.undeclared_variables(true)) })
     }
 
     /// Compiles an expression that stands without braces, as in `when:`.
     pub fn bare(text: &str) -> Result<Self, Fault> {
-        let expression = environment().compile_expression_owned(text.to_owned()).map_err(Fault::from)?;
+        let expression = environment().compile_expression(text).map_err(Fault::from)?;
         let names = names(expression.undeclared_variables(true));
-        Ok(Self { text: text.to_owned(), whole: Some(expression), names })
+        Ok(Self { text: text.to_owned(), whole: true, names })
     }
 
     /// The names it looks up, dotted as far as they are plain attributes: `port`, `ca.certificate`.
@@ -122,10 +123,12 @@ impl Expression {
     }
 
     pub fn evaluate(&self, scope: Value) -> Result<Value, Fault> {
-        match &self.whole {
-            Some(expression) => expression.eval(scope).map_err(Fault::from),
-            None => environment().render_str(&self.text, scope).map(Value::from).map_err(Fault::from),
-        }
+        let value = if self.whole {
+            environment().compile_expression(&self.text).and_then(|expression| expression.eval(scope))
+        } else {
+            environment().render_str(&self.text, scope).map(Value::from)
+        };
+        value.map_err(Fault::from)
     }
 }
 

@@ -33,6 +33,8 @@ mod rules;
 mod s3;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
+#[path = "cli/scale.rs"]
+mod scale;
 #[path = "cli/secrets.rs"]
 mod secrets;
 #[path = "cli/usage.rs"]

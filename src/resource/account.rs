@@ -137,7 +137,7 @@ impl Kind for AccountKind {
     async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
         let Some(actual) = actual else { return Ok(()) };
         let place = at.aws(&spec.place()).await?.settled(&spec.place());
-        at.keep_json(&Pin { identity: actual.now, place })
+        at.keep_json(&Pin { identity: actual.now, place }).await
     }
 
     async fn undo(undo: Kept, at: &At) -> Result<()> {

@@ -49,12 +49,12 @@ impl AuthorityKind {
         Ok(format!("provision {} {what} {} {tag}", at.store().name(), at.run.now.date()))
     }
 
-    fn issue(root: &Pair, spec: &Spec, at: &At) -> Result<()> {
+    async fn issue(root: &Pair, spec: &Spec, at: &At) -> Result<()> {
         let [_, _, certificate, key] = Self::keys(at);
         let issuing =
             x509::issuing(root, &Self::common_name(at, "issuing")?, &spec.names()?, ISSUING_DAYS, at.run.now)?;
-        at.keep(&certificate, &issuing.certificate)?;
-        at.keep(&key, issuing.key.expose())
+        at.keep(&certificate, &issuing.certificate).await?;
+        at.keep(&key, issuing.key.expose()).await
     }
 }
 
@@ -123,13 +123,13 @@ impl Kind for AuthorityKind {
 
     async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
         if let Some(actual) = actual {
-            return Self::issue(&actual.root.pair, spec, at);
+            return Self::issue(&actual.root.pair, spec, at).await;
         }
         let root = x509::root(&Self::common_name(at, "root")?, ROOT_DAYS, at.run.now)?;
         let [certificate, key, ..] = Self::keys(at);
-        at.keep(&certificate, &root.certificate)?;
-        at.keep(&key, root.key.expose())?;
-        Self::issue(&root, spec, at)
+        at.keep(&certificate, &root.certificate).await?;
+        at.keep(&key, root.key.expose()).await?;
+        Self::issue(&root, spec, at).await
     }
 
     async fn undo(undo: Kept, at: &At) -> Result<()> {

@@ -92,7 +92,7 @@ impl Kind for FileKind {
     }
 
     async fn apply(spec: &Spec, _: Option<HostFile>, _: &Change, at: &At) -> Result<()> {
-        HostFile::write(&at.key(), spec.path(), spec.text()?.as_bytes(), spec.mode.bits(), at)
+        HostFile::write(&at.key(), spec.path(), spec.text()?.as_bytes(), spec.mode.bits(), at).await
     }
 
     async fn undo(undo: Undo, at: &At) -> Result<()> {

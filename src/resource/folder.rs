@@ -143,7 +143,7 @@ impl Kind for FolderKind {
             data: spec.data,
             before,
         };
-        at.store().put(&at.key(), &serde_json::json!(record).to_string())?;
+        at.store().put_with_others(&at.key(), &serde_json::json!(record).to_string()).await?;
         if let Some(above) = path.parent() {
             files::make_folder(above, 0o755)?;
         }

@@ -72,8 +72,8 @@ impl Kind for SecretKind {
             )));
         }
         match spec.given() {
-            Some(given) => at.keep(&at.key(), given.expose()),
-            None => at.keep(&at.key(), &host::random_text(usize::from(spec.length))?),
+            Some(given) => at.keep(&at.key(), given.expose()).await,
+            None => at.keep(&at.key(), &host::random_text(usize::from(spec.length))?).await,
         }
     }
 

@@ -226,7 +226,7 @@ impl Kind for TrustKind {
         }
         for place in spec.places(at)?.iter().filter(|place| !is_right(place, spec)) {
             HostFile::check(&place.path, place.file.as_ref())?;
-            HostFile::write(&place.key, &place.path, spec.content(&place.path).as_bytes(), 0o644, at)?;
+            HostFile::write(&place.key, &place.path, spec.content(&place.path).as_bytes(), 0o644, at).await?;
         }
         if !spec.lacking(at)?.is_empty() {
             authorities::update().await?;

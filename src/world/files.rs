@@ -83,6 +83,11 @@ pub(crate) fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     whole::write(path, content, &Form { mode, owner: None, flushed: true })
 }
 
+/// The same, flushed together with the files that others write at the same time.
+pub(crate) async fn write_with_others(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    whole::write_with_others(path, content, &Form { mode, owner: None, flushed: true }).await
+}
+
 /// The same, as the file of a user and a group.
 pub(crate) fn write_owned(path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> Result<()> {
     whole::write(path, content, &Form { mode, owner: Some(owner), flushed: true })
