@@ -88,7 +88,7 @@ impl At {
             |owner| format!("it belongs to another deployment called `{owner}`"),
         );
         Error::new(format!("the {what} `{name}` exists already, and {holder}")).hint(format!(
-            "give this deployment another name with `--name`, or remove that {what}: `docker {what} rm {name}`"
+            "give this deployment another name with `--name`; `docker {what} inspect {name}` shows what that {what} is"
         ))
     }
 

@@ -99,7 +99,8 @@ impl Registry {
             yes: true,
             stopper: Stopper::default(),
         };
-        let target = Target { playbook, path: None, given, environment: None, name: None, root: None };
+        let target =
+            Target { playbook, path: None, given, environment: None, name: None, root: None, warnings: Vec::new() };
         let mut job = Job::begin(&session, target, LASTING)?;
         match job.bring_up().await {
             Ok(access) => Ok(Self {

@@ -17,20 +17,24 @@ use crate::command::{self, Session, Target};
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
-use crate::input;
+use crate::input::{self, Input};
 use crate::playbook::{self, Playbook, builtin_names};
 use crate::report::Style;
 use crate::run::{Images, Options};
 pub use crate::stop::{Signal, Stopper};
 use crate::world::files;
+pub use crate::world::signals::hear as hear_signals;
 use flags::{
-    adopt_flags, apply_flags, backup_flags, delete_data, deployment, input_flags, keep_data, name_flag, plan_flags,
-    render_flags, restore_flags, shared_flags, users_task, users_verbs, what, yes,
+    adopt_flags, apply_flags, backup_flags, delete_data, deployment, graph_flags, input_flags, input_id, keep_data,
+    plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs, what, yes,
 };
 
 /// What the process ends with.
 const DONE: u8 = 0;
 const CHANGES: u8 = 3;
+
+/// The verbs that do nothing but print: they have failed if that cannot be written.
+const PRINTERS: [&str; 6] = ["graph", "output", "secrets", "list", "schema", "completions"];
 
 /// A command line that was understood.
 pub struct Invocation {
@@ -78,7 +82,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
         "apply" => chosen(verb, inner, apply_flags)?,
         "plan" => chosen(verb, inner, plan_flags)?,
         "render" => chosen(verb, inner, render_flags)?,
-        "graph" => chosen(verb, inner, |command| command.arg(name_flag()))?,
+        "graph" => chosen(verb, inner, graph_flags)?,
         "ci" if step.is_some() => (inner.clone(), None),
         name if builtin_names().contains(&name) => (inner.clone(), Some(target(builtin(name)?, None, inner)?)),
         _ => (inner.clone(), None),
@@ -102,13 +106,18 @@ fn chosen(
     if builtin_names().contains(&word) {
         return Ok((inner.clone(), Some(target(builtin(word)?, None, inner)?)));
     }
-    let (playbook, path, name) = named(word)?;
+    let (playbook, path, deployment) = named(word)?;
     let rest = inner.get_many::<OsString>("").into_iter().flatten().cloned();
     let command = Command::new(word.to_owned()).about(playbook.about.clone());
-    let command = shared_flags(flags(input_flags(command, &playbook)));
+    let command = shared_flags(input_flags(flags(command), &playbook));
     let inner = command.no_binary_name(true).bin_name(format!("provision {verb} {word}")).try_get_matches_from(rest)?;
     let mut target = target(playbook, path, &inner)?;
-    target.name = target.name.or(name);
+    if let (Some(deployment), Some(other)) = (&deployment, &target.name) {
+        return Err(Error::usage(format!("`{deployment}` is a deployment, so `--name {other}` cannot name another"))
+            .hint(format!("`provision {verb} {other}` is about that one; `--name` goes with a playbook"))
+            .into());
+    }
+    target.name = target.name.or(deployment);
     Ok((inner, Some(target)))
 }
 
@@ -146,18 +155,28 @@ fn has_ending(word: &str, endings: &[&str]) -> bool {
 }
 
 /// The inputs that were given, by flags before a file of inputs, and the deployment's name.
-fn target(playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Result<Target> {
+fn target(mut playbook: Playbook, path: Option<String>, matches: &ArgMatches) -> Result<Target> {
+    for input in &mut playbook.inputs {
+        input.by_set = !has_flag(matches, input);
+    }
     let mut given = match word(matches, "inputs") {
         Some(path) => input::file::read(&playbook, path)?,
         None => BTreeMap::new(),
     };
-    for input in &playbook.inputs {
-        let Some(values) = matches.get_many::<String>(&input.name) else { continue };
+    let set = input::set::read(&playbook, &words(matches, "set"))?;
+    for input in playbook.inputs.iter().filter(|input| !input.by_set) {
+        let Some(values) = matches.get_many::<String>(&input_id(input)) else { continue };
+        if set.contains_key(&input.name) {
+            return Err(Error::usage(format!("`{0}` is given twice: by `--{0}` and by `--set`", input.name))
+                .hint("leave one of them out"));
+        }
         given.insert(input.name.clone(), input.flag(values)?);
     }
+    given.extend(set);
     let environment = Some(words(matches, "env-file"));
     let name = matches.get_one::<String>("name").cloned();
-    Ok(Target { playbook, path, given, environment, name, root: None })
+    let warnings = playbook.inputs.iter().filter_map(|input| input.literal(&typed(matches, input))).collect();
+    Ok(Target { playbook, path, given, environment, name, root: None, warnings })
 }
 
 fn command() -> Command {
@@ -169,26 +188,26 @@ fn command() -> Command {
     command = shared_flags(command);
     for name in builtin_names() {
         command = command.subcommand(match name {
-            "ci" => playbook_verb(name, |command| ci::flags(with_inputs(command))),
-            _ => playbook_verb(name, |command| apply_flags(with_inputs(command))),
+            "ci" => playbook_verb(name, |command| with_inputs(ci::flags(command))),
+            _ => playbook_verb(name, |command| with_inputs(apply_flags(command))),
         });
     }
     command
         .subcommand(
             verb("apply", "Set up what a playbook file says")
-                .defer(|verb| targets(verb, |command| apply_flags(with_inputs(command)))),
+                .defer(|verb| targets(verb, |command| with_inputs(apply_flags(command)))),
         )
         .subcommand(
             verb("plan", "Show what a run would do, without doing it")
-                .defer(|verb| targets(verb, |command| plan_flags(with_inputs(command)))),
+                .defer(|verb| targets(verb, |command| with_inputs(plan_flags(command)))),
         )
         .subcommand(
             verb("render", "Write the files of an installation on a host into a folder, and tell what remains")
-                .defer(|verb| targets(verb, |command| render_flags(with_inputs(command)))),
+                .defer(|verb| targets(verb, |command| with_inputs(render_flags(command)))),
         )
         .subcommand(
             verb("graph", "Print the graph of a playbook, for Graphviz")
-                .defer(|verb| targets(verb, |command| with_inputs(command).arg(name_flag()))),
+                .defer(|verb| targets(verb, |command| with_inputs(graph_flags(command)))),
         )
         .subcommand(adopt_flags(verb(
             "adopt",
@@ -209,30 +228,19 @@ fn verb(name: &'static str, about: &'static str) -> Command {
 
 /// The verbs that are about one deployment.
 fn verbs_of_deployments() -> [Command; 8] {
-    let named =
-        || Arg::new("name").long("name").value_name("NAME").help("The deployment's name, if it is not the playbook's");
     let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
     [
         verb("destroy", "Remove what a deployment owns, and nothing else").args([
             deployment(),
-            named(),
             keep_data(),
             delete_data(),
             yes(),
         ]),
-        verb("rotate", "Replace keys or certificates while everything goes on").args([deployment(), named(), what()]),
+        verb("rotate", "Replace keys or certificates while everything goes on").args([deployment(), what()]),
         verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be")
-            .args([deployment(), named()]),
-        verb("output", "Print the outputs of a deployment, or one of them").args([
-            deployment(),
-            key("Which output"),
-            named(),
-        ]),
-        verb("secrets", "Print the secrets of a deployment, or one of them").args([
-            deployment(),
-            key("Which secret"),
-            named(),
-        ]),
+            .arg(deployment()),
+        verb("output", "Print the outputs of a deployment, or one of them").args([deployment(), key("Which output")]),
+        verb("secrets", "Print the secrets of a deployment, or one of them").args([deployment(), key("Which secret")]),
         users_verbs(verb("users", "Say who may log in to a registry, beside its own user")),
         backup_flags(verb("backup", "Write all of a deployment that cannot be made again into one encrypted file")),
         restore_flags(verb("restore", "Set up a deployment from a backup, with its data")),
@@ -278,12 +286,12 @@ impl Invocation {
     pub async fn run(self, events: Events, stopper: Stopper) -> Result<u8> {
         let matches = &self.matches;
         let session = Session { events, options: options(matches), yes: flag_is_set(matches, "yes"), stopper };
-        let (deployment, key) =
-            (word(matches, "name").or(word(matches, "deployment")).unwrap_or_default(), word(matches, "key"));
+        let (deployment, key) = (word(matches, "deployment").unwrap_or_default(), word(matches, "key"));
         let file = word(matches, "file").unwrap_or_default();
         let own = |name: &str| word(matches, name).map(str::to_owned);
         let differs = |differs: bool| if differs { CHANGES } else { DONE };
-        match (self.verb.as_str(), self.target) {
+        let verb = self.verb.clone();
+        match (verb.as_str(), self.target) {
             ("plan", Some(target)) => {
                 let changes = command::plan::run(&session, target).await?;
                 return Ok(differs(changes && flag_is_set(matches, "exit-code")));
@@ -316,6 +324,9 @@ impl Invocation {
             ("schema", _) => command::schema::run(),
             _ => completions(matches),
         }
+        if PRINTERS.contains(&verb.as_str()) {
+            crate::report::written().await?;
+        }
         Ok(DONE)
     }
 }
@@ -323,6 +334,18 @@ impl Invocation {
 fn adopted(matches: &ArgMatches) -> Adopted {
     let own = |name: &str| word(matches, name).unwrap_or_default().to_owned();
     Adopted { paths: words(matches, "paths"), root: own("root"), out: own("out") }
+}
+
+/// What the command line gives an input, by its flag or by `--set`.
+fn typed(matches: &ArgMatches, input: &Input) -> Vec<String> {
+    let flag = if input.by_set { Vec::new() } else { words(matches, &input_id(input)) };
+    let set = words(matches, "set").into_iter();
+    flag.into_iter().chain(set.filter_map(|text| input.set_to(&text).map(str::to_owned))).collect()
+}
+
+/// Whether an input has a flag of its own here, and not an option of that name in its place.
+fn has_flag(matches: &ArgMatches, input: &Input) -> bool {
+    matches.try_contains_id(&input_id(input)).is_ok()
 }
 
 fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {

@@ -25,7 +25,7 @@ use serde_json::Value as Json;
 use crate::backup::Restore;
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
-use crate::event::Events;
+use crate::event::{Event, Events};
 use crate::graph::Graph;
 use crate::input::{InputType, condition};
 use crate::playbook::Playbook;
@@ -55,6 +55,8 @@ pub(crate) struct Target {
     pub name: Option<String>,
     /// The folder that files of a host are rendered into, if nothing is to be installed.
     pub root: Option<String>,
+    /// What a user should know of the command line.
+    pub warnings: Vec<String>,
 }
 
 impl Target {
@@ -67,6 +69,7 @@ impl Target {
             environment: None,
             name: Some(name.to_owned()),
             root: None,
+            warnings: Vec::new(),
         })
     }
 }
@@ -113,6 +116,7 @@ impl Session {
         }
         earlier.as_ref().map_or(Ok(()), |record| record.check_whole(&name))?;
         let store = rendered(store, earlier.as_ref(), target.root.as_deref())?;
+        target.warnings.iter().for_each(|text| self.events.send(Event::Warning { text: text.clone() }));
         let mut remembered = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
         remembered.retain(|input, _| target.playbook.input(input).is_some());
         let (mut given, fresh) =
@@ -143,12 +147,12 @@ impl Session {
     }
 
     /// Asks before data is destroyed.
-    pub(crate) fn confirm(&self, data: &[String], hint: &str) -> Result<()> {
+    pub(crate) async fn confirm(&self, data: &[String], hint: &str) -> Result<()> {
         if data.is_empty() || self.yes {
             return Ok(());
         }
         let what = format!("this deletes data that cannot be made again: {}.", data.join(", "));
-        match crate::report::ask(&what) {
+        match crate::report::ask(&what, &self.stopper).await? {
             Some(true) => Ok(()),
             Some(false) => Err(Error::new("nothing was done: the answer was not `yes`")),
             None => Err(Error::new(what.trim_end_matches('.').to_owned()).hint(hint)),
@@ -164,8 +168,7 @@ fn rendered(store: Store, earlier: Option<&Record>, root: Option<&str>) -> Resul
     match earlier.map(|record| record.root.as_deref()) {
         Some(None) => Err(Error::new(format!("the deployment `{name}` is installed, and not rendered")).hint(beside)),
         Some(Some(other)) if other != root => {
-            Err(Error::new(format!("the deployment `{name}` was rendered into `{other}`"))
-                .hint(format!("{beside}; or remove that one: `provision destroy {name}`")))
+            Err(Error::new(format!("the deployment `{name}` was rendered into `{other}`")).hint(beside))
         }
         _ => Ok(store.rendering(root)),
     }

@@ -1,13 +1,15 @@
-//! What a file holds and who may read it: [`Content`], [`Mode`], and the digest that stands for a content in a diff.
+//! What a file holds and who may read it: [`Content`], [`Mode`], and what stands for a content in a diff.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::OnceLock;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use crate::change::is_unknown;
 use crate::deployment::hex;
+use crate::world::host;
 
 /// A rendered template. In a playbook it is the template's name; it may hold secrets.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -100,8 +102,26 @@ pub(crate) fn sha256(content: &[u8]) -> String {
     hex(&sha256_bytes(content))
 }
 
-/// A content as a diff shows it: the first 12 digits of its SHA-256, which give no secret away; what is not known yet stays so.
+/// A content as a label or a record keeps it: the first 12 digits of its SHA-256. Nothing secret may be shown like this.
 pub(crate) fn digest(content: &[u8]) -> String {
+    shown(content, |content| format!("sha256:{}", &sha256(content)[..12]))
+}
+
+/// A content as a diff shows it: it may hold secrets, and a plain hash could be tried offline. The key lives as long as this
+/// process, so that two contents can be told from each other within one plan.
+pub(crate) fn fingerprint(content: &[u8]) -> String {
+    static KEY: OnceLock<Option<[u8; 32]>> = OnceLock::new();
+    let Some(key) = KEY.get_or_init(|| host::random::<32>().ok()) else { return "(content)".to_owned() };
+    shown(content, |content| {
+        let mut hash = openssl::sha::Sha256::new();
+        hash.update(key);
+        hash.update(content);
+        format!("keyed:{}", &hex(&hash.finish())[..12])
+    })
+}
+
+/// What is not known yet stays so.
+fn shown(content: &[u8], digest: impl FnOnce(&[u8]) -> String) -> String {
     match std::str::from_utf8(content) {
         Ok(text) if is_unknown(text) => {
             let mark = text.find('\u{e000}').unwrap_or_default();
@@ -113,6 +133,6 @@ pub(crate) fn digest(content: &[u8]) -> String {
                 .map_or(rest.len(), |(at, c)| at + c.len_utf8());
             rest[..end].to_owned()
         }
-        _ => format!("sha256:{}", &sha256(content)[..12]),
+        _ => digest(content),
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
+use crate::json;
 use crate::lease::Lease;
 use crate::playbook::Playbook;
 use crate::world::{files, host};
@@ -186,16 +187,10 @@ impl Store {
     fn record(folder: &Path) -> Result<Option<Record>> {
         let path = folder.join(RECORD);
         let damaged = |error: Error| {
-            error.hint(format!(
-                "put the file back from a backup; or, to start anew, remove `{}` and what `docker ps -a --filter label=provision.deployment` lists",
-                folder.display()
-            ))
+            error.hint("put the file back from a backup, or set up another deployment beside this one with `--name`")
         };
         let Some(found) = files::read(&path)? else { return Ok(None) };
-        let text = String::from_utf8(found.content).map_err(|_| {
-            damaged(Error::new(format!("the deployment's folder is damaged: `{}` is not text", path.display())))
-        })?;
-        let record: std::result::Result<Record, _> = serde_json::from_str(&text);
+        let record: std::result::Result<Record, _> = json::read(&found.content);
         if let Some(version) = record.as_ref().ok().map(|record| record.version).filter(|version| *version != VERSION) {
             return Err(Error::new(format!(
                 "`{}` was written by another version of provision (form {version}, not {VERSION})",
@@ -203,10 +198,8 @@ impl Store {
             ))
             .hint("use that version, or a newer one"));
         }
-        record.map(Some).map_err(|error| {
-            let source = Source::new(path.display().to_string(), text.clone());
-            let span = crate::yaml::Span { line: error.line().max(1), column: error.column().max(1), width: 1 };
-            damaged(Error::new(format!("the deployment's folder is damaged: {error}")).at(source.place(span)))
+        record.map(Some).map_err(|why| {
+            damaged(Error::new(format!("the deployment's folder is damaged: `{}`: {why}", path.display())))
         })
     }
 
@@ -345,7 +338,7 @@ impl Record {
             return Ok(());
         }
         Err(Error::new(format!("the deployment `{name}` is not whole: a restore of it was broken off"))
-            .hint(format!("`provision destroy {name}` removes what it left; then restore it again")))
+            .hint("what it left is a part of the backup: take that deployment away, or restore it under another name"))
     }
 
     /// The playbook of the last run, as it was then.

@@ -53,6 +53,12 @@ impl Error {
         self
     }
 
+    /// The same for an error that may have a better one already.
+    #[must_use]
+    pub fn or_hint(self, hint: impl Into<String>) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
+
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {
         self.place.get_or_insert_with(|| Box::new(place));
@@ -117,11 +123,11 @@ impl Error {
 
     /// The whole text for a user, without a final newline.
     pub fn render(&self) -> String {
-        let mut text = format!("error: {}", self.what);
+        let mut text = format!("error: {}", self.what.replace('\n', "\n  "));
         if let Some(place) = &self.place {
             text.push_str(&place.render());
         }
-        for line in &self.detail {
+        for line in self.detail.iter().flat_map(|part| part.split('\n')) {
             text.push_str("\n  | ");
             text.push_str(line);
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::error::{Error, Place, Result, did_you_mean, nearest};
+use crate::escape::Target;
 use crate::template::{Expression, embedded, embedded_paths, is_expression};
 use crate::yaml::{Content, Node, Source, Span};
 use schema::{allowed, coerce, has_type, literal, required_schema, want};
@@ -62,6 +63,8 @@ pub(crate) struct Checker<'a> {
     pub source: &'a Arc<Source>,
     /// Finds the text of a template by its name.
     pub template: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether values may be secrets, so that no error tells one.
+    pub veiled: bool,
 }
 
 impl Checker<'_> {
@@ -144,7 +147,8 @@ impl Checker<'_> {
         if let (Some(text), false) = (value.as_str(), allowed.is_empty())
             && !allowed.contains(&text)
         {
-            return Err(Error::new(format!("{name} cannot be `{text}`"))
+            let found = if self.veiled { "what stands here".to_owned() } else { format!("`{text}`") };
+            return Err(Error::new(format!("{name} cannot be {found}"))
                 .at(self.source.place(node.span))
                 .hint(did_you_mean(text, &allowed)));
         }
@@ -168,11 +172,14 @@ impl Checker<'_> {
                 .at(self.source.place(node.span))
                 .hint("use `content:` with the expression, or an `{% if %}` inside the template"));
         }
-        let own = (self.template)(path).map(|text| Source::new(self.source.beside(path), text));
-        let embedded = || embedded(path).map(|text| Source::new(format!("templates/{path}"), text));
-        let source = own.or_else(embedded).ok_or_else(|| self.no_template(node, path))?;
-        let expression =
-            Expression::text(&source.text).map_err(|fault| fault.in_template(&source, "not a valid template"))?;
+        let own = (self.template)(path).map(|text| (Source::new(self.source.beside(path), text), None));
+        let embedded = || {
+            let source = Source::new(format!("templates/{path}"), embedded(path)?);
+            Some((source, Target::of(path)))
+        };
+        let (source, target) = own.or_else(embedded).ok_or_else(|| self.no_template(node, path))?;
+        let expression = Expression::file(&source.text, target)
+            .map_err(|fault| fault.in_template(&source, "not a valid template"))?;
         let bare = Slot::bare(expression, node.span);
         let slot = Slot { want: Want::Text, secret: true, template: Some(source), ..bare };
         Ok(Form::Expression(Box::new(slot)))
@@ -192,7 +199,8 @@ impl Checker<'_> {
             _ if has_type(schema, "object") => "a mapping",
             _ => want(schema).describe(),
         };
-        Error::new(format!("{name} wants {wanted}, not {}", node.describe())).at(self.source.place(node.span))
+        let found = if self.veiled { node.describe_veiled() } else { node.describe() };
+        Error::new(format!("{name} wants {wanted}, not {found}")).at(self.source.place(node.span))
     }
 }
 

@@ -38,13 +38,15 @@ impl Format {
     /// The first thing that is wrong, with line, column and the nearest name that would be right.
     pub fn check(self, name: &str, text: &str) -> Result<()> {
         let source = Source::new(name, text);
-        match self {
+        let checked = match self {
             Self::JsonObject => json_object(name, text),
             Self::Yaml => Node::parse(&source).map(drop),
             Self::RegistryConfig => registry(&source),
             Self::RegistryV1Config => registry_v1::config(&source),
             Self::RegistryV1Environment => registry_v1::environment(name, text),
-        }
+        };
+        // The text is rendered, and what it was rendered from may be secret.
+        checked.map_err(Error::veiled)
     }
 }
 
@@ -52,7 +54,7 @@ fn registry(source: &Arc<Source>) -> Result<()> {
     let node = Node::parse(source)?;
     let schema = embedded("registry/config.schema.json").and_then(|text| serde_json::from_str::<Json>(text).ok());
     let schema = schema.expect("the schema of a registry's configuration is part of the binary");
-    let checker = Checker { source, template: &|_| None };
+    let checker = Checker { source, template: &|_| None, veiled: true };
     checker.check(&node, &schema, "the registry's configuration")?;
     one_driver(source, &node)
 }
@@ -106,11 +108,7 @@ mod tests {
         assert_eq!(told(good), "ok");
         let cases = [
             (good.replace("rootdirectory", "rootdirectoy"), "config.yml:3:17", "did you mean `rootdirectory`?"),
-            (
-                good.replace("enabled: true", "enabled: maybe"),
-                "wants `true` or `false`, not `maybe`",
-                "config.yml:4:22",
-            ),
+            (good.replace("enabled: true", "enabled: maybe"), "wants `true` or `false`, not a text", "config.yml:4:22"),
             (good.replace("http:", "htpp:"), "unknown field `htpp`", "did you mean `http`?"),
             (good.replace("version: 0.1\n", ""), "needs the field `version`", "config.yml:1:1"),
             (good.replace("  delete", "  inmemory: {}\n  delete"), "names 2 drivers", "filesystem, inmemory"),

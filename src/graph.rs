@@ -135,7 +135,7 @@ impl Graph {
             read.borrow_mut().insert(path, text.clone());
             Some(text)
         };
-        let checker = Checker { source: &playbook.source, template: &own };
+        let checker = Checker { source: &playbook.source, template: &own, veiled: false };
         self.values(index, &checker)?;
         if present {
             self.rules(index, &checker)?;

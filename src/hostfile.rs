@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::json;
 use crate::resource::{At, Owned};
 use crate::world::files::{self, Found};
 
@@ -38,9 +39,9 @@ pub(crate) struct Undo {
 
 fn record(key: &str, at: &At) -> Result<Option<Record>> {
     let Some(text) = at.store().get(key)? else { return Ok(None) };
-    serde_json::from_str(&text).map(Some).map_err(|error| {
-        Error::new(format!("the deployment's folder is damaged: `{}`: {error}", at.store().path(key).display()))
-            .hint("put the file back from a backup; or remove it together with the file that it names")
+    json::read(text.as_bytes()).map(Some).map_err(|why| {
+        Error::new(format!("the deployment's folder is damaged: `{}`: {why}", at.store().path(key).display()))
+            .hint("put the file back from a backup, or set up another deployment beside this one with `--name`")
     })
 }
 

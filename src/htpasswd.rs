@@ -40,79 +40,150 @@ impl Entry {
     /// Whether the registry reads this hash: of all that `htpasswd` can write it knows bcrypt alone (distribution,
     /// registry/auth/htpasswd).
     pub fn is_bcrypt(&self) -> bool {
-        ["$2a$", "$2b$", "$2y$"].iter().any(|start| self.hash.starts_with(start)) && self.hash.len() == BCRYPT
+        self.cost().is_some()
     }
 
-    /// What made the hash, in the words of the manual pages htpasswd(1) and crypt(5).
+    /// The cost of a whole hash by bcrypt: `$2y$10$` and 53 characters.
+    fn cost(&self) -> Option<u32> {
+        let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|start| self.hash.strip_prefix(start))?;
+        let (cost, digest) = rest.split_once('$')?;
+        let whole = self.hash.len() == BCRYPT && cost.len() == 2 && digest.chars().all(is_digit);
+        cost.parse().ok().filter(|cost| whole && (4..=31).contains(cost))
+    }
+
+    /// What made the hash, in the words of the manual pages htpasswd(1) and crypt(5), or what is wrong with it.
     pub fn scheme(&self) -> String {
         let hash = self.hash.as_str();
-        if self.is_bcrypt() {
-            return format!("bcrypt, cost {}", hash[4..6].trim_start_matches('0'));
+        if let Some(cost) = self.cost() {
+            return format!("bcrypt, cost {cost}");
         }
         let starts = [
+            ("$$", "its `$` are doubled, as Compose wants them: write each once"),
             ("$apr1$", "apr1"),
             ("$1$", "MD5 crypt"),
+            ("$2x$", "bcrypt of the old, broken form `$2x$`"),
+            ("$2", "bcrypt that is cut off or changed: a whole one has 60 characters"),
             ("$5$", "SHA-256 crypt"),
             ("$6$", "SHA-512 crypt"),
+            ("$7$", "scrypt"),
+            ("$gy$", "gost-yescrypt"),
+            ("$y$", "yescrypt"),
+            ("{PLAIN}", "no hash, but the password itself: `{PLAIN}`"),
             ("{SHA}", "SHA-1"),
+            ("{SSHA}", "salted SHA-1, `{SSHA}`"),
         ];
         let known = starts.iter().find(|(start, _)| hash.starts_with(start)).map(|(_, name)| *name);
-        let des = hash.len() == DES && hash.chars().all(|c| c.is_ascii_alphanumeric() || "./".contains(c));
-        known.unwrap_or(if des { "crypt" } else { "something unknown" }).to_owned()
+        let des = hash.len() == DES && hash.chars().all(is_digit);
+        let unknown = match hash {
+            "" => "missing",
+            _ if des => "crypt",
+            _ if hash.starts_with(['$', '{']) => "something unknown",
+            _ => "none that is known; perhaps it is the password itself",
+        };
+        known.unwrap_or(unknown).to_owned()
     }
 }
 
-/// Reads a user's name.
+/// Whether it is a digit of the base 64 that crypt(5) writes hashes in.
+fn is_digit(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '.' || c == '/'
+}
+
+/// Reads a user's name. Both nginx and the registry take blanks within it.
 ///
 /// # Errors
-/// It is empty, or holds what ends a name or a line in such a file.
+/// It is empty, or holds what ends a name or a line in such a file, or what the registry cuts off.
 pub(crate) fn check_name(name: &str) -> Result<()> {
-    if !name.is_empty()
-        && !name.starts_with('#')
-        && !name.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control())
-    {
+    let whole = name.trim() == name && !name.is_empty();
+    if whole && !name.starts_with('#') && !name.contains(|c: char| c == ':' || c.is_control()) {
         return Ok(());
     }
     Err(Error::usage(format!("`{}` cannot be a user's name", name.escape_debug()))
-        .hint("a name has no colon, space or line end, and no `#` at its start"))
+        .hint("a name has no colon and no line end, no blank at its ends, and no `#` at its start"))
 }
 
-/// Reads a password file; blank lines and comments are passed over.
+/// A password file as it was read.
+#[derive(Debug, Default)]
+pub(crate) struct File {
+    pub entries: Vec<Entry>,
+    /// Lines that are no entries, and why.
+    pub others: Vec<(usize, String)>,
+}
+
+/// Reads a password file as the registry does: blank lines and comments are passed over, also indented ones, and so are the
+/// blanks at the ends of a line. What follows a second colon is a comment, which nginx allows.
 ///
 /// # Errors
-/// A line that is none of `USER:HASH`, or a user who stands there twice: with its place.
-pub(crate) fn read(source: &Source) -> Result<Vec<Entry>> {
+/// A user who stands there twice: with the place.
+pub(crate) fn read(source: &Source) -> Result<File> {
     let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut entries = Vec::new();
+    let mut file = File::default();
     for (index, line) in source.text.lines().enumerate() {
-        if line.trim().is_empty() || line.starts_with('#') {
+        let (line, number) = (line.trim(), index + 1);
+        if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let split = line.split_once(':');
-        let place = || {
-            // The hash is not shown.
-            let text = split.map_or_else(|| "…".to_owned(), |(name, _)| format!("{name}:…"));
-            let width = text.chars().count();
-            Place { text, ..source.place(Span { line: index + 1, column: 1, width }) }
+        let Some((name, hash)) = line.split_once(':') else {
+            file.others.push((number, "it has no colon".to_owned()));
+            continue;
         };
-        let Some((name, hash)) = split else {
-            return Err(Error::new("a line without a colon").at(place()).hint("each line is `USER:HASH`"));
-        };
-        // What follows a second colon is a comment, which nginx allows.
-        let hash = hash.split(':').next().unwrap_or_default().trim_end();
-        let entry = Entry { name: name.to_owned(), hash: hash.to_owned() };
-        let cut = hash.is_empty() || (hash.starts_with("$2") && !entry.is_bcrypt());
-        if cut || check_name(name).is_err() {
-            return Err(Error::new(format!("the entry of `{}` is broken", name.escape_debug())).at(place()).hint(
-                "each line is `USER:HASH`, and a hash by bcrypt has 60 characters; give the user a new password",
-            ));
+        if let Err(error) = check_name(name) {
+            file.others.push((number, error.to_string()));
+            continue;
         }
-        if let Some(first) = lines.insert(name, index + 1) {
+        if let Some(first) = lines.insert(name, number) {
+            // The hash is not shown.
+            let text = format!("{name}:…");
+            let width = text.chars().count();
+            let place = Place { text, ..source.place(Span { line: number, column: 1, width }) };
             return Err(Error::new(format!("`{name}` stands here twice, first on line {first}"))
-                .at(place())
+                .at(place)
                 .hint("keep one of the lines: programs disagree which of them counts"));
         }
-        entries.push(entry);
+        let hash = hash.split(':').next().unwrap_or_default().trim();
+        file.entries.push(Entry { name: name.to_owned(), hash: hash.to_owned() });
     }
-    Ok(entries)
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, read};
+    use crate::yaml::Source;
+
+    const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuWJvxQ8vVf0Q2T6tJQ9mS9yWnJ1Q3o2y";
+
+    #[test]
+    fn every_scheme_is_named_and_bcrypt_alone_is_taken() {
+        let told = |hash: &str| Entry { name: "a".to_owned(), hash: hash.to_owned() }.scheme();
+        assert_eq!(told(HASH), "bcrypt, cost 5");
+        for (hash, name) in [
+            ("$apr1$Rs7Yv8Hq$9hNVoPRQ9qYSwGxoVhE1G1", "apr1"),
+            ("{SSHA}Qm9vYm9v", "salted SHA-1, `{SSHA}`"),
+            ("{PLAIN}secret", "no hash, but the password itself: `{PLAIN}`"),
+            ("$y$j9T$abc$def", "yescrypt"),
+            (&HASH.replace('$', "$$"), "its `$` are doubled, as Compose wants them: write each once"),
+            (&HASH[..40], "bcrypt that is cut off or changed: a whole one has 60 characters"),
+            (&HASH.replace("$05$", "$99$"), "bcrypt that is cut off or changed: a whole one has 60 characters"),
+            ("$2y$é5$äöü", "bcrypt that is cut off or changed: a whole one has 60 characters"),
+            ("rqXexS6ZhobKA", "crypt"),
+            ("hunter2", "none that is known; perhaps it is the password itself"),
+            ("", "missing"),
+        ] {
+            assert_eq!(told(hash), name);
+        }
+    }
+
+    #[test]
+    fn what_the_registry_takes_is_read_and_the_rest_is_told() {
+        let text = format!(
+            "jane doe:{HASH}\r\n\r\n  # indented: comment\r\n\tjohn: {HASH} \r\nkate:{HASH}:of the office\nno colon\n:{HASH}\nlate :{HASH}\n"
+        );
+        let file = read(&Source::new("users", text)).unwrap();
+        let names: Vec<&str> = file.entries.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, ["jane doe", "john", "kate"]);
+        assert!(file.entries.iter().all(|entry| entry.hash == HASH));
+        let lines: Vec<usize> = file.others.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [6, 7, 8]);
+    }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod condition;
 pub(crate) mod file;
+pub(crate) mod set;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
+use crate::shell::quoted;
 use crate::world::files;
 use crate::x509::Name;
 use condition::Condition;
@@ -70,9 +72,56 @@ pub(crate) struct Input {
     pub group: Option<String>,
     /// Where it means something; where it does not, it must have its default.
     pub when: Option<Condition>,
+    /// Whether it has no flag of its own, because the verb has an option of that name: then it is given by `--set`.
+    pub by_set: bool,
 }
 
 impl Input {
+    /// What gives it a value, in the words of messages.
+    pub fn given_by(&self) -> String {
+        if self.by_set { format!("--set {}=…", self.name) } else { format!("--{}", self.name) }
+    }
+
+    /// The words that give it a value which is not shown.
+    pub fn shown(&self) -> String {
+        if self.by_set { format!("--set {}=(secret)", self.name) } else { format!("--{} (secret)", self.name) }
+    }
+
+    /// What `INPUT=VALUE` sets it to, if that is about this input.
+    pub fn set_to<'a>(&self, text: &'a str) -> Option<&'a str> {
+        text.split_once('=').filter(|(name, _)| *name == self.name).map(|(_, value)| value)
+    }
+
+    /// A warning of a secret that stands on the command line itself.
+    pub fn literal(&self, texts: &[String]) -> Option<String> {
+        let is_literal = |text: &String| !text.is_empty() && text != "-" && !text.starts_with('@');
+        (self.is_secret() && texts.iter().any(is_literal)).then(|| {
+            format!(
+                "`{}`: a secret on the command line is seen by every user of this host as long as the command runs, and is kept by the shell; give `@FILE`, or `-` for standard input",
+                self.given_by()
+            )
+        })
+    }
+
+    /// The words that give it a value, for a shell.
+    pub fn typed(&self, value: &str) -> String {
+        if self.by_set {
+            return format!("--set {}", quoted(&format!("{}={value}", self.name)));
+        }
+        let equals = if self.kind == InputType::Bool { "=" } else { " " };
+        format!("--{}{equals}{}", self.name, quoted(value))
+    }
+
+    /// The type of its value, or of the items of its list.
+    pub fn element(&self) -> InputType {
+        if self.kind == InputType::List { self.of } else { self.kind }
+    }
+
+    /// Whether its value must not be shown.
+    pub fn is_secret(&self) -> bool {
+        self.element() == InputType::Secret
+    }
+
     /// Reads the values of a flag: one, or for a list any number, where an empty text takes all of them back if none is the default.
     ///
     /// # Errors
@@ -84,7 +133,7 @@ impl Input {
             return Ok(none);
         }
         let values: Result<Vec<Json>> = texts.iter().map(|text| self.parse(text.as_ref())).collect();
-        let mut values = values.map_err(|error| error.within(format!("`--{}`", self.name)).into_usage())?;
+        let mut values = values.map_err(|error| error.within(format!("`{}`", self.given_by())).into_usage())?;
         if self.kind == InputType::List { Ok(Json::from(values)) } else { Ok(values.pop().unwrap_or_default()) }
     }
 
@@ -96,7 +145,7 @@ impl Input {
         if text.is_empty() && self.default.as_ref().is_some_and(|default| default == "") {
             return Ok(Json::from(""));
         }
-        self.parse_as(if self.kind == InputType::List { self.of } else { self.kind }, text)
+        self.parse_as(self.element(), text)
     }
 
     fn parse_as(&self, kind: InputType, text: &str) -> Result<Json> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::at::At;
 use crate::deployment::Store;
 use crate::error::{Error, Result};
+use crate::json;
 use crate::resource::Owned;
 use crate::secret::Secret;
 use crate::x509::{self, Facts, Pair};
@@ -75,7 +76,7 @@ impl Kept {
 /// What is kept as JSON under a key.
 pub(crate) fn read_json<T: DeserializeOwned>(key: &str, store: &Store) -> Result<Option<T>> {
     let Some(text) = store.get(key)? else { return Ok(None) };
-    serde_json::from_str(&text).map(Some).map_err(|error| damaged(store, key, &format!("cannot be read: {error}")))
+    json::read(text.as_bytes()).map(Some).map_err(|why| damaged(store, key, &format!("cannot be read: {why}")))
 }
 
 /// What all resources of one kind keep as JSON.

@@ -17,7 +17,7 @@
 //! | [`event`], `report/` | what happens, and who tells it |
 //! | [`ci`], `lease` | a deployment that is gone with the job that it is for, whatever happens to that |
 //! | `backup` | all of a deployment in one encrypted file: its form, its writer, its reader |
-//! | `deployment`, `kept`, `hostfile`, `htpasswd`, `secret`, `content`, `format`, `x509` | what is kept of a deployment, and what it is made of |
+//! | `deployment`, `kept`, `hostfile`, `htpasswd`, `secret`, `content`, `format`, `json`, `text`, `shell`, `escape`, `x509` | what is kept of a deployment, and what it is made of |
 //! | `adopt` | a host that was set up by hand: what is wrong with it, and the inputs that take it over |
 //! | `world/` | the only place with I/O |
 
@@ -32,6 +32,7 @@ mod command;
 mod content;
 mod deployment;
 mod error;
+mod escape;
 pub mod event;
 mod form;
 mod format;
@@ -40,6 +41,7 @@ mod hostfile;
 mod htpasswd;
 mod input;
 mod journal;
+mod json;
 mod kept;
 mod lease;
 mod plan;
@@ -48,8 +50,10 @@ pub mod report;
 mod resource;
 mod run;
 mod secret;
+mod shell;
 mod stop;
 mod template;
+mod text;
 mod variables;
 mod world;
 mod x509;

@@ -1,14 +1,15 @@
 //! Reads the command line, runs it, and ends with its exit code.
 #![expect(clippy::disallowed_methods, clippy::exit, reason = "only here may the process end")]
 
-use std::cell::Cell;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use provision::cli::{self, Refusal, Signal, Stopper};
+use provision::cli::{self, Refusal, Stopper};
 use provision::event::Events;
 use provision::report;
 
-/// What a process ends with that was stopped by SIGINT (128 + 2).
+/// What a process ends with that was stopped by a signal: 128 and the number of SIGINT.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
@@ -20,29 +21,29 @@ fn main() -> ExitCode {
         }
         Err(Refusal::Error(error)) => {
             report::error(&error, report::Style::Text);
+            report::told_now();
             return ExitCode::from(if error.is_usage() { 2 } else { 1 });
         }
     };
+    let (stopper, stopped) = (Stopper::default(), Arc::new(AtomicBool::new(false)));
+    stop_on_signals(stopper.clone(), stopped.clone());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can always be made");
-    ExitCode::from(runtime.block_on(run(invocation)))
+    let code = runtime.block_on(run(invocation, &stopper, &stopped));
+    // Whoever reads what is printed may take their time; a signal ends that at once.
+    stopper.end();
+    report::told_now();
+    ExitCode::from(code)
 }
 
-async fn run(invocation: cli::Invocation) -> u8 {
+async fn run(invocation: cli::Invocation, stopper: &Stopper, stopped: &AtomicBool) -> u8 {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     let style = invocation.style;
-    let stopper = Stopper::default();
-    let work = report::tell(receiver, style, invocation.run(Events::new(sender), stopper.clone()));
-    let stopped = Cell::new(false);
-    let result = tokio::select! {
-        result = work => result,
-        () = stop_on_signals(&stopper, &stopped) => unreachable!("signals are waited for as long as the process runs"),
-    };
-    match result {
+    match report::tell(receiver, style, invocation.run(Events::new(sender), stopper.clone())).await {
         Ok(code) => code,
         Err(error) => {
             report::error(&error, style);
-            if stopped.get() {
+            if stopped.load(Ordering::SeqCst) {
                 INTERRUPTED
             } else if error.is_usage() {
                 2
@@ -53,21 +54,12 @@ async fn run(invocation: cli::Invocation) -> u8 {
     }
 }
 
-/// Waits for SIGINT and SIGTERM and hands them on. Where nothing is left to stop, the process ends.
-async fn stop_on_signals(stopper: &Stopper, stopped: &Cell<bool>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    loop {
-        let signal = tokio::select! {
-            _ = interrupt.recv() => Signal::Interrupt,
-            _ = terminate.recv() => Signal::Terminate,
-        };
-        stopped.set(true);
+/// Hands on the signals that ask to end. Where nothing is left to stop, the process ends.
+fn stop_on_signals(stopper: Stopper, stopped: Arc<AtomicBool>) {
+    cli::hear_signals(move |signal| {
+        stopped.store(true, Ordering::SeqCst);
         if !stopper.stop(signal) {
             std::process::exit(i32::from(INTERRUPTED));
         }
-    }
+    });
 }

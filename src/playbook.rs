@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::input::Input;
+use crate::shell;
 use crate::variables::Variable;
 use crate::world::files;
 use crate::yaml::{Content, Key, Node, Source, Span};
@@ -19,21 +20,8 @@ use reader::Reader;
 /// Every file of `playbooks/`, compiled into the binary.
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
 
-/// Names that an input cannot have, because every playbook has them already.
-pub(crate) const RESERVED: [&str; 12] = [
-    "name",
-    "output",
-    "yes",
-    "images",
-    "renew",
-    "verbose",
-    "help",
-    "version",
-    "exit-code",
-    "env-file",
-    "inputs",
-    "rendering",
-];
+/// Names that an input cannot have, because they mean something in the expressions of every playbook.
+pub(crate) const RESERVED: [&str; 2] = ["name", "rendering"];
 
 const FIELDS: [&str; 7] = ["about", "inputs", "variables", "values", "rules", "resources", "outputs"];
 
@@ -196,9 +184,12 @@ impl Playbook {
     pub fn settle(&self, given: &BTreeMap<String, Json>) -> Result<BTreeMap<String, Json>> {
         let mut values = BTreeMap::new();
         for input in &self.inputs {
+            // A user's own playbook is named by its file.
+            let own = self.folder.as_ref().map(|_| format!("plan {}", shell::quoted(&self.source.name)));
             let value = given.get(&input.name).or(input.default.as_ref()).ok_or_else(|| {
-                Error::usage(format!("`--{}` is needed: {}", input.name, input.about))
-                    .hint(format!("`provision {} --help` shows every input", self.name))
+                let about = if input.about.is_empty() { String::new() } else { format!(": {}", input.about) };
+                Error::usage(format!("`{}` is needed{about}", input.given_by()))
+                    .hint(format!("`provision {} --help` shows every input", own.as_deref().unwrap_or(&self.name)))
             })?;
             values.insert(input.name.clone(), value.clone());
         }

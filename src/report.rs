@@ -1,17 +1,18 @@
 //! The readers of events: for people, and for programs. Only here is anything printed.
-#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
 
+mod clean;
 mod human;
 mod json;
-
-use std::io::Write;
+mod printer;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::secret::Secret;
+use crate::stop::Stopper;
 use crate::world::terminal;
+use printer::{Word, print, reached};
 
 /// How a run is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,65 +23,89 @@ pub enum Style {
 
 /// Tells every event of `work` until it has ended.
 pub async fn tell<T>(mut events: UnboundedReceiver<Event>, style: Style, work: impl Future<Output = T>) -> T {
-    let mut human = human::Human::new();
-    let mut tell = move |event: &Event| match style {
-        Style::Json => line(&json::line(event)),
-        Style::Text => human.tell(event),
-    };
+    let tell = |event: Event| print(Word::Event(Box::new(event), style));
     tokio::pin!(work);
     let result = loop {
         tokio::select! {
             biased;
-            Some(event) = events.recv() => tell(&event),
+            Some(event) = events.recv() => tell(event),
             result = &mut work => break result,
         }
     };
     while let Ok(event) = events.try_recv() {
-        tell(&event);
+        tell(event);
     }
     result
 }
 
 /// Prints what was asked for.
 pub(crate) fn line(text: &str) {
-    // A closed pipe, as behind `head`, is the reader's choice.
-    drop(writeln!(std::io::stdout(), "{text}"));
+    print(Word::Line(text.to_owned()));
+}
+
+/// Prints a line of JSON.
+pub(crate) fn json(value: &serde_json::Value) {
+    print(Word::Json(value.to_string()));
 }
 
 /// Prints a text as it is, without a line end of our own.
 pub(crate) fn text(text: &str) {
-    drop(write!(std::io::stdout(), "{text}"));
+    print(Word::Text(text.to_owned()));
 }
 
 /// Prints an error.
 pub fn error(error: &Error, style: Style) {
     if style == Style::Json {
-        line(&json::error(error));
+        print(Word::Json(json::error(error)));
     }
-    eprintln!("{}", error.render());
+    print(Word::Aside(format!("{}\n", error.render())));
 }
 
-/// Asks for something that is not shown while it is typed; empty after Ctrl-C. None if there is nobody to ask.
-pub(crate) fn ask_hidden(question: &str) -> Option<Secret> {
+/// Waits until everything is printed, or its readers are gone.
+pub async fn told() {
+    drop(reached().await);
+}
+
+/// The same where nothing else is going on.
+pub fn told_now() {
+    drop(reached().blocking_recv());
+}
+
+/// Waits until what was asked for is printed.
+///
+/// # Errors
+/// It could not be written, and not because its reader has read enough.
+pub(crate) async fn written() -> Result<()> {
+    told().await;
+    printer::check()
+}
+
+/// Asks for something that is not shown while it is typed. None if there is nobody to ask.
+///
+/// # Errors
+/// The process was asked to end instead.
+pub(crate) async fn ask_hidden(question: &str, stopper: &Stopper) -> Result<Option<Secret>> {
     if !terminal::is_there() {
-        return None;
+        return Ok(None);
     }
-    let answer = terminal::read_hidden(|| {
-        eprint!("{question}: ");
-        drop(std::io::stderr().flush());
-    });
-    eprintln!();
-    Some(Secret::new(answer.unwrap_or_default()))
+    // Only now comes the question, so that nothing of the answer shows however soon it is typed.
+    let hidden = terminal::hide();
+    print(Word::Aside(format!("{question}: ")));
+    let answer = stopper.or_end(terminal::line()).await;
+    drop(hidden);
+    print(Word::Aside("\n".to_owned()));
+    Ok(Some(Secret::new(answer?.unwrap_or_default())))
 }
 
 /// Asks a question that is answered with `yes`. None if there is nobody to ask.
-pub(crate) fn ask(question: &str) -> Option<bool> {
+///
+/// # Errors
+/// The process was asked to end instead.
+pub(crate) async fn ask(question: &str, stopper: &Stopper) -> Result<Option<bool>> {
     if !terminal::is_there() {
-        return None;
+        return Ok(None);
     }
-    eprint!("{question} Type `yes` to go on: ");
-    drop(std::io::stderr().flush());
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).ok()?;
-    Some(answer.trim() == "yes")
+    print(Word::Aside(format!("{question} Type `yes` to go on: ")));
+    let answer = stopper.or_end(terminal::line()).await?;
+    Ok(answer.map(|answer| answer.trim() == "yes"))
 }

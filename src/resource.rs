@@ -291,8 +291,9 @@ fn spec_of<K: Kind>(spec: &Thing) -> &K::Spec {
 }
 
 fn step<U: DeserializeOwned>(undo: Json) -> Result<U> {
-    serde_json::from_value(undo)
-        .map_err(|error| Error::new(format!("the journal holds a step that cannot be read: {error}")))
+    serde_json::from_value(undo).map_err(|error| {
+        Error::new(format!("the journal holds a step that cannot be read: {}", crate::json::told(&error)))
+    })
 }
 
 async fn examine<K: Kind>(spec: &K::Spec, at: &At) -> Result<Examined> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::error::{Error, Result};
 use crate::run::Run;
 
 /// A signal that asks a process to end.
@@ -14,6 +15,8 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP, as a terminal that goes away sends it.
+    Hangup,
 }
 
 /// Stops a run that is under way, or passes signals on to the command that the run is for.
@@ -24,6 +27,7 @@ pub struct Stopper(Arc<Inner>);
 struct Inner {
     run: OnceLock<Arc<Run>>,
     asked: AtomicBool,
+    ended: AtomicBool,
     listener: Mutex<Option<UnboundedSender<Signal>>>,
 }
 
@@ -38,7 +42,28 @@ impl Stopper {
             return true;
         }
         let first = !self.0.asked.swap(true, Ordering::SeqCst);
-        first && self.0.run.get().map(|run| run.cancel()).is_some()
+        let ended = self.0.ended.load(Ordering::SeqCst);
+        first && !ended && self.0.run.get().map(|run| run.cancel()).is_some()
+    }
+
+    /// From now on there is nothing left to stop.
+    pub fn end(&self) {
+        self.0.ended.store(true, Ordering::SeqCst);
+        *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Waits for a person, or for a file that may be a pipe.
+    ///
+    /// # Errors
+    /// The process was asked to end instead.
+    pub(crate) async fn or_end<T>(&self, answer: impl Future<Output = T>) -> Result<T> {
+        let mut signals = self.listen();
+        let answer = tokio::select! {
+            answer = answer => Ok(answer),
+            Some(_) = signals.recv() => Err(Error::new("stopped while it waited for an answer")),
+        };
+        *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        answer
     }
 
     pub(crate) fn begin(&self, run: Arc<Run>) {

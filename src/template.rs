@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
-use minijinja::{Environment, UndefinedBehavior, Value, escape_formatter};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter};
 
 use crate::error::{Error, did_you_mean};
+use crate::escape::Target;
 use crate::yaml::Source;
 
 /// Every file of `templates/`, compiled into the binary.
@@ -16,6 +17,9 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 /// Names that minijinja itself brings; they are no resource and no input.
 const BUILTIN: [&str; 4] = ["range", "dict", "debug", "namespace"];
+
+/// What the name of a template begins with whose values are written for a form of file.
+const FORM: &str = "form:";
 
 /// Words of the expression language.
 const WORDS: [&str; 12] = ["and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "self", "true"];
@@ -27,6 +31,8 @@ pub(crate) struct Expression {
     /// Whether it is one expression, without braces. It is compiled anew at each use: kept compiled it would take 11 kB.
     whole: bool,
     names: BTreeSet<String>,
+    /// The form of the file that its values are written for.
+    target: Option<Target>,
 }
 
 /// Why an expression does not compile or has no value, with the line in its text (from 1) and the bytes if they are known.
@@ -44,19 +50,45 @@ fn environment() -> &'static Environment<'static> {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
         environment.set_syntax(syntax.expect("the default delimiters are valid"));
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_auto_escape_callback(|name| {
+            let target = name.strip_prefix(FORM).and_then(Target::parse);
+            target.map_or(AutoEscape::None, |target| AutoEscape::Custom(target.word().into()))
+        });
+        for (word, target) in Target::ALL {
+            environment.add_filter(word, move |value: Value| written(target, &value).map(Value::from_safe_string));
+        }
         environment.add_filter("did_you_mean", |name: String, known: Vec<String>| {
             did_you_mean(&name, &known.iter().map(String::as_str).collect::<Vec<_>>())
         });
         // Configuration files write `true`, not Python's `True`.
         environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
             Ok(truth) if value.kind() == ValueKind::Bool => {
-                escape_formatter(out, state, &Value::from(truth.to_string()))
+                escape_formatter(out, state, &Value::from_safe_string(truth.to_string()))
             }
-            _ => escape_formatter(out, state, value),
+            _ => match state.auto_escape() {
+                AutoEscape::Custom(word) if !value.is_safe() => match Target::parse(word) {
+                    Some(target) => Ok(out.write_str(&written(target, value)?)?),
+                    None => escape_formatter(out, state, value),
+                },
+                _ => escape_formatter(out, state, value),
+            },
         });
         environment
     })
+}
+
+/// A value as it stands in a file of a form.
+fn written(target: Target, value: &Value) -> Result<String, minijinja::Error> {
+    let refused = |what: String| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, what);
+    match value.kind() {
+        ValueKind::Number | ValueKind::Bool => Ok(value.to_string()),
+        // One that is written already.
+        _ if value.is_safe() => Ok(value.to_string()),
+        ValueKind::Seq | ValueKind::Map if matches!(target, Target::Json | Target::Yaml) => {
+            serde_json::to_string(value).map_err(|error| refused(error.to_string()))
+        }
+        _ => target.write(&value.to_string()).map_err(refused),
+    }
 }
 
 /// The text of an embedded template, named by its path below `templates/`.
@@ -107,14 +139,20 @@ impl Expression {
             return Self::bare(inner.strip_suffix('-').unwrap_or(inner).trim());
         }
         let template = environment().template_from_str(text).map_err(Fault::from)?;
-        Ok(Self { text: text.to_owned(), whole: false, names: names(template.undeclared_variables(true)) })
+        let names = names(template.undeclared_variables(true));
+        Ok(Self { text: text.to_owned(), whole: false, names, target: None })
+    }
+
+    /// Compiles a template, whose values are written as the form of its file wants them.
+    pub fn file(text: &str, target: Option<Target>) -> Result<Self, Fault> {
+        Ok(Self { target, ..Self::text(text)? })
     }
 
     /// Compiles an expression that stands without braces, as in `when:`.
     pub fn bare(text: &str) -> Result<Self, Fault> {
         let expression = environment().compile_expression(text).map_err(Fault::from)?;
         let names = names(expression.undeclared_variables(true));
-        Ok(Self { text: text.to_owned(), whole: true, names })
+        Ok(Self { text: text.to_owned(), whole: true, names, target: None })
     }
 
     /// The names it looks up, dotted as far as they are plain attributes: `port`, `ca.certificate`.
@@ -126,7 +164,8 @@ impl Expression {
         let value = if self.whole {
             environment().compile_expression(&self.text).and_then(|expression| expression.eval(scope))
         } else {
-            environment().render_str(&self.text, scope).map(Value::from)
+            let name = self.target.map_or_else(|| "text".to_owned(), |target| format!("{FORM}{}", target.word()));
+            environment().render_named_str(&name, &self.text, scope).map(Value::from)
         };
         value.map_err(Fault::from)
     }

@@ -84,7 +84,7 @@ pub(crate) fn gather(
         let unclaimed = unclaimed(&listed, playbook, &given)?;
         if !unclaimed.is_empty() && !fresh.contains(&rest.name) {
             let (names, lines): (Vec<&str>, Vec<String>) = unclaimed.into_iter().unzip();
-            events.note(None, format!("taken into `--{}`: {}", rest.name, names.join(", ")));
+            events.note(None, format!("taken into `{}`: {}", rest.given_by(), names.join(", ")));
             given.insert(rest.name.clone(), Json::from(lines.concat()));
             fresh.insert(rest.name.clone());
         }
@@ -126,7 +126,7 @@ fn unused(name: &str, playbook: &Playbook, given: &Inputs) -> Result<Option<Stri
     for variable in playbook.variables.iter().filter(|variable| variable.name == name) {
         match idle(variable, playbook, given)? {
             None => return Ok(None),
-            Some(condition) => why = Some(format!("it counts only {condition}")),
+            Some(condition) => why = Some(format!("it counts only {}", condition.told(&playbook.inputs))),
         }
     }
     Ok(why)
@@ -151,17 +151,18 @@ fn idle<'a>(variable: &'a Variable, playbook: &'a Playbook, given: &Inputs) -> R
 fn take(variable: &Variable, set: &Set, input: &Input, events: &Events) -> Result<Json> {
     let text = variable.values.get(&set.value).unwrap_or(&set.value);
     // A secret is taken as it stands: an `@` in front of it names no file.
-    let (value, shown) = if input.kind == InputType::Secret {
-        (Json::from(text.as_str()), "(secret)")
+    let (value, shown) = if input.is_secret() {
+        (Json::from(text.as_str()), input.shown())
     } else {
         let value = input.parse(text).map_err(|error| {
-            error.within(format!("`{}` {}, which stands for `--{}`", variable.name, set.place, input.name)).into_usage()
+            error
+                .within(format!("`{}` {}, which stands for `{}`", variable.name, set.place, input.given_by()))
+                .into_usage()
         })?;
-        (value, text.as_str())
+        (value, input.typed(text))
     };
     let value = if input.kind == InputType::List { Json::from(vec![value]) } else { value };
-    let equals = if input.kind == InputType::Bool { "=" } else { " " };
-    events.note(None, format!("`{}` {} became `--{}{equals}{shown}`", variable.name, set.place, input.name));
+    events.note(None, format!("`{}` {} became `{shown}`", variable.name, set.place));
     Ok(value)
 }
 
@@ -173,7 +174,7 @@ fn in_environment(name: &str) -> Option<Set> {
 fn read(path: &str) -> Result<BTreeMap<String, Set>> {
     let text = files::read_text(Path::new(path))?;
     let mut found = BTreeMap::new();
-    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+    for (index, line) in text.lines().enumerate() {
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;

@@ -1,5 +1,6 @@
 //! The only place with I/O: the host's files, its clock and processes, and the clients of engines and of AWS. No policy.
 
+pub(crate) mod apart;
 pub(crate) mod authorities;
 pub(crate) mod aws;
 pub(crate) mod dpkg;
@@ -11,6 +12,7 @@ pub(crate) mod http;
 pub(crate) mod init;
 pub(crate) mod inode;
 pub(crate) mod process;
+pub(crate) mod signals;
 pub(crate) mod terminal;
 pub(crate) mod tree;
 pub(crate) mod unfinished;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};
+use serde_json::Value as Json;
 
 use crate::error::{Error, Place, Result};
 
@@ -155,7 +156,34 @@ impl Node {
             Content::Map(_) => "a mapping".to_owned(),
         }
     }
+
+    /// The same without its text, which may be a secret.
+    pub fn describe_veiled(&self) -> String {
+        match &self.value {
+            Content::Scalar { text, .. } if !text.is_empty() => "a text".to_owned(),
+            _ => self.describe(),
+        }
+    }
 }
+
+/// A text as one scalar of YAML: as it is where nothing in it means something else, otherwise in double quotes.
+pub(crate) fn scalar(text: &str) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str());
+    if plain {
+        return text.to_owned();
+    }
+    // JSON leaves as they are what YAML does not print: DEL, the controls of C1, and separators of lines (YAML 1.2, 5.1).
+    let escaped = |c: char| match c {
+        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    Json::from(text).to_string().chars().map(escaped).collect()
+}
+
+/// Words that YAML 1.1 or 1.2 reads as something else than a text.
+const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
 struct Reader<'s> {
     source: &'s Source,

@@ -23,6 +23,10 @@ mod flavors;
 mod inputs;
 #[path = "cli/names.rs"]
 mod names;
+#[path = "cli/options.rs"]
+mod options;
+#[path = "cli/printing.rs"]
+mod printing;
 #[path = "cli/registry_v1.rs"]
 mod registry_v1;
 #[path = "cli/render.rs"]
@@ -37,6 +41,8 @@ mod sandbox;
 mod scale;
 #[path = "cli/secrets.rs"]
 mod secrets;
+#[path = "cli/texts.rs"]
+mod texts;
 #[path = "cli/usage.rs"]
 mod usage;
 #[path = "cli/users.rs"]

@@ -198,11 +198,10 @@ fn of_passwords(path: &str, mode: u32, text: &str) -> Vec<Finding> {
     let mut found = Vec::new();
     let source = Source::new(path, text);
     let (entries, broken) = match htpasswd::read(&source) {
-        Ok(entries) => (entries, None),
-        Err(error) => (Vec::new(), Some(error)),
+        Ok(file) => (file.entries, file.others),
+        Err(error) => (Vec::new(), vec![(error.place().map_or(0, |place| place.line), error.to_string())]),
     };
-    if let Some(error) = broken {
-        let line = error.place().map_or(0, |place| place.line);
+    for (line, error) in broken {
         let what = format!("a password file with a mistake on line {line}: {error}");
         let consequence = "a registry of today answers everybody with an error, and nginx refuses that user";
         found.push(Finding::low(path, what, consequence).remedy("takes over its users once the line is mended"));

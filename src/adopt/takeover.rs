@@ -10,8 +10,9 @@ use std::fmt::Write as _;
 use super::config::{Api, Config};
 use super::host::{Host, Site, absolute};
 use crate::htpasswd;
+use crate::shell;
 use crate::x509::Survey;
-use crate::yaml::Source;
+use crate::yaml::{Source, scalar};
 
 /// The stores that Debian's registry is built without.
 const NOT_OF_DEBIAN: [&str; 3] = ["gcs", "azure", "oss"];
@@ -30,6 +31,8 @@ struct Input {
 }
 
 enum Value {
+    /// A number or a truth.
+    Plain(String),
     One(String),
     List(Vec<String>),
 }
@@ -45,10 +48,12 @@ impl Takeover {
     /// The file of inputs.
     pub fn text(&self, file: &str) -> String {
         let mut text = format!(
-            "# The registry that was found on this host, as inputs of `provision registry --inputs {file}`.\n# A flag goes before a line of this file.\n"
+            "# The registry that was found on this host, as inputs of `{}`.\n# A flag goes before a line of this file.\n",
+            comment(&shell::line(["provision", "registry", "--inputs", file]))
         );
         for input in &self.inputs {
-            write!(text, "\n# {}\n{}:{}\n", input.comment, input.name, input.value.yaml()).expect("a text takes text");
+            write!(text, "\n# {}\n{}:{}\n", comment(&input.comment), input.name, input.value.yaml())
+                .expect("a text takes text");
         }
         text
     }
@@ -57,17 +62,16 @@ impl Takeover {
 impl Value {
     fn yaml(&self) -> String {
         match self {
+            Self::Plain(text) => format!(" {text}"),
             Self::One(text) => format!(" {}", scalar(text)),
             Self::List(items) => items.iter().map(|item| format!("\n  - {}", scalar(item))).collect(),
         }
     }
 }
 
-/// A text as YAML: as it is where nothing in it means something else.
-fn scalar(text: &str) -> String {
-    let plain = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
-    if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+/// A text as a comment of YAML, which the end of a line ends: a file's name may hold one.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 impl Host {
@@ -146,7 +150,7 @@ impl Host {
 
     /// The password files with users whose hash is taken over, and their names.
     fn users(&self) -> BTreeMap<&str, Vec<String>> {
-        let read = |path: &str, text: &str| htpasswd::read(&Source::new(path, text)).unwrap_or_default();
+        let read = |path: &str, text: &str| htpasswd::read(&Source::new(path, text)).unwrap_or_default().entries;
         let files = self.passwords.iter().map(|(path, (_, text))| {
             let users = read(path, text).into_iter().filter(htpasswd::Entry::is_bcrypt).map(|entry| entry.name);
             (path.as_str(), users.collect::<Vec<_>>())

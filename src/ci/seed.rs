@@ -110,8 +110,10 @@ fn target(image: &str) -> Result<(String, String)> {
 
 async fn save(engine: &Engine, image: &str, path: &Path) -> Result<()> {
     if engine.image(image).await?.is_none() {
-        return Err(Error::new(format!("the engine has no image `{image}` to start with"))
-            .hint(format!("`docker pull {image}` fetches it, `docker images` lists what there is")));
+        return Err(Error::new(format!("the engine has no image `{image}` to start with")).hint(format!(
+            "`{}` fetches it, `docker images` lists what there is",
+            crate::shell::line(["docker", "pull", image])
+        )));
     }
     let mut file = files::create(path)?;
     let mut write = |part: &[u8]| file.write_all(part).map_err(|error| files::failed("write", path, &error));

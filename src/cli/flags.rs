@@ -24,10 +24,41 @@ pub(super) fn shared_flags(command: Command) -> Command {
         .arg(verbose.display_order(SHARED).help("Show each request made to the engine"))
 }
 
+/// Adds the inputs of a playbook to a verb that has all of its own options. Where a name is both, the flag is the option, and
+/// the input is given by `--set`.
 pub(super) fn input_flags(command: Command, playbook: &Playbook) -> Command {
-    let command = playbook.inputs.iter().fold(command, |command, input| command.arg(flag(input)));
-    let command = if playbook.inputs.is_empty() { command } else { command.arg(inputs_file()) };
-    if playbook.variables.is_empty() { command } else { command.arg(env_file()) }
+    let command = if playbook.inputs.is_empty() { command } else { command.args([inputs_file(), set()]) };
+    let command = if playbook.variables.is_empty() { command } else { command.arg(env_file()) };
+    let (hidden, free): (Vec<&Input>, Vec<&Input>) =
+        playbook.inputs.iter().partition(|input| is_option(&command, &input.name));
+    let command = free.into_iter().fold(command, |command, input| command.arg(flag(input)));
+    if hidden.is_empty() {
+        return command;
+    }
+    let width = hidden.iter().map(|input| input.name.len()).max().unwrap_or_default();
+    let lines = hidden.iter().map(|input| format!("\n  {:width$}  {}", input.name, help(input)));
+    let title = "Inputs that are called like an option, given by `--set NAME=VALUE` or in the file of `--inputs`:";
+    command.after_help(format!("{title}{}", lines.collect::<String>()))
+}
+
+/// Whether a verb has an option of that name. `help` and those of every verb are added to it only later.
+fn is_option(command: &Command, name: &str) -> bool {
+    ["help", "output", "verbose"].contains(&name)
+        || command.get_arguments().any(|option| option.get_long() == Some(name))
+}
+
+/// The id of an input's flag. No option's id has a colon in it, so that neither is ever read for the other.
+pub(super) fn input_id(input: &Input) -> String {
+    format!("input:{}", input.name)
+}
+
+pub(super) fn set() -> Arg {
+    Arg::new("set")
+        .long("set")
+        .value_name("INPUT=VALUE")
+        .action(ArgAction::Append)
+        .display_order(SHARED)
+        .help("Give an input in another way than by its flag, such as `--set port=5001` [may be repeated]")
 }
 
 fn inputs_file() -> Arg {
@@ -49,7 +80,8 @@ fn env_file() -> Arg {
         .help("Take the variables of other tools in this file as inputs, as `docker run --env-file` reads it [may be repeated]")
 }
 
-fn flag(input: &Input) -> Arg {
+/// What the help says of an input.
+fn help(input: &Input) -> String {
     let mut help = input.about.clone();
     if !input.choices.is_empty() {
         let title = if input.kind == InputType::Choice { "one of" } else { "such as" };
@@ -65,7 +97,11 @@ fn flag(input: &Input) -> Arg {
     if input.kind == InputType::List {
         help.push_str(" [may be repeated]");
     }
-    let flag = Arg::new(input.name.clone()).long(input.name.clone()).help(help);
+    help
+}
+
+fn flag(input: &Input) -> Arg {
+    let flag = Arg::new(input_id(input)).long(input.name.clone()).help(help(input));
     let flag = match &input.group {
         Some(group) => flag.help_heading(group.clone()),
         None => flag,
@@ -120,7 +156,7 @@ pub(super) fn yes() -> Arg {
     Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).help("Do not ask before data is destroyed")
 }
 
-pub(super) fn name_flag() -> Arg {
+fn name_flag() -> Arg {
     Arg::new("name")
         .long("name")
         .value_name("NAME")
@@ -154,6 +190,10 @@ pub(super) fn plan_flags(command: Command) -> Command {
     [name_flag(), images(), renew(), exit_code]
         .into_iter()
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
+}
+
+pub(super) fn graph_flags(command: Command) -> Command {
+    command.arg(name_flag().display_order(SHARED - 1))
 }
 
 pub(super) fn render_flags(command: Command) -> Command {
@@ -211,17 +251,12 @@ pub(super) fn restore_flags(command: Command) -> Command {
         .value_hint(ValueHint::FilePath)
         .conflicts_with("passphrase-file")
         .help("Open it with the age identity in this file");
-    let set = Arg::new("set")
-        .long("set")
-        .value_name("INPUT=VALUE")
-        .action(ArgAction::Append)
-        .help("Change an input of the playbook, such as `--set port=5001` [may be repeated]");
     command
         .arg(deployment().help("What the deployment shall be called: as it was, or a new name beside it"))
         .arg(backup_file("The backup"))
         .arg(identity)
         .arg(passphrase_file("Open it with the passphrase in this file, where `-` is the standard input"))
-        .arg(set)
+        .arg(set().help("Change an input of the playbook, such as `--set port=5001` [may be repeated]"))
         .arg(images())
 }
 

@@ -33,19 +33,26 @@ fn named(word: &OsString) -> Option<&'static str> {
     builtin_names().into_iter().find(|name| word == name)
 }
 
-/// Where a flag stands, how many words it takes, and its value.
+/// Where an input is given, by its flag or by `--set`, how many words that takes, and the value.
 fn flag(arguments: &[OsString], from: usize, name: &str) -> Option<(usize, usize, String)> {
     let flag = format!("--{name}");
+    let of = |text: &str, start: &str| Some(text.strip_prefix(start)?.strip_prefix('=')?.to_owned());
     for (at, word) in arguments.iter().enumerate().skip(from + 1) {
         let word = word.to_str()?;
+        let next = || arguments.get(at + 1)?.to_str();
         if word == "--" {
             return None;
         }
         if word == flag {
-            return Some((at, 2, arguments.get(at + 1)?.to_str()?.to_owned()));
+            return Some((at, 2, next()?.to_owned()));
         }
-        if let Some(value) = word.strip_prefix(&flag).and_then(|rest| rest.strip_prefix('=')) {
-            return Some((at, 1, value.to_owned()));
+        if word == "--set"
+            && let Some(value) = of(next()?, name)
+        {
+            return Some((at, 2, value));
+        }
+        if let Some(value) = of(word, &flag).or_else(|| of(&of(word, "--set")?, name)) {
+            return Some((at, 1, value));
         }
     }
     None

@@ -30,7 +30,7 @@ pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
         return Ok(());
     }
     graph.warn(run);
-    session.confirm(&plan.data(), "`--yes` says yes; `--name` sets up another deployment beside this one")?;
+    session.confirm(&plan.data(), "`--yes` says yes; `--name` sets up another deployment beside this one").await?;
     let _lock = run.store.lock("apply")?;
     carry_out(&plan, prepared, started).await
 }
@@ -72,7 +72,7 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, started: Instant)
                 0,
                 started,
                 if run.restore.is_some() {
-                    "failed; not all could be taken back, and `provision destroy` removes it"
+                    "failed; not all could be taken back, and it is not whole"
                 } else {
                     "failed; not all could be taken back, and the next run goes on from here"
                 },

@@ -13,9 +13,11 @@ use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::plan::{Known, at, decode, located};
+use crate::report::ask_hidden;
 use crate::resource::volume::VolumeKind;
 use crate::resource::{At, KINDS, Kind, Thing};
 use crate::run::Run;
+use crate::stop::Stopper;
 use crate::world::{files, unfinished};
 
 /// Bytes between two words of how far it is.
@@ -62,7 +64,7 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, sealing: Seal
     };
     let unfinished = unfinished::Unfinished::create(&path)?;
     let fail = |error: io::Error| files::failed("write", &path, &error);
-    let (encryptor, key) = sealing.ask()?.encryptor()?;
+    let (encryptor, key) = sealing.ask(&session.stopper).await?.encryptor()?;
     let seconds = u64::try_from(run.now.unix_timestamp()).unwrap_or_default();
     let mut writer = Writer::new(unfinished.writer()?, encryptor, &contents, seconds).map_err(fail)?;
     for (name, content) in kept.iter().chain(&own) {
@@ -80,22 +82,21 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, sealing: Seal
 }
 
 impl Sealing {
-    fn ask(self) -> Result<Seal> {
+    async fn ask(self, stopper: &Stopper) -> Result<Seal> {
         if !self.recipients.is_empty() {
             return Seal::recipients(&self.recipients);
         }
         if let Some(file) = self.passphrase_file {
-            return files::secret_in(&file, "passphrase").map(Seal::Passphrase);
+            return files::secret_apart(&file, "passphrase", stopper).await.map(Seal::Passphrase);
         }
-        let ask = |question| crate::report::ask_hidden(question);
-        let Some(passphrase) = ask("Passphrase for the backup") else {
+        let Some(passphrase) = ask_hidden("Passphrase for the backup", stopper).await? else {
             return Err(Error::usage("there is no terminal to ask for a passphrase")
                 .hint("give `--passphrase-file FILE`, where `-` is the standard input, or `--recipient age1…`"));
         };
         if passphrase.expose().is_empty() {
             return Err(Error::usage("no passphrase was given").hint("no backup was written"));
         }
-        if ask("The same again").as_ref() != Some(&passphrase) {
+        if ask_hidden("The same again", stopper).await?.as_ref() != Some(&passphrase) {
             return Err(Error::usage("the two passphrases differ").hint("no backup was written; run the command again"));
         }
         Ok(Seal::Passphrase(passphrase))

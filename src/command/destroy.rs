@@ -32,7 +32,7 @@ pub(crate) async fn run(session: &Session, name: &str, keep_data: bool) -> Resul
         .filter(|(kind, owned)| owned.data && kind.name != "secret")
         .map(|(kind, owned)| format!("{} {}", kind.name, owned.label))
         .collect();
-    session.confirm(&data, "`--yes` says yes; `--keep-data` leaves volumes and their secrets for the next run")?;
+    session.confirm(&data, "`--yes` says yes; `--keep-data` leaves volumes and their secrets for the next run").await?;
     let mut failure = None;
     for kind in KINDS.iter().rev() {
         let mine: Vec<&Owned> = found.iter().filter(|(of, _)| of.name == kind.name).map(|(_, owned)| owned).collect();
@@ -42,7 +42,7 @@ pub(crate) async fn run(session: &Session, name: &str, keep_data: bool) -> Resul
         }
     }
     if let Some(error) = failure {
-        return Err(error.hint(format!("everything else is gone; `provision destroy {name}` tries the rest again")));
+        return Err(error.hint("everything else is gone; run the command again to try the rest"));
     }
     if keep_data {
         run.store.save(&Record { kept: true, outputs: std::collections::BTreeMap::new(), ..record })?;

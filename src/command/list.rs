@@ -3,7 +3,7 @@
 use crate::deployment::{self, Store};
 use crate::error::Result;
 use crate::playbook::{Playbook, builtin_names};
-use crate::report::{Style, line};
+use crate::report::{Style, json, line};
 
 pub(crate) fn run(style: Style) -> Result<()> {
     let mut playbooks = std::collections::BTreeMap::new();
@@ -23,7 +23,7 @@ pub(crate) fn run(style: Style) -> Result<()> {
         deployments.insert(name, what);
     }
     if style == Style::Json {
-        line(&serde_json::json!({ "playbooks": playbooks, "deployments": deployments }).to_string());
+        json(&serde_json::json!({ "playbooks": playbooks, "deployments": deployments }));
         return Ok(());
     }
     let width =

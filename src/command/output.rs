@@ -2,13 +2,13 @@
 
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
-use crate::report::{Style, line};
+use crate::report::{Style, json, line, text};
 
 pub(crate) fn run(name: &str, key: Option<&str>, style: Style) -> Result<()> {
     let (_, record) = Store::existing(name)?;
     let Some(key) = key else {
         if style == Style::Json {
-            line(&serde_json::json!(record.outputs).to_string());
+            json(&serde_json::json!(record.outputs));
         } else {
             let width = record.outputs.keys().map(String::len).max().unwrap_or_default();
             record.outputs.iter().for_each(|(key, value)| line(&format!("{key:width$}  {value}")));
@@ -19,6 +19,6 @@ pub(crate) fn run(name: &str, key: Option<&str>, style: Style) -> Result<()> {
         let known: Vec<&str> = record.outputs.keys().map(String::as_str).collect();
         Error::new(format!("the deployment `{name}` has no output `{key}`")).hint(did_you_mean(key, &known))
     })?;
-    line(value);
+    text(&format!("{value}\n"));
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::event::{Event, RenderedFile};
 use crate::resource::{folder, package, service};
+use crate::shell::{self, quoted};
 use crate::world::files;
 use crate::world::init::Init;
 
@@ -56,15 +57,16 @@ fn commands(store: &Store, root: &str, entries: &[RenderedFile]) -> Result<Vec<S
         package::Record::all(store)?.into_iter().flat_map(|record| record.wanted).collect();
     let mut commands = Vec::new();
     if !packages.is_empty() {
-        commands.push(format!("apt-get install {}", packages.into_iter().collect::<Vec<_>>().join(" ")));
+        commands.push(format!("apt-get install {}", shell::line(packages)));
     }
     // Folders that the host has keep their owner and mode.
-    commands.push(format!("tar -C {root} -cf - . | tar -C / -xf - --no-same-owner --no-overwrite-dir"));
+    commands.push(format!("tar -C {} -cf - . | tar -C / -xf - --no-same-owner --no-overwrite-dir", quoted(root)));
     let services = service::Record::all(store)?;
     // It also makes the users that files belong to.
-    commands.extend(services.iter().filter(|service| !service.setup.is_empty()).map(|service| service.setup.join(" ")));
+    commands
+        .extend(services.iter().filter(|service| !service.setup.is_empty()).map(|service| shell::line(&service.setup)));
     let foreign = entries.iter().filter(|entry| entry.owner != "root:root");
-    commands.extend(foreign.map(|entry| format!("chown {} {}", entry.owner, entry.path)));
+    commands.extend(foreign.map(|entry| shell::line(["chown", &entry.owner, &entry.path])));
     if services.iter().any(|service| service.init == Init::Systemd) {
         commands.push("systemctl daemon-reload".to_owned());
     }
@@ -77,8 +79,8 @@ fn commands(store: &Store, root: &str, entries: &[RenderedFile]) -> Result<Vec<S
 
 /// How a service takes up its files. The package's own may run already, or not yet.
 fn start(service: &service::Record) -> String {
-    let tested = if service.check.is_empty() { String::new() } else { format!("{} && ", service.check.join(" ")) };
-    let unit = &service.unit;
+    let tested = if service.check.is_empty() { String::new() } else { format!("{} && ", shell::line(&service.check)) };
+    let unit = quoted(&service.unit);
     match (service.init, service.verb.as_str()) {
         (Init::Systemd, "reload") => format!("{tested}systemctl reload-or-restart {unit}"),
         (Init::Systemd, _) => format!("{tested}systemctl enable {unit} && systemctl restart {unit}"),

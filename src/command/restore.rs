@@ -5,18 +5,17 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value as Json;
-
 use super::{Prepared, Session, apply};
 use crate::backup::{Key, Reader, Restore};
 use crate::deployment::{Record, Store};
-use crate::error::{Error, Result, did_you_mean};
+use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::graph::Graph;
-use crate::input::condition;
+use crate::input::{self, condition};
+use crate::json;
 use crate::plan::Plan;
-use crate::playbook::Playbook;
 use crate::resource::{Kind, container::ContainerKind};
+use crate::stop::Stopper;
 use crate::world::files;
 
 /// What a backup is opened with, as the command line says it; with neither, the passphrase is asked for.
@@ -34,7 +33,7 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
     if let Some(earlier) = earlier {
         return Err(exists(name, &earlier));
     }
-    let reader = Arc::new(open(file, &opening)?);
+    let reader = Arc::new(open(file, &opening, &session.stopper).await?);
     session.events.send(Event::Finished {
         resource: files::absolute(file)?,
         kind: "file",
@@ -42,8 +41,13 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
         milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     });
     let mut record = record(&reader, file)?;
-    let playbook = record.playbook()?;
-    let given = changed(&playbook, set)?;
+    let mut playbook = record.playbook()?;
+    playbook.inputs.iter_mut().for_each(|input| input.by_set = true);
+    let given = input::set::read(&playbook, set)?;
+    for input in &playbook.inputs {
+        let typed: Vec<String> = set.iter().filter_map(|text| input.set_to(text).map(str::to_owned)).collect();
+        input.literal(&typed).into_iter().for_each(|text| session.events.send(Event::Warning { text }));
+    }
     let fresh = given.keys().cloned().collect();
     record.inputs.extend(given);
     condition::check(&playbook.inputs, &playbook.settle(&record.inputs)?, &fresh)?;
@@ -60,29 +64,27 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
 
 fn exists(name: &str, earlier: &Record) -> Error {
     let (what, hint) = if earlier.restoring {
-        ("exists already: a restore of it was broken off", format!("`provision destroy {name}` removes what it left"))
-    } else if earlier.kept {
         (
-            "exists already: it was destroyed, and its data was kept",
-            format!("`provision destroy {name}` removes that data too; or restore beside it, under another name"),
+            "exists already: a restore of it was broken off",
+            "what it left is a part of the backup: take that deployment away, or restore it under another name",
         )
+    } else if earlier.kept {
+        ("exists already: it was destroyed, and its data was kept", "restore beside it, under another name")
     } else {
-        ("exists already", format!("restore beside it, under another name; or remove it: `provision destroy {name}`"))
+        ("exists already", "restore beside it, under another name")
     };
     Error::new(format!("the deployment `{name}` {what}")).hint(format!("nothing was changed; {hint}"))
 }
 
 /// Opens a backup, and asks for what opens it if need be.
-fn open(file: &str, opening: &Opening) -> Result<Reader> {
-    let here = |error: Error| {
-        if error.next_step().is_none() { error.hint("check the path; nothing was changed") } else { error }
-    };
+async fn open(file: &str, opening: &Opening, stopper: &Stopper) -> Result<Reader> {
+    let here = |error: Error| error.or_hint("check the path; nothing was changed");
     let sealed = Reader::sealed(files::reader(Path::new(file)).map_err(here)?, file)?;
     let key = match (&opening.identity, &opening.passphrase_file) {
-        (Some(path), _) => Key::identities(&files::read_text(Path::new(path)).map_err(here)?, path)?,
-        (None, Some(path)) => Key::Passphrase(files::secret_in(path, "passphrase").map_err(here)?),
+        (Some(path), _) => Key::identities(&files::text_apart(path, stopper).await.map_err(here)?, path)?,
+        (None, Some(path)) => Key::Passphrase(files::secret_apart(path, "passphrase", stopper).await.map_err(here)?),
         (None, None) if sealed.wants_passphrase() => {
-            let asked = crate::report::ask_hidden(&format!("Passphrase of `{file}`"));
+            let asked = crate::report::ask_hidden(&format!("Passphrase of `{file}`"), stopper).await?;
             Key::Passphrase(asked.ok_or_else(|| {
                 Error::usage("there is no terminal to ask for the passphrase")
                     .hint("give `--passphrase-file FILE`, where `-` is the standard input")
@@ -97,29 +99,8 @@ fn open(file: &str, opening: &Opening) -> Result<Reader> {
 }
 
 fn record(reader: &Reader, file: &str) -> Result<Record> {
-    let text = reader.entry(RECORD)?.and_then(|content| String::from_utf8(content).ok()).unwrap_or_default();
-    serde_json::from_str(&text)
-        .map_err(|error| Error::new(format!("`{file}`: its entry `{RECORD}` cannot be read: {error}")))
-}
-
-/// Reads what `--set` says; a list's items come one by one.
-fn changed(playbook: &Playbook, set: &[String]) -> Result<BTreeMap<String, Json>> {
-    let mut texts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for text in set {
-        let (name, value) = text
-            .split_once('=')
-            .ok_or_else(|| Error::usage(format!("`--set {text}` has no value")).hint("write `--set INPUT=VALUE`"))?;
-        texts.entry(name).or_default().push(value);
-    }
-    let known: Vec<&str> = playbook.inputs.iter().map(|input| input.name.as_str()).collect();
-    let values = texts.into_iter().map(|(name, values)| {
-        let input = playbook.input(name).ok_or_else(|| {
-            Error::usage(format!("the playbook `{}` has no input `{name}`", playbook.name))
-                .hint(did_you_mean(name, &known))
-        })?;
-        Ok((name.to_owned(), input.flag(values)?))
-    });
-    values.collect()
+    let content = reader.entry(RECORD)?.unwrap_or_default();
+    json::read(&content).map_err(|why| Error::new(format!("`{file}`: its entry `{RECORD}` cannot be read: {why}")))
 }
 
 /// Writes the deployment's folder as it was. Its record comes first: by that, whatever happens next is found again.

@@ -9,7 +9,7 @@ pub(crate) async fn run(session: &Session, name: &str) -> Result<()> {
     let (_, record) = Store::existing(name)?;
     if record.kept {
         return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
-            .hint(format!("`provision {}` takes the data up again", record.playbook.name)));
+            .hint(format!("`provision apply {name}` takes the data up again")));
     }
     let kind = if session.options.rotate_keys { "access-key" } else { "certificate" };
     if !record.kinds.contains(kind) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
-use crate::report::{Style, line};
+use crate::report::{Style, json, line, text};
 use crate::resource::htpasswd::Added;
 
 pub(crate) fn run(name: &str, key: Option<&str>, style: Style) -> Result<()> {
@@ -15,9 +15,9 @@ pub(crate) fn run(name: &str, key: Option<&str>, style: Style) -> Result<()> {
         let secret = secrets.get(key).ok_or_else(|| {
             Error::new(format!("the deployment `{name}` has no secret `{key}`")).hint(did_you_mean(key, &known))
         })?;
-        line(secret);
+        text(&format!("{secret}\n"));
     } else if style == Style::Json {
-        line(&serde_json::json!(secrets).to_string());
+        json(&serde_json::json!(secrets));
     } else {
         let width = secrets.keys().map(String::len).max().unwrap_or_default();
         secrets.iter().for_each(|(key, value)| line(&format!("{key:width$}  {value}")));

@@ -11,7 +11,7 @@ pub(crate) async fn run(session: &Session, name: &str) -> Result<bool> {
     let prepared = session.reopen(name)?;
     if prepared.record.kept {
         return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
-            .hint(format!("`provision {}` takes the data up again", prepared.record.playbook.name)));
+            .hint(format!("`provision apply {name}` takes the data up again")));
     }
     let plan = Plan::make(&prepared.graph, &prepared.run, &prepared.record.kinds).await?;
     for id in &prepared.graph.order {

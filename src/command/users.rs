@@ -9,8 +9,10 @@ use super::{Session, Target, apply};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result, did_you_mean};
 use crate::htpasswd::{self, Entry};
-use crate::report::{Style, ask_hidden, line};
+use crate::report::{self, Style, ask_hidden, line};
 use crate::resource::htpasswd::{Added, own_users};
+use crate::shell;
+use crate::stop::Stopper;
 use crate::world::{files, host};
 use crate::yaml::Source;
 
@@ -60,7 +62,7 @@ pub(crate) async fn run(session: &Session, name: &str, task: Task, style: Style)
     let (store, record) = Store::existing(name)?;
     if record.kept {
         return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
-            .hint(format!("`provision {}` takes the data up again", record.playbook.name)));
+            .hint(format!("`provision apply {name}` takes the data up again")));
     }
     let mut users = Users::read(&store)?;
     if matches!(task, Task::List) {
@@ -69,7 +71,9 @@ pub(crate) async fn run(session: &Session, name: &str, task: Task, style: Style)
     }
     // Asked for before the lock is taken: somebody else may work meanwhile.
     let secret = match &task {
-        Task::Add { user, password } | Task::Password { user, password } => Some(password.obtain(user)?),
+        Task::Add { user, password } | Task::Password { user, password } => {
+            Some(password.obtain(user, &session.stopper).await?)
+        }
         _ => None,
     };
     let lock = store.lock("users")?;
@@ -104,7 +108,8 @@ pub(crate) async fn run(session: &Session, name: &str, task: Task, style: Style)
         &task
         && users.added.passwords.contains_key(user)
     {
-        let text = format!("`provision secrets {name} {}.{user}` prints the password of `{user}`", users.id);
+        let command = shell::line(["provision", "secrets", name, &format!("{}.{user}", users.id)]);
+        let text = format!("`{command}` prints the password of `{user}`");
         session.events.note(None, text);
     }
     Ok(())
@@ -116,20 +121,22 @@ async fn carry_out(session: &Session, name: &str, record: &Record) -> Result<()>
 }
 
 impl Password {
-    fn obtain(&self, user: &str) -> Result<String> {
+    async fn obtain(&self, user: &str, stopper: &Stopper) -> Result<String> {
         match self {
             Self::Generated => host::random_text(GENERATED_LENGTH),
-            Self::File(path) => files::secret_in(path, "password").map(|secret| secret.expose().to_owned()),
+            Self::File(path) => {
+                files::secret_apart(path, "password", stopper).await.map(|secret| secret.expose().to_owned())
+            }
             Self::Asked => {
                 let nobody = || {
                     Error::usage("there is no terminal to ask for the password")
                         .hint("give `--password-file FILE`, where `-` is the standard input, or `--generate`")
                 };
-                let first = ask_hidden(&format!("Password of `{user}`")).ok_or_else(nobody)?;
+                let first = ask_hidden(&format!("Password of `{user}`"), stopper).await?.ok_or_else(nobody)?;
                 if first.expose().is_empty() {
                     return Err(Error::usage("no password was given"));
                 }
-                let second = ask_hidden("The same once more").ok_or_else(nobody)?;
+                let second = ask_hidden("The same once more", stopper).await?.ok_or_else(nobody)?;
                 if first != second {
                     return Err(Error::usage("the two passwords differ").hint("nothing was changed; try again"));
                 }
@@ -169,7 +176,7 @@ impl Users {
         if style == Style::Json {
             let rows: Vec<_> =
                 all.iter().map(|(entry, of)| json!({ "user": entry.name, "hash": entry.scheme(), "of": of })).collect();
-            line(&json!(rows).to_string());
+            report::json(&json!(rows));
             return;
         }
         let width = all.iter().map(|(entry, _)| entry.name.chars().count()).max().unwrap_or_default();
@@ -189,8 +196,10 @@ impl Users {
     fn add(&mut self, user: &str, password: &Password, secret: &str, name: &str) -> Result<Option<(String, String)>> {
         htpasswd::check_name(user)?;
         if self.own.contains_key(user) || self.added.entries.contains_key(user) {
-            return Err(Error::new(format!("the user `{user}` exists already"))
-                .hint(format!("`provision users {name} password {user}` gives a new password")));
+            return Err(Error::new(format!("the user `{user}` exists already")).hint(format!(
+                "`{}` gives a new password",
+                shell::line(["provision", "users", name, "password", user])
+            )));
         }
         self.set(user, password, secret)?;
         Ok(None)
@@ -226,8 +235,11 @@ impl Users {
             let key = format!("secret/{secret_name}");
             let Some(old) = store.get(&key)?.filter(|old| entry.opens(old)) else { continue };
             if let Some(input) = record.inputs.iter().find(|(_, value)| value.as_str() == Some(old.as_str())) {
-                return Err(Error::new(format!("the password of `{user}` is an input of the playbook"))
-                    .hint(format!("give the new one with `--{}`", input.0)));
+                return Err(Error::new(format!("the password of `{user}` is an input of the playbook")).hint(format!(
+                    "give the new one to `provision apply {}`: `--set {}=@FILE`",
+                    store.name(),
+                    input.0
+                )));
             }
             // Hashed anew from the secret by the run that follows.
             let new = secret.unwrap_or_default();
@@ -241,13 +253,17 @@ impl Users {
 
     fn import(&mut self, file: &str, name: &str, session: &Session) -> Result<()> {
         let text =
-            files::read_text(Path::new(file)).map_err(|error| error.hint("check the path; nothing was changed"))?;
+            files::read_text(Path::new(file)).map_err(|error| error.or_hint("check the path; nothing was changed"))?;
         let source = Source::new(file.to_owned(), text);
-        let entries = htpasswd::read(&source)?;
-        let (usable, others): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_bcrypt);
+        let found = htpasswd::read(&source)?;
+        for (line, why) in &found.others {
+            session.events.note(None, format!("line {line} of `{file}` was not imported: {why}"));
+        }
+        let (usable, others): (Vec<Entry>, Vec<Entry>) = found.entries.into_iter().partition(Entry::is_bcrypt);
         for entry in &others {
+            let command = shell::line(["provision", "users", name, "add", &entry.name]);
             let text = format!(
-                "`{0}` was not imported: its hash is {1}, which today's registry does not accept; `provision users {name} add {0}` gives a new password",
+                "`{}` was not imported: today's registry does not accept its hash ({}); `{command}` gives a new password",
                 entry.name,
                 entry.scheme()
             );

@@ -43,7 +43,7 @@ fn is_name(text: &str) -> bool {
 pub(super) fn config(source: &Source) -> Result<()> {
     let node = Node::parse_with_aliases(source)?;
     let Content::Map(flavors) = &node.value else {
-        return Err(Error::new(format!("the flavors want a mapping, not {}", node.describe()))
+        return Err(Error::new(format!("the flavors want a mapping, not {}", node.describe_veiled()))
             .at(source.place(node.span))
             .hint("a flavor is a name with settings below it, as in `mine:` and then, indented, `<<: *local`"));
     };
@@ -52,9 +52,13 @@ pub(super) fn config(source: &Source) -> Result<()> {
 
 fn flavor(source: &Source, name: &Key, flavor: &Node) -> Result<()> {
     let Content::Map(settings) = &flavor.value else {
-        return Err(Error::new(format!("the flavor `{}` wants a mapping, not {}", name.text, flavor.describe()))
-            .at(source.place(name.span))
-            .hint("write its settings below it, indented"));
+        return Err(Error::new(format!(
+            "the flavor `{}` wants a mapping, not {}",
+            name.text,
+            flavor.describe_veiled()
+        ))
+        .at(source.place(name.span))
+        .hint("write its settings below it, indented"));
     };
     settings.iter().filter(|(key, _)| key.text != "<<").try_for_each(|(_, setting)| values(source, setting))
 }
@@ -72,7 +76,7 @@ fn values(source: &Source, node: &Node) -> Result<()> {
 fn listed(source: &Source, item: &Node) -> Result<()> {
     match &item.value {
         Content::Scalar { text, .. } if text.starts_with(MARK) => {
-            Err(Error::new(format!("`{text}` is not read in a list"))
+            Err(Error::new(format!("a variable, `{MARK}…`, is not read in a list"))
                 .at(source.place(item.span))
                 .hint("make the whole list the variable's value, as in `_env:NAME:[a, b]`"))
         }
@@ -189,7 +193,7 @@ mod tests {
             ("mine: { <<: *lcoal }\n", "not valid YAML", "config.yml:"),
             ("local: { storage: local }\n", "`local` stands twice", "first on line"),
             ("mine\n", "not valid YAML", "config.yml:"),
-            ("mine: local\n", "the flavor `mine` wants a mapping, not `local`", "indented"),
+            ("mine: local\n", "the flavor `mine` wants a mapping, not a text", "indented"),
         ] {
             let told = config(bad);
             assert!(told.contains(what) && told.contains(hint), "{bad}{told}");

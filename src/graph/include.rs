@@ -8,12 +8,36 @@ use serde_json::Value as Json;
 use super::{Binding, Graph, RENDERING, variable};
 use crate::error::{Error, Result, did_you_mean};
 use crate::form::{Checker, Form, Slot};
-use crate::input::InputType;
+use crate::input::{Input, InputType};
 use crate::playbook::{Declaration, Playbook};
 use crate::template::Expression;
 use crate::yaml::{Content, Key, Node, Span};
 
+/// How many playbooks may stand in each other.
+const DEEPEST: usize = 50;
+
 impl Graph {
+    /// Fails if a playbook is included by itself, by way of others perhaps, or too deep.
+    fn check_chain(&self, scope: usize, child: &Playbook) -> Result<()> {
+        // One file may have many paths, with `..` in them.
+        let file = |playbook: &Playbook| playbook.source.name.rsplit('/').next().map(str::to_owned);
+        let is_child = |other: &Playbook| other.source.text == child.source.text && file(other) == file(child);
+        let mut depth = 0;
+        let mut above = Some(scope);
+        while let Some(index) = above {
+            if is_child(&self.scopes[index].playbook) {
+                return Err(Error::new("playbooks include each other in a circle"));
+            }
+            depth += 1;
+            above = self.scopes[index].parent.as_ref().map(|(parent, _)| *parent);
+        }
+        if depth > DEEPEST {
+            return Err(Error::new(format!("playbooks include each other more than {DEEPEST} deep"))
+                .hint("include some of them from the one at the top"));
+        }
+        Ok(())
+    }
+
     pub(super) fn include(
         &mut self,
         scope: usize,
@@ -22,14 +46,11 @@ impl Graph {
         present: bool,
     ) -> Result<usize> {
         let place = |span: Span| checker.source.place(span);
-        let depth = self.scopes[scope].prefix.matches('/').count();
-        if depth > 8 {
-            return Err(Error::new("playbooks include each other in a circle").at(place(declaration.name.span)));
-        }
         let child = self.scopes[scope]
             .playbook
             .included(&declaration.name.text)
             .map_err(|error| error.at(place(declaration.name.span)))?;
+        self.check_chain(scope, &child).map_err(|error| error.at(place(declaration.name.span)))?;
         if child.folder.is_some() {
             self.files.insert(PathBuf::from(&child.source.name), child.source.text.clone());
         }
@@ -86,13 +107,11 @@ impl Graph {
                     .hint(did_you_mean(&key.text, &known))
             })?;
             let name = format!("input `{}`", key.text);
-            let form = checker.check(node, &input_schema(input.kind), &name)?;
+            let form = checker.check(node, &input_schema(input), &name)?;
             let form = form.map_literals(&mut |value, span| match value.as_str() {
                 // An empty text stands for "not given", and a secret is taken as it is: no file is read here.
                 Some("") => Ok(value),
-                _ if [input.kind, input.of].iter().any(|kind| matches!(kind, InputType::Secret | InputType::File)) => {
-                    Ok(value)
-                }
+                _ if matches!(input.element(), InputType::Secret | InputType::File) => Ok(value),
                 text => {
                     let text = text.map_or_else(|| value.to_string(), str::to_owned);
                     input.parse(&text).map_err(|error| error.within(&name).at(checker.source.place(span)))
@@ -110,11 +129,15 @@ fn slot(name: &str) -> Slot {
     Slot::bare(expression, Span { line: 1, column: 1, width: 1 })
 }
 
-fn input_schema(kind: InputType) -> Json {
-    match kind {
+fn input_schema(input: &Input) -> Json {
+    match input.kind {
         InputType::Port | InputType::Size => serde_json::json!({ "type": "integer" }),
         InputType::Bool => serde_json::json!({ "type": "boolean" }),
-        InputType::List => serde_json::json!({ "type": "array", "items": { "type": "string" } }),
+        InputType::List => {
+            let item = if input.is_secret() { InputType::Secret } else { InputType::String };
+            let items = input_schema(&Input { kind: item, ..input.clone() });
+            serde_json::json!({ "type": "array", "items": items })
+        }
         InputType::Secret => serde_json::json!({ "type": "string", "x-secret": true }),
         _ => serde_json::json!({ "type": "string" }),
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::{Binding, Graph, Id, Member, variable};
 use crate::error::{Error, Result, did_you_mean};
 use crate::form::{Form, Slot};
-use crate::input::InputType;
 
 /// What one expression draws on.
 #[derive(Default)]
@@ -49,11 +48,8 @@ impl Graph {
         let (root, attribute) =
             name.split_once('.').map_or((name, None), |(root, rest)| (root, rest.split('.').next()));
         if let Some(binding) = here.inputs.get(root) {
-            let typed_secret = here
-                .playbook
-                .inputs
-                .iter()
-                .any(|input| variable(&input.name) == root && input.kind == InputType::Secret);
+            let typed_secret =
+                here.playbook.inputs.iter().any(|input| variable(&input.name) == root && input.is_secret());
             let inner = match binding {
                 Binding::Value(_) => Uses::default(),
                 Binding::Form(form, parent) => self.uses_of_form(*parent, form)?,

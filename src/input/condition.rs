@@ -1,14 +1,13 @@
 //! A condition on the inputs of a playbook: [`Condition`], and the refusal of inputs whose condition does not hold.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 use minijinja::Value;
 use minijinja::value::Serde;
 use serde_json::Value as Json;
 
-use super::{Input, InputType};
+use super::Input;
 use crate::error::{Error, Result};
 use crate::graph::variable;
 use crate::template::{Expression, Fault};
@@ -30,6 +29,15 @@ impl Condition {
         self.expression.names()
     }
 
+    /// Reads on after "only": `with --redis`, or `where flavor == 's3'`.
+    pub fn told(&self, inputs: &[Input]) -> String {
+        let text = self.text.trim();
+        match inputs.iter().find(|input| variable(&input.name) == text) {
+            Some(input) => format!("with `{}`", input.given_by()),
+            None => format!("where `{text}`"),
+        }
+    }
+
     /// Whether it holds for these values. A secret counts as given or not, and its text is not seen.
     pub fn holds(&self, inputs: &[Input], values: &BTreeMap<String, Json>) -> Result<bool> {
         let known = inputs.iter().filter(|input| self.names().contains(&variable(&input.name)));
@@ -37,7 +45,7 @@ impl Condition {
             .map(|input| {
                 let value = values.get(&input.name).cloned().unwrap_or_else(|| Json::from(""));
                 let seen = Value::from(Serde(&value));
-                let seen = if input.kind == InputType::Secret { Value::from(seen.is_true()) } else { seen };
+                let seen = if input.is_secret() { Value::from(seen.is_true()) } else { seen };
                 (variable(&input.name), seen)
             })
             .collect();
@@ -49,27 +57,14 @@ impl Condition {
     }
 }
 
-impl fmt::Display for Condition {
-    /// Reads on after "only": `with --redis`, or `where flavor == 's3'`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text.trim();
-        if self.names().contains(text) {
-            write!(f, "with `--{}`", text.replace('_', "-"))
-        } else {
-            write!(f, "where `{text}`")
-        }
-    }
-}
-
 impl Input {
     /// The flag that gives it its default again.
     fn taken_back(&self) -> String {
         match &self.default {
-            Some(Json::String(text)) if text.is_empty() => format!("--{} ''", self.name),
-            Some(Json::String(text)) => format!("--{} {text}", self.name),
-            Some(Json::Array(items)) if items.is_empty() => format!("--{} ''", self.name),
-            Some(value) => format!("--{}={value}", self.name),
-            None => format!("--{}", self.name),
+            Some(Json::String(text)) => self.typed(text),
+            Some(Json::Array(items)) if items.is_empty() => self.typed(""),
+            Some(value) => self.typed(&value.to_string()),
+            None => self.given_by(),
         }
     }
 }
@@ -89,10 +84,11 @@ pub(crate) fn check(inputs: &[Input], values: &BTreeMap<String, Json>, fresh: &B
     let list = |idle: &[(&Input, &Condition)], text: fn(&Input) -> String| {
         idle.iter().map(|(input, _)| text(input)).collect::<Vec<_>>().join(" ")
     };
-    let leave = (!now.is_empty())
-        .then(|| format!("give what it goes with, or leave out `{}`", list(&now, |input| format!("--{}", input.name))));
+    let leave =
+        (!now.is_empty()).then(|| format!("give what it goes with, or leave out `{}`", list(&now, Input::given_by)));
     let back = (!earlier.is_empty())
         .then(|| format!("take back what an earlier run was given: `{}`", list(&earlier, Input::taken_back)));
-    Err(Error::usage(format!("`--{}`{since} means something only {condition}", first.name))
+    let only = condition.told(inputs);
+    Err(Error::usage(format!("`{}`{since} means something only {only}", first.given_by()))
         .hint(leave.into_iter().chain(back).collect::<Vec<_>>().join("; ")))
 }

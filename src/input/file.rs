@@ -18,7 +18,7 @@ use crate::yaml::{Content, Key, Node, Source};
 /// hold a secret the value is not shown.
 pub(crate) fn read(playbook: &Playbook, path: &str) -> Result<BTreeMap<String, Json>> {
     let text = files::read_text(Path::new(path))
-        .map_err(|error| error.within("`--inputs`").into_usage().hint("it takes a file of lines `INPUT: VALUE`"))?;
+        .map_err(|error| error.within("`--inputs`").into_usage().or_hint("it takes a file of lines `INPUT: VALUE`"))?;
     // YAML knows a text of comments alone as nothing at all.
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(BTreeMap::new());
@@ -47,9 +47,11 @@ fn value(input: &Input, source: &Source, node: &Node) -> Result<Json> {
         return scalar(input, source, node);
     }
     let Content::List(items) = &node.value else {
-        let what = format!("`{}` wants a list, not {}", input.name, node.describe());
+        let found = if input.is_secret() { node.describe_veiled() } else { node.describe() };
+        let what = format!("`{}` wants a list, not {found}", input.name);
+        let place = source.place(node.span);
         return Err(Error::usage(what)
-            .at(source.place(node.span))
+            .at(if input.is_secret() { place.veiled() } else { place })
             .hint(format!("write `{}: [ONE, ANOTHER]`", input.name)));
     };
     items.iter().map(|item| scalar(input, source, item)).collect()
@@ -57,11 +59,12 @@ fn value(input: &Input, source: &Source, node: &Node) -> Result<Json> {
 
 /// Reads a value, or one item of a list.
 fn scalar(input: &Input, source: &Source, node: &Node) -> Result<Json> {
-    let secret = input.kind == InputType::Secret;
+    let secret = input.is_secret();
     let place = || if secret { source.place(node.span).veiled() } else { source.place(node.span) };
     let Content::Scalar { text, .. } = &node.value else {
         let wanted = if input.kind == InputType::List { "one value an item" } else { "one value" };
-        let what = format!("`{}` wants {wanted}, not {}", input.name, node.describe());
+        let found = if secret { node.describe_veiled() } else { node.describe() };
+        let what = format!("`{}` wants {wanted}, not {found}", input.name);
         return Err(Error::usage(what).at(place()));
     };
     if secret && text == "-" {

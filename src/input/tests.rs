@@ -9,6 +9,7 @@ fn input(kind: InputType, of: InputType) -> Input {
         about: String::new(),
         choices,
         instead: BTreeMap::new(),
+        by_set: false,
         of,
         group: None,
         when: None,

@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
             if RESERVED.contains(&key.text.as_str()) {
                 return Err(self
                     .wrong(key.span, format!("an input cannot be called `{}`", key.text))
-                    .hint("every playbook has a flag of that name already"));
+                    .hint("it means something in the expressions of every playbook already"));
             }
             let (input, when) = self.input(key, node)?;
             conditions.extend(when.map(|node| (inputs.len(), node)));
@@ -201,7 +201,18 @@ impl<'a> Reader<'a> {
                 .wrong(unknown.span, format!("unknown field `{}` of {title}", unknown.text))
                 .hint(did_you_mean(&unknown.text, &FIELDS)));
         }
-        let mut input = Input { name: key.text, kind, default: None, about, choices, instead, of, group, when: None };
+        let mut input = Input {
+            name: key.text,
+            kind,
+            default: None,
+            about,
+            choices,
+            instead,
+            of,
+            group,
+            when: None,
+            by_set: false,
+        };
         self.fits(&input, key.span, &places)?;
         input.default = default.map(|node| self.default(&input, node)).transpose()?;
         if let Some(when) = when.as_ref().filter(|_| input.default.is_none()) {
@@ -243,17 +254,24 @@ impl<'a> Reader<'a> {
         let name = format!("the default of `{}`", input.name);
         if input.kind == InputType::List {
             let items = self.list(node, &name)?;
-            return items.iter().map(|item| self.value(input, item, &name)).collect();
+            return items.iter().map(|item| self.default_value(input, item, &name)).collect();
         }
         match self.text(&node, &name)?.as_str() {
             "" => Ok(Json::from("")),
-            _ if input.kind == InputType::Secret => Err(self
+            _ => self.default_value(input, &node, &name),
+        }
+    }
+
+    /// One value of a default, or an item of it.
+    fn default_value(&self, input: &Input, node: &Node, name: &str) -> Result<Json> {
+        match input.element() {
+            InputType::Secret => Err(self
                 .wrong(node.span, format!("{name} would show in the playbook"))
                 .hint("leave the default empty: a `secret` resource makes one where none is given")),
-            _ if input.kind == InputType::File => Err(self
+            InputType::File => Err(self
                 .wrong(node.span, format!("{name} would be a file of whoever types the command"))
                 .hint("leave the default empty")),
-            _ => self.value(input, &node, &name),
+            _ => self.value(input, node, name),
         }
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::line;
+use super::clean::{clean, clean_line};
+use super::printer;
 use crate::event::{Event, FieldEvent, RenderedFile};
 
 /// How wide the column of actions is.
@@ -45,36 +46,31 @@ impl Human {
             }
             Event::Started { resource, kind, action } => self.started(resource, kind, action),
             Event::Progress { resource, text, done, total } => self.progress(resource, text, *done, *total),
-            Event::Warning { text } => self.aside(&format!("warning: {text}")),
-            Event::Note { text, .. } => self.aside(&format!("note: {text}")),
+            Event::Warning { text } => self.aside(&clean_line(&format!("warning: {text}"))),
+            Event::Note { text, .. } => self.aside(&clean_line(&format!("note: {text}"))),
             Event::Finished { resource, kind, action, milliseconds } => {
                 self.finish(resource);
-                self.aside(&format!("{} {kind} {resource} ({})", self.action(action), seconds(*milliseconds)));
+                self.aside(&self.acted(action, &format!("{kind} {resource} ({})", seconds(*milliseconds))));
             }
             Event::Failed { resource, kind, .. } => {
                 self.finish(resource);
-                self.aside(&format!("{} {kind} {resource}", self.action("failed")));
+                self.aside(&self.acted("failed", &format!("{kind} {resource}")));
             }
             Event::Undone { resource, kind, error } => match error {
-                None => self.aside(&format!("{} {kind} {resource}", self.action("undone"))),
-                Some(error) => self.aside(&format!("{} {kind} {resource}: {error}", self.action("not undone"))),
+                None => self.aside(&self.acted("undone", &format!("{kind} {resource}"))),
+                Some(error) => self.aside(&self.acted("not undone", &format!("{kind} {resource}: {error}"))),
             },
             Event::Status { resource, kind, state, fields, reason } => {
-                line(&format!(
-                    "{} {kind} {resource}{}",
-                    self.action(state),
-                    reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"))
-                ));
-                fields.iter().for_each(Self::field);
+                self.planned(resource, kind, state, fields, reason.as_deref());
             }
             Event::Request { method, path } => {
                 let who = if path.starts_with('/') { "engine" } else { "aws" };
-                self.aside(&format!("{who}: {method} {path}"));
+                self.aside(&clean_line(&format!("{who}: {method} {path}")));
             }
             Event::Outputs { outputs, .. } => Self::outputs(outputs),
             Event::Rendered { files, commands, .. } => Self::rendered(files, commands),
             Event::Finding { danger, place, what, consequence, remedy } => {
-                line(&format!("{} {place}: {what}", self.action(danger)));
+                printer::out(&self.acted(danger, &format!("{place}: {what}")));
                 line(&format!("{:WIDTH$} so: {consequence}", ""));
                 line(&format!("{:WIDTH$} {remedy}", ""));
             }
@@ -100,12 +96,13 @@ impl Human {
 
     fn planned(&self, resource: &str, kind: &str, action: &str, fields: &[FieldEvent], reason: Option<&str>) {
         let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-        line(&format!("{} {kind} {resource}{reason}", self.action(action)));
+        printer::out(&self.acted(action, &format!("{kind} {resource}{reason}")));
         fields.iter().for_each(Self::field);
     }
 
     fn field(field: &FieldEvent) {
-        line(&format!("{:WIDTH$}   {}: {} → {}", "", field.field, field.old, field.new));
+        let text = format!("{}: {} → {}", field.field, field.old, field.new);
+        printer::out(&format!("{:WIDTH$}   {}", "", clean_line(&text)));
     }
 
     fn plan(deployment: &str, counts: [(usize, &str); 5]) {
@@ -123,7 +120,7 @@ impl Human {
             let style = ProgressStyle::with_template("{spinner} {prefix} {wide_msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bar = self.display.add(ProgressBar::new_spinner()).with_style(style);
-            bar.set_prefix(format!("{action} {kind} {resource}"));
+            bar.set_prefix(clean_line(&format!("{action} {kind} {resource}")));
             bar.enable_steady_tick(Duration::from_millis(100));
             self.bars.insert(resource.to_owned(), bar);
         }
@@ -132,7 +129,7 @@ impl Human {
     fn progress(&self, resource: &str, text: &str, done: u64, total: u64) {
         if let Some(bar) = self.bars.get(resource) {
             let share = done.saturating_mul(100).checked_div(total).map_or(String::new(), |share| format!(" {share}%"));
-            bar.set_message(format!("{text}{share}"));
+            bar.set_message(clean_line(&format!("{text}{share}")));
         }
     }
 
@@ -143,9 +140,13 @@ impl Human {
     }
 
     /// A line that is not what was asked for: it goes to standard error, above the running steps.
-    #[expect(clippy::print_stderr, reason = "this is the one place that prints")]
     fn aside(&self, text: &str) {
-        self.display.suspend(|| eprintln!("{text}"));
+        self.display.suspend(|| printer::aside(&format!("{text}\n")));
+    }
+
+    /// A line of an action and what it was done to.
+    fn acted(&self, word: &str, what: &str) -> String {
+        format!("{} {}", self.action(word), clean_line(what))
     }
 
     fn action(&self, word: &str) -> String {
@@ -172,6 +173,11 @@ impl Human {
             (outcome, _) => line(&format!("{deployment}: {outcome} ({})", seconds(milliseconds))),
         }
     }
+}
+
+/// Prints lines of what was asked for.
+fn line(text: &str) {
+    printer::out(&clean(text));
 }
 
 fn seconds(milliseconds: u64) -> String {

@@ -76,11 +76,7 @@ impl Kind for AuthorityKind {
             Ok(root.zip(issuing).map(|(root, issuing)| Actual { root, issuing }))
         };
         pairs().map_err(|error| {
-            let folder = at.store().path(&at.key());
-            error.hint(format!(
-                "put the file back from a backup; or remove the folder `{}`, and the next run makes an authority that clients do not know yet",
-                folder.display()
-            ))
+            error.hint("put the file back from a backup, or set up another deployment beside this one with `--name`")
         })
     }
 

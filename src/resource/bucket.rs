@@ -323,10 +323,9 @@ impl Kind for BucketKind {
         if !owned.data || at.run.options.delete_data.contains(&owned.label) {
             return Ok(());
         }
-        let (name, deployment) = (&owned.label, at.store().name());
-        Err(Error::new(format!("there are objects in the bucket `{name}`")).hint(format!(
-            "`provision destroy {deployment} --delete-data {name}` deletes them, all versions; `--keep-data` leaves the bucket"
-        )))
+        Err(Error::new(format!("there are objects in the bucket `{}`", owned.label)).hint(
+            "nothing was removed; `--keep-data` leaves the bucket, and `provision destroy --help` tells what deletes its objects too",
+        ))
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
-use crate::content::{Content, Mode, digest};
+use crate::content::{Content, Mode, fingerprint};
 use crate::error::{Error, Result};
 use crate::hostfile::{HostFile, Undo};
 use crate::secret::Secret;
@@ -80,8 +80,8 @@ impl Kind for FileKind {
         let mut fields: Vec<Field> = Vec::new();
         fields.extend(Field::compare(
             "content",
-            &digest(&found.content),
-            &digest(spec.text().unwrap_or_default().as_bytes()),
+            &fingerprint(&found.content),
+            &fingerprint(spec.text().unwrap_or_default().as_bytes()),
         ));
         fields.extend(Field::compare("mode", &Mode::new(found.mode).to_string(), &spec.mode.to_string()));
         Change::of(Action::Update, fields)

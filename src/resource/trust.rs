@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
-use crate::content::digest;
+use crate::content::fingerprint;
 use crate::error::{Error, Result};
 use crate::hostfile::{HostFile, Undo};
+use crate::shell;
 use crate::world::{authorities, files, host};
 use crate::x509;
 
@@ -69,6 +70,14 @@ fn is_system(path: &Path) -> bool {
 }
 
 impl Client {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Docker => "Docker",
+            Self::Containers => "Containers",
+            Self::System => "System",
+        }
+    }
+
     /// The folders for these registries, each with the word that tells it from others. They are those of root, or of this user.
     fn folders(self, hosts: &[String]) -> Result<Vec<(String, PathBuf)>> {
         let name = match self {
@@ -78,7 +87,7 @@ impl Client {
         };
         let base = if host::is_root() { PathBuf::from("/etc") } else { host::home()?.join(".config") };
         let folder = base.join(name).join("certs.d");
-        let word = |host: &str| format!("{self:?}-{}", host.replace(['/', ':'], "_"));
+        let word = |host: &str| format!("{}-{}", self.word(), host.replace(['/', ':'], "_"));
         Ok(hosts.iter().map(|host| (word(host), folder.join(host))).collect())
     }
 }
@@ -118,7 +127,7 @@ impl Spec {
                 fields.extend(Field::compare(link, "", &format!("→ {}", place.path.display())));
             }
             if !authorities::bundle_holds(&self.certificate)? {
-                fields.extend(Field::compare(authorities::BUNDLE, "", &digest(self.certificate.as_bytes())));
+                fields.extend(Field::compare(authorities::BUNDLE, "", &fingerprint(self.certificate.as_bytes())));
             }
         }
         Ok(fields)
@@ -141,13 +150,33 @@ impl Spec {
         Ok(())
     }
 
+    /// The commands that put the certificate where an engine of root looks: where this user has none that is theirs alone.
+    fn commands_of_root(&self, at: &At) -> Result<Vec<String>> {
+        let name = format!("provision-{}.crt", at.store().name());
+        let mut commands = Vec::new();
+        for client in self.clients.iter().filter(|client| matches!(client, Client::Docker)) {
+            for ((_, here), host) in client.folders(&self.hosts)?.iter().zip(&self.hosts) {
+                let there = format!("/etc/docker/certs.d/{host}");
+                let here = here.join(&name).display().to_string();
+                commands.push(shell::line(["sudo", "install", "-d", "-m", "0755", &there]));
+                commands.push(shell::line(["sudo", "install", "-m", "0644", &here, &there]));
+            }
+        }
+        Ok(commands)
+    }
+
     /// Tells what cannot be done from here.
     fn advise(&self, at: &At) {
         if self.clients.contains(&Client::System) {
             at.events().note(Some(&at.id), "programs that run already, a Docker engine among them, read the system's store when they start: for `docker push` that does not matter, since the engine's own folder is read each time");
         }
-        if !host::is_root() {
-            at.events().note(Some(&at.id), "the engine's own folder belongs to root: if `docker push` does not know the authority, run this once as root");
+        if !host::is_root()
+            && let Ok(commands) = self.commands_of_root(at)
+            && !commands.is_empty()
+        {
+            let commands: String = commands.iter().map(|command| format!(" `{command}`")).collect();
+            let why = "the engine's own folder belongs to root; if `docker push` does not know the authority, these commands put its certificate there:";
+            at.events().note(Some(&at.id), format!("{why}{commands}"));
         }
     }
 }
@@ -201,11 +230,12 @@ impl Kind for TrustKind {
         for place in actual.places.iter().filter(|place| !is_right(place, spec)) {
             let name = place.path.display().to_string();
             let found = place.file.as_ref().and_then(|file| file.found.as_ref());
-            let old = found.map(|found| format!("{} {:04o}", digest(&found.content), found.mode)).unwrap_or_default();
+            let old =
+                found.map(|found| format!("{} {:04o}", fingerprint(&found.content), found.mode)).unwrap_or_default();
             fields.extend(Field::compare(
                 name,
                 &old,
-                &format!("{} 0644", digest(spec.content(&place.path).as_bytes())),
+                &format!("{} 0644", fingerprint(spec.content(&place.path).as_bytes())),
             ));
         }
         fields.extend(actual.lacking.iter().cloned());

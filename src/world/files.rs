@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::stop::Stopper;
+use crate::text;
+use crate::world::apart::apart;
 use crate::world::host;
 use crate::world::whole::{self, Form};
 
@@ -58,9 +61,10 @@ pub(crate) fn state_home() -> Result<PathBuf> {
     Ok(host::home()?.join(".local/state/provision"))
 }
 
+/// Reads a text that somebody wrote, without a byte-order mark.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     let bytes = fs::read(path).map_err(|error| failed("read", path, &error))?;
-    String::from_utf8(bytes).map_err(|_| Error::new(format!("`{}` is not UTF-8 text", path.display())))
+    text::decode(bytes, &path.display().to_string())
 }
 
 /// Reads a file that may not be there.
@@ -275,11 +279,11 @@ pub(crate) fn secret_argument(text: &str) -> Result<String> {
     let read = match text.strip_prefix('@') {
         Some(path) => read_text(Path::new(path))?,
         None if text == "-" => {
-            let mut input = String::new();
+            let mut input = Vec::new();
             std::io::stdin()
-                .read_to_string(&mut input)
+                .read_to_end(&mut input)
                 .map_err(|error| Error::new(format!("cannot read standard input: {error}")))?;
-            input
+            text::decode(input, "-")?
         }
         None => text.to_owned(),
     };
@@ -295,11 +299,23 @@ pub(crate) fn secret_in(path: &str, what: &str) -> Result<Secret> {
     let argument = if path == "-" { path.to_owned() } else { format!("@{path}") };
     secret_argument(&argument).map(Secret::new).map_err(|error| {
         if !error.is_usage() {
-            return error.hint("check the path; nothing was changed");
+            return error.or_hint("check the path; nothing was changed");
         }
         Error::usage(format!("there is no {what} in `{path}`"))
             .hint(format!("the file holds the {what}, and nothing else"))
     })
+}
+
+/// The same, read while signals are heard: it may be a pipe that nobody writes to.
+pub(crate) async fn secret_apart(path: &str, what: &'static str, stopper: &Stopper) -> Result<Secret> {
+    let path = path.to_owned();
+    stopper.or_end(apart(move || secret_in(&path, what))).await??
+}
+
+/// Reads the text of a file that may be a pipe.
+pub(crate) async fn text_apart(path: &str, stopper: &Stopper) -> Result<String> {
+    let path = PathBuf::from(path);
+    stopper.or_end(apart(move || read_text(&path))).await??
 }
 
 /// A folder for large temporary files, removed when it is dropped.

@@ -93,6 +93,7 @@ pub(crate) async fn run(
                     _ if passed >= PATIENCE => Number::KILL,
                     Signal::Interrupt => Number::INT,
                     Signal::Terminate => Number::TERM,
+                    Signal::Hangup => Number::HUP,
                 };
                 if let Some(pid) = pid.filter(|_| !told || number == Number::KILL) {
                     // It may have ended just now.

@@ -4,13 +4,15 @@ use std::io::{BufRead, IsTerminal};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
-/// What Ctrl-C sends.
-const INTERRUPT: u8 = 3;
+use crate::world::apart::apart;
 
-/// The terminal as it was before, put back when this is dropped.
-struct Before(Termios);
+/// A control character that is switched off (`_POSIX_VDISABLE` of Linux, termios(3)).
+const NONE: u8 = 0;
 
-impl Drop for Before {
+/// A terminal that does not show what is typed; dropped, it is as it was before.
+pub(crate) struct Hidden(Termios);
+
+impl Drop for Hidden {
     fn drop(&mut self) {
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0);
     }
@@ -21,33 +23,28 @@ pub(crate) fn is_there() -> bool {
     std::io::stdin().is_terminal()
 }
 
-/// Reads a line that is not shown while it is typed; `ask` puts the question. None if the answer was Ctrl-C.
-pub(crate) fn read_hidden(ask: impl FnOnce()) -> Option<String> {
-    let before = Before(tcgetattr(std::io::stdin()).ok()?);
-    let mut hidden = before.0.clone();
+/// Whether what is printed is seen by somebody, and not read by a program.
+pub(crate) fn is_shown() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Lets nothing show that is typed. None if there is no terminal.
+pub(crate) fn hide() -> Option<Hidden> {
+    let before = tcgetattr(std::io::stdin()).ok()?;
+    let mut hidden = before.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
-    // Ctrl-C ends the line and not the process, which would leave the terminal without its echo.
-    hidden.local_modes.remove(LocalModes::ISIG);
-    hidden.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
+    // Stopped by Ctrl-Z, it would leave the terminal like this.
+    hidden.special_codes[SpecialCodeIndex::VSUSP] = NONE;
     tcsetattr(std::io::stdin(), OptionalActions::Flush, &hidden).ok()?;
-    // Only now, so that nothing of the answer shows however soon it comes.
-    ask();
-    let mut line = Vec::new();
-    let mut input = std::io::stdin().lock();
-    loop {
-        let found = input.fill_buf().ok()?;
-        let end = found.iter().position(|byte| matches!(*byte, b'\n' | INTERRUPT));
-        let taken = end.map_or(found.len(), |end| end + 1);
-        line.extend_from_slice(&found[..taken]);
-        let ended = end.is_some() || found.is_empty();
-        input.consume(taken);
-        if ended {
-            break;
-        }
-    }
-    if line.contains(&INTERRUPT) {
-        return None;
-    }
-    let line = String::from_utf8(line).ok()?;
-    Some(line.trim_end_matches(['\n', '\r']).to_owned())
+    Some(Hidden(before))
+}
+
+/// Waits for a line that is typed, without its end. None if there is none any more.
+pub(crate) async fn line() -> Option<String> {
+    let read = || {
+        let mut line = String::new();
+        let bytes = std::io::stdin().lock().read_line(&mut line).ok()?;
+        (bytes > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned())
+    };
+    apart(read).await.ok().flatten()
 }

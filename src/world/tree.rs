@@ -89,7 +89,7 @@ impl Tree {
         }
         match fs::read(&place) {
             Ok(content) => {
-                let text = String::from_utf8_lossy(&content).into_owned();
+                let text = crate::text::lossy(&content);
                 Look::File(Seen { text, mode: metadata.mode() & 0o7777 })
             }
             Err(error) => denied(&error),

@@ -355,3 +355,47 @@ fn what_this_user_may_not_read_is_told() {
         ],
     );
 }
+
+/// Every command that is printed can be pasted, and the file of inputs holds nothing but inputs, whatever files are called.
+#[test]
+fn names_of_files_are_taken_for_nothing_else() {
+    let host = Host::new();
+    host.certificates();
+    let site = SITE.replace("docker-registry.htpasswd", "\"/srv/a b;id/$(id)/users\"");
+    host.write("/etc/nginx/sites-enabled/reg\nistry: x\nflavor: gcs", site);
+    host.write("/srv/a b;id/$(id)/users", format!("jane doe:{}\n", bcrypt::hash("word", 4).unwrap()));
+    host.write(
+        "/etc/docker/registry/config.yml",
+        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: \"/srv/it's; id\"\nhttp:\n  addr: 127.0.0.1:5000\n",
+    );
+    let said = host.sandbox.call(&["adopt", "--root", "host", "--out", "in puts;id.yml"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    let inputs = host.sandbox.read("in puts;id.yml");
+    let keys: Vec<&str> = inputs.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase())).collect();
+    let known = ["cn", "san", "port", "on", "flavor", "data-folder", "user", "also-trust", "replaces"];
+    assert!(keys.iter().all(|line| known.contains(&line.split(':').next().unwrap())), "{inputs}");
+    assert_eq!(
+        keys.iter().filter(|line| line.starts_with("flavor:")).collect::<Vec<_>>(),
+        [&"flavor: local"],
+        "{inputs}"
+    );
+    let json = host.sandbox.call(&["adopt", "--root", "host", "--out", "in puts;id.2", "--output", "json"]).stdout;
+    let events = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let commands =
+        events.filter(|event| event["event"] == "adopted").map(|event| event["commands"].clone()).next().unwrap();
+    let mut words = String::new();
+    for command in commands.as_array().unwrap() {
+        // What a shell makes of it, with nothing carried out: each word on a line of its own.
+        let command = command.as_str().unwrap();
+        let parts: Vec<&str> = command.split(" && ").collect();
+        for part in parts {
+            let output = Command::new("bash").args(["-c", &format!("printf '<%s>\\n' {part}")]).output().unwrap();
+            assert!(output.status.success(), "{part}: {}", String::from_utf8_lossy(&output.stderr));
+            words.push_str(&String::from_utf8(output.stdout).unwrap());
+        }
+    }
+    assert!(!words.contains("uid=") && !words.contains("command not found"), "{words}");
+    for word in ["<in puts;id.2>", "</srv/a b;id/$(id)/users>"] {
+        assert!(words.contains(word), "{word}: {words}");
+    }
+}

@@ -103,3 +103,63 @@ fn a_read_only_folder_is_named() {
     assert_eq!(outcome.code, 1);
     assert!(outcome.stderr.contains("cannot be written by this user"), "{}", outcome.text);
 }
+
+/// What is damaged is told with its place, and nothing of what stands there.
+#[test]
+fn no_damaged_file_of_a_deployment_is_quoted() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "x.yml",
+        format!(
+            "inputs:\n  token: {{ type: secret }}\nresources:\n  - secret: word\n    value: \"{{{{ token }}}}\"\n  - authority: ca\n    names: [localhost]\n  - htpasswd: people\n    users: {{ admin: \"{{{{ word }}}}\" }}\n    cost: 4\n  - file: out\n    path: {}/users\n    content: \"{{{{ people.content }}}}\"\n",
+            sandbox.path("").display()
+        ),
+    );
+    assert_eq!(sandbox.run("apply ./x.yml --token hunter2hunter2").code, 0);
+    assert_eq!(sandbox.run("users x add bob --generate").code, 0);
+    let secrets = sandbox.run("secrets x --output json").stdout;
+    let secrets: std::collections::BTreeMap<String, String> = serde_json::from_str(&secrets).unwrap();
+    let folder = sandbox.home("deployments/x");
+    let files = walk(&folder);
+    assert!(files.len() > 6, "{files:?}");
+    for path in files.iter().filter(|path| !path.ends_with("lock")) {
+        let before = fs::read(path).unwrap();
+        let text = String::from_utf8_lossy(&before).into_owned();
+        let mut damages =
+            vec![text[..text.len() / 2].to_owned(), text.replacen(['{', ':'], "", 1), text.replacen('"', "", 1)];
+        for secret in secrets.values() {
+            // As a number, a name of a field, in the middle of nothing.
+            damages.push(text.replace(&format!("\"token\": \"{secret}\""), &format!("\"token\": {secret}")));
+            damages.push(text.replace("\"kinds\": [", &format!("\"kinds\": \"{secret}\", \"{secret}\": [")));
+            damages.push(text.replace("\"version\": 1", &format!("\"version\": \"{secret}\"")));
+        }
+        for damaged in damages.iter().filter(|damaged| **damaged != text) {
+            for line in [
+                "plan x",
+                "apply x",
+                "status x",
+                "output x",
+                "users x",
+                "list",
+                "backup x ./x.age --passphrase-file x.yml",
+                "graph x",
+            ] {
+                fs::write(path, damaged).unwrap();
+                let said = sandbox.run(line).text;
+                let told = secrets.values().find(|secret| said.contains(&secret[..12]));
+                assert!(told.is_none() && !said.contains("PRIVATE KEY"), "{}: {line}: {said}", path.display());
+            }
+        }
+        fs::write(path, before).unwrap();
+    }
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}

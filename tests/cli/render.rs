@@ -149,3 +149,39 @@ fn what_cannot_be_rendered_is_refused() {
     text.push_str(&sandbox.run("render registry --out ./elsewhere").text);
     snapshot!("render_refused", text);
 }
+
+/// Every command that is printed can be pasted.
+#[test]
+fn what_is_printed_can_be_pasted() {
+    let sandbox = Sandbox::new();
+    let rendered = sandbox.call(&["render", "registry", "--user", "robot$ci+push; id", "--out", "a b;id"]);
+    assert_eq!(rendered.code, 0, "{}", rendered.text);
+    let line = rendered.stdout.lines().find(|line| line.trim().starts_with("tar -C")).unwrap();
+    assert!(line.contains("/a b;id' -cf -"), "{line}");
+    let tree = std::process::Command::new("sh")
+        .args(["-c", &format!("{} | tar -tf -", line.split(" | ").next().unwrap())])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&tree.stdout).contains("./etc/docker/registry/config.yml"));
+    let login = sandbox.run("output registry-render login").stdout;
+    assert!(login.contains("--username 'robot$ci+push; id'"), "{login}");
+}
+
+/// What a folder is called ends no value and adds none.
+#[test]
+fn a_folder_of_any_name_stands_in_every_file_as_it_is() {
+    let sandbox = Sandbox::new();
+    let folder = "/srv/my \"images\": #1 100% {x}";
+    let rendered = sandbox.call(&["render", "registry", "--data-folder", folder, "--out", "tree"]);
+    assert_eq!(rendered.code, 0, "{}", rendered.text);
+    // What JSON says in quotes, YAML says too.
+    let config = sandbox.read("tree/etc/docker/registry/config.yml");
+    let line = config.lines().find_map(|line| line.trim().strip_prefix("rootdirectory: ")).unwrap();
+    assert_eq!(serde_json::from_str::<String>(line).unwrap(), folder);
+    let unit = sandbox.path("tree/etc/systemd/system/docker-registry.service");
+    if let Ok(verified) = std::process::Command::new("systemd-analyze").arg("verify").arg(unit).output() {
+        let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+        assert!(!said.contains("ReadWritePaths"), "{said}");
+    }
+    assert!(rendered.stdout.contains("'/srv/my \"images\": #1 100% {x}"), "{}", rendered.text);
+}

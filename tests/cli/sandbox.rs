@@ -144,7 +144,7 @@ macro_rules! snapshot {
             prepend_module_to_snapshot => false,
             filters => [
                 (r"\b\d+ ms\b|\b\d+\.\d s\b", "[time]"),
-                (r"sha256:[0-9a-f]{12}", "sha256:[digest]"),
+                (r"(sha256|keyed):[0-9a-f]{12}", "$1:[digest]"),
                 (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[date]"),
                 (r"process \d+", "process [number]"),
             ],

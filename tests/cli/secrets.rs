@@ -65,7 +65,12 @@ fn a_condition_sees_whether_a_secret_was_given_and_not_what_it_is() {
     );
     let plan = |more: &str| sandbox.run(&format!("plan ./x.yml {more}")).stderr;
     assert_eq!(plan(""), "");
-    assert_eq!(plan("--token abc"), "warning: given\n");
+    sandbox.write("token", "abc\n");
+    assert_eq!(plan("--token @token"), "warning: given\n");
+    // Others see it there.
+    for line in ["--token abc", "--token=abc", "--set token=abc"] {
+        assert!(plan(line).starts_with("warning: `--token`: a secret on the command line"), "{line}");
+    }
 }
 
 /// What a secret is used for may fail; the failure must not tell the secret.
@@ -87,4 +92,74 @@ fn no_error_tells_a_secret() {
         let outcome = sandbox.run("apply ./x.yml --token opensesame");
         assert!(!outcome.text.replace("--token opensesame", "").contains("opensesame"), "{}", outcome.text);
     }
+}
+
+/// An item of a list is as secret as a value of its own.
+#[test]
+fn a_list_of_secrets_is_secret() {
+    let head = "inputs:\n  tokens: { type: list, of: secret, default: [] }\n";
+    let sandbox = Sandbox::new();
+    for rest in [
+        "outputs:\n  out: \"{{ tokens }}\"\n",
+        "outputs:\n  out: \"{{ tokens | join }}\"\n",
+        "outputs:\n  out: \"{{ tokens[0] }}\"\n",
+        "outputs:\n  out: \"{% for token in tokens %}{{ token }}{% endfor %}\"\n",
+        "resources:\n  - network: net\n    name: \"{{ tokens[0] }}\"\n",
+        "resources:\n  - container: web\n    image: nginx\n    command: \"{{ tokens }}\"\n",
+        "values:\n  first: \"{{ tokens | first }}\"\noutputs:\n  out: \"{{ first }}\"\n",
+    ] {
+        sandbox.write("x.yml", format!("{head}{rest}"));
+        let said = sandbox.run("plan ./x.yml --tokens hunter2 --tokens hunter3");
+        assert!(
+            said.code == 1 && said.stderr.contains("secret") && !said.text.contains("error: hunter"),
+            "{}",
+            said.text
+        );
+        assert!(!said.stderr.contains("hunter"), "{}", said.text);
+    }
+    let path = sandbox.path("list").display().to_string();
+    sandbox.write(
+        "x.yml",
+        format!("{head}variables:\n  OLD: {{ input: tokens }}\nrules:\n  - warn: given\n    when: tokens\nresources:\n  - file: a\n    path: {path}\n    content: \"{{{{ tokens | join(' ') }}}}\"\n"),
+    );
+    sandbox.write("old.env", "OLD=hunter2\n");
+    sandbox.write("inputs.yml", "tokens:\n  - hunter2\n  - {hunter3: hunter4}\n");
+    sandbox.write("scalar.yml", "tokens: hunter2\n");
+    let mut said = String::new();
+    for line in [
+        "plan ./x.yml --tokens hunter2",
+        "plan ./x.yml --env-file old.env",
+        "plan ./x.yml --inputs inputs.yml",
+        "plan ./x.yml --inputs scalar.yml",
+        "apply ./x.yml --tokens hunter2 --tokens hunter3",
+        "status x",
+    ] {
+        let outcome = sandbox.run(line);
+        said.push_str(&format!("{}{}", outcome.stdout, outcome.stderr));
+    }
+    assert!(!said.contains("hunter"), "{said}");
+    assert_eq!(sandbox.read("list"), "hunter2 hunter3");
+    // And through a playbook that is included.
+    sandbox.write("part.yml", format!("{head}outputs:\n  out: \"{{{{ tokens | join }}}}\"\n"));
+    let part = "inputs:\n  token: { type: secret, default: \"\" }\nresources:\n  - playbook: part.yml\n    as: part\n    inputs: { tokens: [\"{{ token }}\"] }\noutputs:\n  out: \"{{ part.out }}\"\n";
+    let refused = sandbox.check(part);
+    assert!(refused.code == 1 && refused.stderr.contains("secret"), "{}", refused.text);
+}
+
+/// A plain hash of what may hold a secret can be tried offline.
+#[test]
+fn a_plan_tells_no_hash_of_a_content() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("word").display().to_string();
+    sandbox.write("x.yml", format!("inputs:\n  token: {{ type: secret }}\nresources:\n  - file: word\n    path: {path}\n    content: \"{{{{ token }}}}\"\n"));
+    assert_eq!(sandbox.run("apply ./x.yml --token hunter2").code, 0);
+    let (one, two) = (sandbox.run("plan ./x.yml --token hunter3"), sandbox.run("plan ./x.yml --token hunter3"));
+    for word in ["hunter2", "hunter3"] {
+        let sum =
+            std::process::Command::new("sh").args(["-c", "printf %s \"$1\" | sha256sum", "sh", word]).output().unwrap();
+        let sum = String::from_utf8(sum.stdout).unwrap();
+        assert!(!one.text.contains(&sum[..8]), "{}", one.text);
+    }
+    assert!(one.stdout.contains("content: keyed:"), "{}", one.text);
+    assert_ne!(one.stdout, two.stdout, "the key is another in each process");
 }

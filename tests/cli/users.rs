@@ -87,7 +87,7 @@ fn the_playbook_s_own_user_gets_a_new_password() {
     assert_eq!(sandbox.run("apply ./site.yml --key given-by-hand").code, 0);
     let refused = sandbox.run("users site password admin --generate");
     assert_eq!(refused.code, 1);
-    assert!(refused.text.contains("`--key`"), "{}", refused.text);
+    assert!(refused.text.contains("`--set key=@FILE`"), "{}", refused.text);
     assert_eq!(sandbox.run("secrets site password").stdout.trim(), "given-by-hand");
 }
 

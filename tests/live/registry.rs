@@ -44,6 +44,10 @@ fn clients_push_and_pull() {
         shell(&format!("curl -s --cacert {ca} -o /dev/null -w '%{{http_code}} %{{redirect_url}}' {arguments}"))
     };
     assert_eq!(curl(&format!("https://{host}/v2/")).out.trim(), "401");
+    for path in ["v2", "v1/", "v1/_ping", "v1", "", "metrics"] {
+        assert_eq!(curl(&format!("https://{host}/{path}")).out.trim(), "401", "{path}");
+        assert_eq!(curl(&format!("-u admin:{password} https://{host}/{path}")).out.trim(), "404", "{path}");
+    }
     assert_eq!(curl(&format!("-u admin:wrong https://{host}/v2/")).out.trim(), "401");
     assert_eq!(curl(&format!("-u admin:{password} https://{host}/v2/_catalog")).out.trim(), "200");
     assert_eq!(curl(&format!("http://{host}/v2/")).out.trim(), format!("308 https://{host}/v2/"));
@@ -146,7 +150,7 @@ fn drift_is_told_field_by_field_and_mended() {
     let inside = |script: &str| format!("docker exec -u 0 {name}-proxy sh -c '{script}'");
     drift(
         &inside("echo \"# by hand\" >> /etc/provision/nginx.conf"),
-        "files./etc/provision/nginx.conf.content: sha256:",
+        "files./etc/provision/nginx.conf.content: keyed:",
     );
     drift(&inside("chmod 604 /etc/provision/tls.key"), "files./etc/provision/tls.key.mode: 0604 → 0640");
     drift(&inside("rm /etc/provision/htpasswd"), "files./etc/provision/htpasswd: (none) → a file");
@@ -157,8 +161,8 @@ fn drift_is_told_field_by_field_and_mended() {
     drift(&format!("docker rm -f {name}-proxy"), "create    container tls/proxy");
     drift(&format!("docker network disconnect {name} {name}-registry"), "networks");
     let certificate = format!("/etc/docker/certs.d/localhost:{}/provision-{name}.crt", sandbox.port);
-    drift(&format!("chmod 600 {certificate}"), "0600 → sha256");
-    drift(&format!("rm {certificate}"), "(none) → sha256");
+    drift(&format!("chmod 600 {certificate}"), "0600 → keyed");
+    drift(&format!("rm {certificate}"), "(none) → keyed");
     let kept = sandbox.home.path().join(format!("home/deployments/{name}/htpasswd/users/htpasswd"));
     drift(&format!("sed -i s/admin/root/ {}", kept.display()), "users.root: (secret) → (none)");
     sandbox.destroy().ok();

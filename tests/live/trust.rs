@@ -38,15 +38,15 @@ fn the_system_trusts_a_registry_as_long_as_it_is_there() {
     );
     drift(
         "mv /usr/local/share/ca-certificates/provision-registry.crt /root; update-ca-certificates; mv /root/provision-registry.crt /usr/local/share/ca-certificates",
-        "/etc/ssl/certs/ca-certificates.crt: (none) → sha256:",
+        "/etc/ssl/certs/ca-certificates.crt: (none) → keyed:",
     );
     drift(
         "rm /usr/local/share/ca-certificates/provision-registry.crt",
-        "/usr/local/share/ca-certificates/provision-registry.crt: (none) → sha256:",
+        "/usr/local/share/ca-certificates/provision-registry.crt: (none) → keyed:",
     );
     drift(
         "echo other >>/usr/local/share/ca-certificates/provision-registry.crt",
-        "/usr/local/share/ca-certificates/provision-registry.crt: sha256:",
+        "/usr/local/share/ca-certificates/provision-registry.crt: keyed:",
     );
 
     // Not any more, and then again.

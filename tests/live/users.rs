@@ -54,6 +54,14 @@ fn users_come_and_go_without_a_failed_request() {
         stop.store(true, Ordering::SeqCst);
         client.join().unwrap()
     });
+    // A file of Windows, with a name of two words, as nginx and the registry take it.
+    let hash = bcrypt::hash("old password", 5).unwrap();
+    let old =
+        sandbox.write("users.old", &format!("\u{feff}jane doe:{hash}\r\n\r\n  # those of before\r\nkate:{hash} \r\n"));
+    users(&["add", "--import", &old]).ok();
+    for name in ["'jane doe'", "kate"] {
+        assert_eq!(status(name, "'old password'"), "200", "{name}");
+    }
     assert!(asked > 20, "the client asked {asked} times only");
     assert_eq!(failed, Vec::<String>::new(), "of {asked} requests");
     assert_eq!(started(), since, "nothing was started anew");

@@ -2,6 +2,7 @@
 
 use crate::adopt::config::Api;
 use crate::adopt::host::Host;
+use crate::shell::{self, quoted};
 
 /// Where the users before are kept until they are taken over.
 const USERS: &str = "./registry.users";
@@ -9,16 +10,15 @@ const USERS: &str = "./registry.users";
 pub(super) fn of(host: &Host, file: &str) -> Vec<String> {
     let mut found = Vec::new();
     let users = users(host);
-    found.extend(users.iter().filter_map(|(path, kept)| Some(format!("install -m 0600 {path} {}", kept.as_ref()?))));
+    found.extend(
+        users.iter().filter_map(|(path, kept)| Some(shell::line(["install", "-m", "0600", path, kept.as_ref()?]))),
+    );
     found.extend(images(host));
     found.extend(in_the_way(host));
-    found.push(format!("provision plan registry --inputs {file}"));
-    found.push(format!("provision registry --inputs {file}"));
-    found.extend(
-        users
-            .iter()
-            .map(|(path, kept)| format!("provision users registry add --import {}", kept.as_deref().unwrap_or(path))),
-    );
+    found.push(shell::line(["provision", "plan", "registry", "--inputs", file]));
+    found.push(shell::line(["provision", "registry", "--inputs", file]));
+    let import = |path: &str| shell::line(["provision", "users", "registry", "add", "--import", path]);
+    found.extend(users.iter().map(|(path, kept)| import(kept.as_deref().unwrap_or(path))));
     found.extend(others(host));
     found.extend(keys(host));
     found.extend(authorities(host));
@@ -42,7 +42,7 @@ fn images(host: &Host) -> Vec<String> {
     if !host.has_user {
         found.push("adduser --system --group --no-create-home docker-registry".to_owned());
     }
-    found.push(format!("chown -R docker-registry:docker-registry {folder}"));
+    found.push(shell::line(["chown", "-R", "docker-registry:docker-registry", folder]));
     found
 }
 
@@ -56,14 +56,12 @@ fn in_the_way(host: &Host) -> Vec<String> {
     }
     let mixed = host.sites.iter().filter(|site| !site.alone).map(|site| site.real.as_str());
     let mixed: std::collections::BTreeSet<&str> = mixed.collect();
-    found.extend(
-        mixed
-            .into_iter()
-            .map(|path| format!("editor {path}   # take the registry's `server` out; other sites stand there too")),
-    );
+    found.extend(mixed.into_iter().map(|path| {
+        format!("editor {}   # take the registry's `server` out; other sites stand there too", quoted(path))
+    }));
     if !host.stays_on_host() {
         let alone = host.sites.iter().filter(|site| site.alone);
-        found.extend(alone.map(|site| format!("rm {} && service nginx reload", site.path)));
+        found.extend(alone.map(|site| format!("mv {} ./registry.site && service nginx reload", quoted(&site.path))));
     }
     found
 }
@@ -74,9 +72,13 @@ fn others(host: &Host) -> Vec<String> {
     others
         .map(|unit| {
             if unit.path.starts_with("/etc/init/") {
-                format!("stop {0}; echo manual >/etc/init/{0}.override", unit.name)
+                format!(
+                    "stop {}; echo manual >{}",
+                    quoted(&unit.name),
+                    quoted(&format!("/etc/init/{}.override", unit.name))
+                )
             } else {
-                format!("systemctl disable --now {}", unit.name)
+                shell::line(["systemctl", "disable", "--now", &unit.name])
             }
         })
         .collect()
@@ -89,13 +91,14 @@ fn keys(host: &Host) -> Vec<String> {
         || host.units.iter().any(|unit| unit.mode & 0o004 != 0 && unit.variables.contains_key("AWS_SECRET"));
     let Some(id) = config.store.get("access-key").filter(|_| exposed) else { return Vec::new() };
     if config.store.contains_key("endpoint") {
-        return vec![format!(
-            "provision registry --access-key NEW --secret-key @FILE   # and take `{id}` back where the store gives keys"
-        )];
+        return vec![
+            "provision registry --access-key NEW --secret-key @FILE   # and take the key before back where the store gives keys"
+                .to_owned(),
+        ];
     }
     vec![
         "provision registry --access-key '' --secret-key ''   # a user of its own, with a new key".to_owned(),
-        format!("aws iam delete-access-key --access-key-id {id}   # with `--user-name` of its owner"),
+        format!("aws iam delete-access-key --access-key-id {}   # with `--user-name` of its owner", quoted(id)),
     ]
 }
 
@@ -105,10 +108,12 @@ fn authorities(host: &Host) -> Vec<String> {
         found.push("docker push …   # every image that is still wanted: those of API v1 cannot be read".to_owned());
     }
     found.push("provision output registry ca   # bring this file to the clients on other hosts".to_owned());
-    found.extend(
-        crate::adopt::findings::authority_keys(host)
-            .map(|key| format!("shred -u {}   # once nothing else is signed with it", key.path)),
-    );
+    found.extend(crate::adopt::findings::authority_keys(host).map(|key| {
+        format!(
+            "mv {} …   # to a place off this host, where it is kept for what else it has to sign",
+            quoted(&key.path)
+        )
+    }));
     if host.leaf().is_some_and(|(_, leaf)| !leaf.self_issued && host.issuer(leaf).is_some()) {
         found.push(
             "provision registry --also-trust ''   # once nothing shows a certificate of the authority before"

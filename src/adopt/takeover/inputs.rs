@@ -13,7 +13,7 @@ const FOLDER: &str = "/var/lib/registry";
 pub(super) fn of(host: &Host) -> Vec<Input> {
     let mut found = names(host);
     if let Some((port, from)) = host.port() {
-        found.push(one("port", port.to_string(), from));
+        found.push(Input { name: "port", value: Value::Plain(port.to_string()), comment: from });
     }
     if host.stays_on_host() {
         found.push(one("on", "host", "as services of this host, where it was before"));
@@ -84,7 +84,8 @@ fn store(config: &Config) -> Vec<Input> {
     };
     found.extend(config.store.iter().map(|(input, value)| one(input, value.as_str(), from(input))));
     if config.flavor == "s3" {
-        found.push(one("adopt", "true", "the bucket is there already"));
+        let comment = "the bucket is there already".to_owned();
+        found.push(Input { name: "adopt", value: Value::Plain("true".to_owned()), comment });
     }
     if config.api == Api::V2
         && let Some(folder) = config.folder.as_ref().filter(|folder| *folder != FOLDER)

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::ci::access::Access;
 use crate::error::{Error, Result};
+use crate::shell::quoted;
 use crate::world::{files, host};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,14 +88,4 @@ impl Form {
 
 fn plain(variables: &BTreeMap<String, String>) -> String {
     variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
-}
-
-/// A text as a POSIX shell reads it.
-fn quoted(text: &str) -> String {
-    let safe = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c);
-    if !text.is_empty() && text.chars().all(safe) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }

@@ -251,7 +251,7 @@ fn file_fields(fields: &mut Fields, spec: &Spec, actual: &Actual) {
             None | Some(FileState::AsWanted) => {}
             Some(FileState::Missing) => fields.add(name, "", "a file"),
             Some(FileState::Differs { content, mode, owner }) => {
-                fields.add(format!("{name}.content"), content, file.digest());
+                fields.add(format!("{name}.content"), content, file.fingerprint());
                 fields.add(format!("{name}.mode"), mode.to_string(), file.mode.to_string());
                 fields.add(format!("{name}.owner"), owner, file.owner());
             }

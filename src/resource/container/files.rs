@@ -11,7 +11,7 @@ use futures_util::future::{try_join, try_join_all};
 
 use super::spec::{File, Spec};
 use crate::change::is_unknown;
-use crate::content::{Mode, digest};
+use crate::content::{Mode, fingerprint};
 use crate::error::{Error, Result};
 use crate::world::engine::Engine;
 use crate::world::host;
@@ -128,5 +128,5 @@ async fn read(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState>
     entry.read_to_end(&mut content).map_err(fail)?;
     let right =
         Some(content.as_slice()) == file.content.map(str::as_bytes) && mode == file.mode && owner == file.owner();
-    Ok(if right { FileState::AsWanted } else { FileState::Differs { content: digest(&content), mode, owner } })
+    Ok(if right { FileState::AsWanted } else { FileState::Differs { content: fingerprint(&content), mode, owner } })
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backup::Dump;
-use crate::content::{Content, Mode, digest, sha256_bytes};
+use crate::content::{Content, Mode, fingerprint, sha256_bytes};
 use crate::error::{Error, Result, did_you_mean};
 use crate::format::Format;
 use crate::resource::At;
@@ -372,8 +372,8 @@ impl File<'_> {
         format!("{}:{}", self.user, self.group)
     }
 
-    pub fn digest(&self) -> String {
-        self.content.map(|content| digest(content.as_bytes())).unwrap_or_default()
+    pub fn fingerprint(&self) -> String {
+        self.content.map(|content| fingerprint(content.as_bytes())).unwrap_or_default()
     }
 
     /// Nanoseconds that only this content, mode and owner have.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Body, File};
 use crate::change::Field;
-use crate::content::{Mode, digest};
+use crate::content::{Mode, digest, fingerprint};
 use crate::error::{Error, Result};
 use crate::world::inode::{self, GROUPS, Inode, USERS};
 use crate::world::{files, host};
@@ -26,18 +26,21 @@ pub(crate) struct Installed {
     pub before: Option<Inode>,
 }
 
-fn short(body: &inode::Body) -> String {
+/// What stands for a content: a digest in what is kept, which is for its owner alone, a fingerprint in a plan.
+type Short = fn(&[u8]) -> String;
+
+fn short(body: &inode::Body, of: Short) -> String {
     match body {
-        inode::Body::File(content) => digest(content),
+        inode::Body::File(content) => of(content),
         inode::Body::Link(target) => format!("→ {}", target.display()),
         inode::Body::Folder => "a folder".to_owned(),
     }
 }
 
 impl File<'_> {
-    fn short(&self) -> String {
+    fn short(&self, of: Short) -> String {
         match self.body {
-            Body::File(content) => digest(content.as_bytes()),
+            Body::File(content) => of(content.as_bytes()),
             Body::Link(target) => format!("→ {target}"),
             Body::Folder => "a folder".to_owned(),
             Body::Gone => String::new(),
@@ -52,10 +55,16 @@ impl File<'_> {
     pub fn compare(&self, found: Option<&Inode>, rendering: bool) -> Vec<Field> {
         let name = |part: &str| format!("files.{}{part}", self.path);
         if self.body == Body::Gone {
-            return found.and_then(|found| Field::compare(name(""), &short(&found.body), "")).into_iter().collect();
+            return found
+                .and_then(|found| Field::compare(name(""), &short(&found.body, fingerprint), ""))
+                .into_iter()
+                .collect();
         }
-        let Some(found) = found else { return Field::compare(name(""), "", &self.short()).into_iter().collect() };
-        let mut fields: Vec<Field> = Field::compare(name(""), &short(&found.body), &self.short()).into_iter().collect();
+        let Some(found) = found else {
+            return Field::compare(name(""), "", &self.short(fingerprint)).into_iter().collect();
+        };
+        let mut fields: Vec<Field> =
+            Field::compare(name(""), &short(&found.body, fingerprint), &self.short(fingerprint)).into_iter().collect();
         if matches!(self.body, Body::Link(_)) {
             return fields;
         }
@@ -74,7 +83,7 @@ impl File<'_> {
     /// What to keep of it once it is as wanted; `known` is what was kept of it so far, and `found` what stands there.
     pub fn kept(&self, known: Option<&Installed>, found: Option<&Inode>) -> Installed {
         let before = known.map_or(found.cloned(), |known| known.before.clone());
-        Installed { wrote: self.short(), earlier: None, mode: self.mode.to_string(), owner: self.owner(), before }
+        Installed { wrote: self.short(digest), earlier: None, mode: self.mode.to_string(), owner: self.owner(), before }
     }
 
     /// Writes it below `root`.
@@ -114,7 +123,8 @@ impl Installed {
         if found == self.before {
             return Ok(None);
         }
-        let ours = |body: &inode::Body| [Some(&self.wrote), self.earlier.as_ref()].contains(&Some(&short(body)));
+        let ours =
+            |body: &inode::Body| [Some(&self.wrote), self.earlier.as_ref()].contains(&Some(&short(body, digest)));
         let changed = found.as_ref().filter(|found| matches!(found.body, inode::Body::File(_)) && !ours(&found.body));
         let kept = match changed {
             Some(changed) => {
