@@ -11,7 +11,7 @@ use crate::{shell, yaml};
 pub(crate) enum Target {
     Json,
     Nginx,
-    /// The inside of a text in double quotes in a file of options of MySQL.
+    /// The inside of a text in double quotes in a file of options of `MySQL`.
     Options,
     Shell,
     /// Values of a unit that are words or paths.
@@ -99,7 +99,7 @@ fn in_quotes(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The inside of a quoted value (MySQL's manual, "Using Option Files").
+/// The inside of a quoted value (the manual of `MySQL`, "Using Option Files").
 fn options(text: &str) -> String {
     let mut written = String::new();
     for c in text.chars() {

@@ -106,6 +106,6 @@ pub(crate) async fn ask(question: &str, stopper: &Stopper) -> Result<Option<bool
         return Ok(None);
     }
     print(Word::Aside(format!("{question} Type `yes` to go on: ")));
-    let answer = stopper.or_end(terminal::line()).await?;
+    let answer = stopper.or_end(terminal::line()).await.inspect_err(|_| print(Word::Aside("\n".to_owned())))?;
     Ok(answer.map(|answer| answer.trim() == "yes"))
 }

@@ -38,6 +38,8 @@ mod init;
 mod killed;
 #[path = "live/machine.rs"]
 mod machine;
+#[path = "live/questions.rs"]
+mod questions;
 #[path = "live/registry.rs"]
 mod registry;
 #[path = "live/registry_v1.rs"]

@@ -44,7 +44,7 @@ fn serve(mut told: impl FnMut(Signal), ready: Sender<()>) {
     });
 }
 
-/// Whether SIGHUP was ignored when this process was started (proc_pid_status(5), `SigIgn`).
+/// Whether SIGHUP was ignored when this process was started (`proc_pid_status(5)`, `SigIgn`).
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
+use crate::certs::sorted_steps;
 use crate::sandbox::Sandbox;
 use crate::snapshot;
 
@@ -24,7 +25,7 @@ fn the_first_registry_for_a_host_is_rendered() {
         "etc/init/docker-registry.conf",
         "etc/init.d/docker-registry",
     ];
-    snapshot!("registry_v1_render", format!("{}\n{}", first.text, files.map(read).join("\n")));
+    snapshot!("registry_v1_render", format!("{}\n{}", sorted_steps(&first.text), files.map(read).join("\n")));
     for script in ["etc/init.d/docker-registry", "usr/local/lib/docker-registry/install.sh"] {
         assert!(Command::new("sh").arg("-n").arg(sandbox.path(&format!("tree/{script}"))).status().unwrap().success());
     }

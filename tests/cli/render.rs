@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use crate::certs::sorted_steps;
 use crate::sandbox::Sandbox;
 use crate::snapshot;
 
@@ -24,7 +25,7 @@ fn a_registry_for_a_host_is_rendered() {
     let units =
         ["etc/systemd/system/docker-registry.service", "etc/init/docker-registry.conf", "etc/init.d/docker-registry"]
             .map(|path| sandbox.read(&format!("tree/{path}")));
-    snapshot!("render_registry", format!("{}\n{tree}\n{site}\n{}", first.text, units.join("\n")));
+    snapshot!("render_registry", format!("{}\n{tree}\n{site}\n{}", sorted_steps(&first.text), units.join("\n")));
     for (script, shell) in [("etc/init.d/docker-registry", "sh"), ("etc/init.d/docker-registry", "bash")] {
         let checked = std::process::Command::new(shell).arg("-n").arg(sandbox.path(&format!("tree/{script}"))).status();
         assert!(checked.unwrap().success(), "{script}");

@@ -126,6 +126,8 @@ fn a_signal_is_passed_on_and_everything_is_taken_away() {
         ("TERM", "trap 'echo told; exit 9' TERM; ", 9),
         ("INT", "trap 'echo told; exit 8' INT; ", 8),
         ("TERM", "", 143),
+        ("HUP", "trap 'echo told; exit 7' HUP; ", 7),
+        ("HUP", "", 129),
     ] {
         drop(std::fs::remove_file(&started));
         let command =
