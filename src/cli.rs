@@ -21,6 +21,7 @@ use crate::input::{self, Input};
 use crate::playbook::{self, Playbook, builtin_names};
 use crate::report::Style;
 use crate::run::{Images, Options};
+use crate::shell;
 pub use crate::stop::{Signal, Stopper};
 use crate::world::files;
 pub use crate::world::signals::hear as hear_signals;
@@ -114,7 +115,10 @@ fn chosen(
     let mut target = target(playbook, path, &inner)?;
     if let (Some(deployment), Some(other)) = (&deployment, &target.name) {
         return Err(Error::usage(format!("`{deployment}` is a deployment, so `--name {other}` cannot name another"))
-            .hint(format!("`provision {verb} {other}` is about that one; `--name` goes with a playbook"))
+            .hint(format!(
+                "`{}` is about that one; `--name` goes with a playbook",
+                shell::line(["provision", verb, other])
+            ))
             .into());
     }
     target.name = target.name.or(deployment);

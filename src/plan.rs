@@ -186,6 +186,11 @@ impl Plan {
     /// # Errors
     /// Whatever would make the run fail and can be known now, such as a name or a port that somebody else holds.
     pub async fn make(graph: &Graph, run: &Arc<Run>, kinds: &BTreeSet<String>) -> Result<Self> {
+        // It only reads: nothing keeps a signal waiting.
+        run.interruptible(Self::compare(graph, run, kinds)).await
+    }
+
+    async fn compare(graph: &Graph, run: &Arc<Run>, kinds: &BTreeSet<String>) -> Result<Self> {
         let known = Known::default();
         let progress = Progress::default();
         let examine = |id: Id| {

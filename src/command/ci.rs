@@ -128,6 +128,8 @@ async fn use_it(session: &Session, job: &mut Job, wanted: &Wanted, told: &Told, 
         let expires = job.keep().await?;
         let text = wanted.form.tell(&job.name, access, expires, wanted.env_file.as_deref())?;
         report::text(&text);
+        // Nobody can use it who does not read this.
+        report::written().await?;
         return Ok(0);
     }
     let begun = Instant::now();

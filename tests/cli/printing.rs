@@ -137,6 +137,27 @@ fn a_signal_is_heard_while_a_pipe_is_read() {
     assert!(sandbox.read("users").contains("alice:"));
 }
 
+/// An engine that takes a connection and never answers.
+#[test]
+fn a_signal_is_heard_while_an_engine_is_waited_for() {
+    let sandbox = Sandbox::new();
+    for line in ["plan registry", "registry --trust no", "plan registry --output json"] {
+        for signal in ["INT", "TERM", "HUP"] {
+            let socket = sandbox.path(&format!("{signal}.sock"));
+            drop(std::fs::remove_file(&socket));
+            let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_provision"));
+            let command = environment(&sandbox, command.args(line.split_whitespace()));
+            let mut child = command.env("DOCKER_HOST", format!("unix://{}", socket.display())).spawn().unwrap();
+            let connection = listener.accept().unwrap();
+            Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+            assert_eq!(child.wait().unwrap().code(), Some(130), "{line}: {signal}");
+            drop(connection);
+        }
+    }
+    assert!(!sandbox.home("deployments/registry").exists(), "nothing is left behind");
+}
+
 /// The binary itself, so that signals reach it.
 fn direct(sandbox: &Sandbox, line: &str) -> std::process::Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_provision"));
