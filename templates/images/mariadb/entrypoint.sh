@@ -33,12 +33,18 @@ socket=$(setting socket)
 new="$data/#init" complete="$data/#init-complete"
 note "Entrypoint script for MariaDB Server $(awk '{ print $3; exit }' <<<"$settings") started."
 
-# Root only prepares the folders, reads the files of secrets that only root may read, and steps down.
+# What no program is to have in its environment, where others can read it.
+secrets=(MARIADB_PASSWORD MARIADB_ROOT_PASSWORD MYSQL_PASSWORD MYSQL_ROOT_PASSWORD)
+
+# Root only prepares the folders, reads the files of secrets that only root may read, and steps down. They go on through a
+# pipe.
 folders=("$data" "${socket%/*}")
 mkdir -p "${folders[@]}"
 step_down() {
     find "${folders[@]}" ! -user mysql -exec chown --no-dereference mysql '{}' +
     note "Switching to dedicated user 'mysql'"
+    exec 9< <(declare -p "${secrets[@]}" 2>/dev/null)
+    export ENTRYPOINT_SECRETS=9
     HOME=/var/lib/mysql exec setpriv --reuid=mysql --regid=mysql --init-groups -- "$0" "$@"
 }
 
@@ -69,6 +75,12 @@ same ALLOW_EMPTY_ROOT_PASSWORD ALLOW_EMPTY_PASSWORD
 same RANDOM_ROOT_PASSWORD RANDOM_ROOT_PASSWORD
 same INITDB_SKIP_TZINFO INITDB_SKIP_TZINFO
 
+if [[ -n "$ENTRYPOINT_SECRETS" ]]; then
+    eval "$(cat <&"$ENTRYPOINT_SECRETS")"
+    exec 9<&-
+    unset ENTRYPOINT_SECRETS
+fi
+export -n "${secrets[@]}"
 [[ "$(id -u)" != 0 ]] || step_down "$@"
 
 check_variables() {
@@ -193,11 +205,17 @@ set_up() {
     fi
 }
 
-# Runs the SQL on its input as root. The scripts of users call it too, and "${mysql[@]}". The password goes by the
-# environment: a command line is for all to see.
+# An option file with root's password.
+login() {
+    local text=${MARIADB_ROOT_PASSWORD//\\/\\\\}
+    printf '[client]\npassword="%s"\n' "${text//\"/\\\"}"
+}
+
+# Runs the SQL on its input as root. The scripts of users call it too, and "${mysql[@]}". The password goes through a pipe: a
+# command line is for all to see, and so may be an environment.
 docker_process_sql() {
     [[ -z "$MARIADB_DATABASE" ]] || set -- --database="$MARIADB_DATABASE" "$@"
-    MYSQL_PWD="$MARIADB_ROOT_PASSWORD" mariadb --protocol=socket --socket="$socket" --user=root --comments "$@"
+    mariadb --defaults-extra-file=<(login) --protocol=socket --socket="$socket" --user=root --comments "$@"
 }
 # shellcheck disable=SC2034
 mysql=(docker_process_sql)
@@ -209,7 +227,7 @@ run_files() {
             *.sh)
                 note "running $file"
                 # shellcheck disable=SC1090
-                if [[ -x "$file" ]]; then "$file"; else . "$file"; fi
+                if [[ -x "$file" ]]; then (export "${secrets[@]}" && exec "$file"); else . "$file"; fi
                 ;;
             *.sql) note "running $file" && docker_process_sql <"$file" ;;
             *.sql.gz) note "running $file" && gunzip -c "$file" | docker_process_sql ;;
@@ -240,7 +258,7 @@ elif [[ ! -d "$data/mysql" ]]; then
     ls /docker-entrypoint-initdb.d >/dev/null
     if [[ -n "$MARIADB_RANDOM_ROOT_PASSWORD" ]]; then
         MARIADB_ROOT_PASSWORD=$(head -c 24 /dev/urandom | base64)
-        export MARIADB_ROOT_PASSWORD MYSQL_ROOT_PASSWORD="$MARIADB_ROOT_PASSWORD"
+        MYSQL_ROOT_PASSWORD=$MARIADB_ROOT_PASSWORD
         note "GENERATED ROOT PASSWORD: $MARIADB_ROOT_PASSWORD"
     fi
     initialise "$@"

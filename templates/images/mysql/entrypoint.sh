@@ -34,7 +34,11 @@ socket=$(setting socket)
 new="$data/#init" complete="$data/#init-complete"
 note "Entrypoint script for $(awk '{ print "MySQL Server " $3; exit }' <<<"$settings") started."
 
-# Root only prepares the folders, reads the files of secrets that only root may read, and steps down.
+# What no program is to have in its environment, where others can read it.
+secrets=(MYSQL_PASSWORD MYSQL_ROOT_PASSWORD)
+
+# Root only prepares the folders, reads the files of secrets that only root may read, and steps down. They go on through a
+# pipe.
 folders=("$data" "${socket%/*}")
 files=$(setting secure-file-priv)
 [[ -z "$files" || "$files" == NULL ]] || folders+=("$files")
@@ -42,6 +46,8 @@ mkdir -p "${folders[@]}"
 step_down() {
     find "${folders[@]}" ! -user mysql -exec chown --no-dereference mysql '{}' +
     note "Switching to dedicated user 'mysql'"
+    exec 9< <(declare -p "${secrets[@]}" 2>/dev/null)
+    export ENTRYPOINT_SECRETS=9
     HOME=/var/lib/mysql exec setpriv --reuid=mysql --regid=mysql --init-groups -- "$0" "$@"
 }
 
@@ -61,6 +67,12 @@ for variable in MYSQL_ROOT_HOST MYSQL_DATABASE MYSQL_USER MYSQL_PASSWORD MYSQL_R
     read_file "$variable"
 done
 
+if [[ -n "$ENTRYPOINT_SECRETS" ]]; then
+    eval "$(cat <&"$ENTRYPOINT_SECRETS")"
+    exec 9<&-
+    unset ENTRYPOINT_SECRETS
+fi
+export -n "${secrets[@]}"
 [[ "$(id -u)" != 0 ]] || step_down "$@"
 
 check_variables() {
@@ -170,11 +182,17 @@ set_up() {
     fi
 }
 
-# Runs the SQL on its input as root. The scripts of users call it too, and "${mysql[@]}". The password goes by the
-# environment: a command line is for all to see.
+# An option file with root's password.
+login() {
+    local text=${MYSQL_ROOT_PASSWORD//\\/\\\\}
+    printf '[client]\npassword="%s"\n' "${text//\"/\\\"}"
+}
+
+# Runs the SQL on its input as root. The scripts of users call it too, and "${mysql[@]}". The password goes through a pipe: a
+# command line is for all to see, and so may be an environment.
 docker_process_sql() {
     [[ -z "$MYSQL_DATABASE" ]] || set -- --database="$MYSQL_DATABASE" "$@"
-    MYSQL_PWD="$MYSQL_ROOT_PASSWORD" mysql --protocol=socket --socket="$socket" --user=root --comments "$@"
+    mysql --defaults-extra-file=<(login) --protocol=socket --socket="$socket" --user=root --comments "$@"
 }
 # shellcheck disable=SC2034
 mysql=(docker_process_sql)
@@ -186,7 +204,7 @@ run_files() {
             *.sh)
                 note "running $file"
                 # shellcheck disable=SC1090
-                if [[ -x "$file" ]]; then "$file"; else . "$file"; fi
+                if [[ -x "$file" ]]; then (export "${secrets[@]}" && exec "$file"); else . "$file"; fi
                 ;;
             *.sql) note "running $file" && docker_process_sql <"$file" ;;
             *.sql.gz) note "running $file" && gunzip -c "$file" | docker_process_sql ;;
@@ -217,7 +235,6 @@ elif [[ ! -d "$data/mysql" ]]; then
     ls /docker-entrypoint-initdb.d >/dev/null
     if [[ -n "$MYSQL_RANDOM_ROOT_PASSWORD" ]]; then
         MYSQL_ROOT_PASSWORD=$(head -c 24 /dev/urandom | base64)
-        export MYSQL_ROOT_PASSWORD
         note "GENERATED ROOT PASSWORD: $MYSQL_ROOT_PASSWORD"
     fi
     initialise "$@"
