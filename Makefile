@@ -4,7 +4,7 @@ CARGO    ?= cargo
 PROVISION = target/release/provision
 # To build it; to test, show and measure it.
 PACKAGES  = gcc pkg-config libssl-dev \
-            mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml make \
+            mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml python3-aiosmtpd make \
             chromium chromium-driver libnss3-tools iproute2
 .DEFAULT_GOAL := help
 .PHONY: help setup parts build demo test lint advisories bench

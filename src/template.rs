@@ -1,5 +1,7 @@
 //! Expressions and templates: a text with `{{ … }}` in it, strict about names: [`Expression`].
 
+mod url;
+
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
@@ -60,6 +62,7 @@ fn environment() -> &'static Environment<'static> {
         environment.add_filter("did_you_mean", |name: String, known: Vec<String>| {
             did_you_mean(&name, &known.iter().map(String::as_str).collect::<Vec<_>>())
         });
+        environment.add_filter("url", |text: String| url::parts(&text));
         // Configuration files write `true`, not Python's `True`.
         environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
             Ok(truth) if value.kind() == ValueKind::Bool => {

@@ -12,6 +12,8 @@ mod adopt;
 mod backup;
 #[path = "live/blog.rs"]
 mod blog;
+#[path = "live/blog_ways.rs"]
+mod blog_ways;
 #[path = "live/browser.rs"]
 mod browser;
 #[path = "live/ci.rs"]
@@ -52,3 +54,5 @@ mod stores;
 mod trust;
 #[path = "live/users.rs"]
 mod users;
+#[path = "live/wordpress.rs"]
+mod wordpress;

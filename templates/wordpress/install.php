@@ -144,6 +144,9 @@ if ( ! $admin || ! $admin->has_cap( 'manage_options' ) ) {
 	$wpdb->query( 'ROLLBACK' );
 	finish( '' === $wpdb->last_error ? "the user `$user` could not be made" : $wpdb->last_error, 1 );
 }
+// WordPress asks its own server whether it can have addresses without a query, and here is no server. Apache's can; without
+// them there is no /wp-json/.
+$wp_rewrite->set_permalink_structure( '/%year%/%monthnum%/%day%/%postname%/' );
 if ( false === $wpdb->query( 'COMMIT' ) ) {
 	finish( $wpdb->last_error, 1 );
 }

@@ -5,26 +5,27 @@ use std::time::{Duration, Instant};
 
 use crate::browser::Browser;
 use crate::engine::{Ran, Recorder, Sandbox, SecondEngine, shell};
+use crate::wordpress::{Session, own_answer};
 
-const INSTALLED: [&str; 6] =
+pub const INSTALLED: [&str; 6] =
     ["--title", "Notes of a keeper", "--admin-user", "keeper", "--admin-email", "keeper@example.org"];
 
-fn blog(sandbox: &Sandbox, more: &[&str]) -> Ran {
+pub fn blog(sandbox: &Sandbox, more: &[&str]) -> Ran {
     let port = sandbox.port.to_string();
     sandbox.command(&[&["blog", "--name", &sandbox.name, "--port", &port], more].concat())
 }
 
-fn secret(sandbox: &Sandbox, key: &str) -> String {
+pub fn secret(sandbox: &Sandbox, key: &str) -> String {
     sandbox.command(&["secrets", &sandbox.name, key]).ok().out.trim().to_owned()
 }
 
-fn curl(arguments: &str) -> Ran {
+pub fn curl(arguments: &str) -> Ran {
     shell(&format!("curl -s -m 20 {arguments}"))
 }
 
 /// Waits until the site answers a request with this status.
 #[track_caller]
-fn answers(url: &str, status: &str) {
+pub fn answers(url: &str, status: &str) {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let found = curl(&format!("-o /dev/null -w '%{{http_code}}' {url}")).out;
@@ -37,7 +38,7 @@ fn answers(url: &str, status: &str) {
 }
 
 /// Logs in on the page that the output `login` names; the dashboard is open afterwards.
-fn log_in(browser: &Browser, site: &str, password: &str) {
+pub fn log_in(browser: &Browser, site: &str, password: &str) {
     browser.open(&format!("{site}/wp-login.php"));
     browser.fill("#user_login", "keeper");
     browser.fill("#user_pass", password);
@@ -77,7 +78,7 @@ fn assert_private(sandbox: &Sandbox, said: &str) {
 }
 
 /// Backed up, destroyed and restored: the same secrets, and nobody could take the site in between.
-fn a_backup_brings_it_all_back(sandbox: &Sandbox) {
+pub fn a_backup_brings_it_all_back(sandbox: &Sandbox) {
     let name = &sandbox.name;
     let file = sandbox.home.path().join("blog.age").display().to_string();
     let passphrase = sandbox.write("passphrase", "a lamp, a book and a cat");
@@ -122,6 +123,13 @@ fn a_post_is_written_in_a_browser_and_stays() {
     let again = blog(&sandbox, &[]).ok().says("nothing to change");
     assert_private(&sandbox, &again.all());
     assert_private(&sandbox, &blog(&sandbox, &["-v"]).ok().all());
+
+    // On a port that nothing in the container listens on, it reaches itself; the REST interface is there from the start.
+    let session = Session::new(&sandbox, &site, "");
+    session.check_loopback();
+    session.check_schedule(&name);
+    assert_eq!(session.upload(&sandbox, 10), "201");
+    assert_eq!(own_answer(&name), "200");
 
     // A browser logs in with the generated password and writes; another one reads.
     let address = {
@@ -296,53 +304,6 @@ fn without_an_administrator_the_install_page_is_what_a_browser_gets() {
     assert_eq!(sandbox.things(), "");
 }
 
-#[test]
-fn https_with_mariadb() {
-    let sandbox = Sandbox::new("tls");
-    sandbox.blog_images();
-    blog(&sandbox, &[&INSTALLED[..], &["--tls", "--database", "mariadb"]].concat()).ok();
-    let site = format!("https://localhost:{}", sandbox.port);
-    assert_eq!(sandbox.output("url"), format!("{site}/"));
-    let ca = sandbox.output("ca");
-    let page = curl(&format!("--cacert {ca} {site}/")).ok().says("Notes of a keeper").out;
-    assert!(page.contains(&format!("{site}/wp-")), "its own addresses are https");
-    assert!(!page.contains("http://localhost"), "and none is in the clear");
-    curl(&format!("-o /dev/null -w '%{{redirect_url}}' http://localhost:{}/x", sandbox.port))
-        .says(&format!("{site}/x"));
-    shell(&format!("docker port {}", sandbox.name)).ok();
-    assert_eq!(shell(&format!("docker port {}", sandbox.name)).out, "", "the site is reached by the proxy alone");
-    // The other database has another program for its dump.
-    a_backup_brings_it_all_back(&sandbox);
-    let browser = Browser::trusting(&ca);
-    log_in(&browser, &site, &secret(&sandbox, "admin-password"));
-    assert!(browser.address().starts_with(&format!("{site}/wp-admin/")), "{}", browser.address());
-    blog(&sandbox, &[]).ok().says("nothing to change");
-    sandbox.destroy().ok();
-    assert_eq!(sandbox.things(), "");
-}
-
-#[test]
-fn linked_as_the_tutorials_do() {
-    let sandbox = Sandbox::new("link");
-    sandbox.blog_images();
-    let name = &sandbox.name;
-    blog(&sandbox, &["--legacy-link", "--db-user", "root"])
-        .ok()
-        .says("warning: on Docker's default bridge")
-        .says("root");
-    let environment = shell(&format!("docker exec {name} env")).ok();
-    let environment = environment.says("MYSQL_PORT_3306_TCP_ADDR=").says("MYSQL_ENV_MYSQL_DATABASE=wordpress").out;
-    assert!(!environment.contains(&secret(&sandbox, "root-password")), "{environment}");
-    blog(&sandbox, &[]).ok().says("nothing to change");
-    // A link of this kind is broken when its target is made anew.
-    shell(&format!("docker rm -f {name}-db")).ok();
-    blog(&sandbox, &[]).ok();
-    answers(&format!("http://localhost:{}/wp-admin/install.php", sandbox.port), "200");
-    blog(&sandbox, &[]).ok().says("nothing to change");
-    sandbox.destroy().ok();
-    assert_eq!(sandbox.things(), "");
-}
-
 /// The built-in playbook with the database on a volume of 64 MB.
 #[test]
 fn a_database_without_room_says_so_and_leaves_nothing() {
@@ -377,6 +338,15 @@ fn what_does_not_go_together_is_refused() {
     refused(&["--title", "x", "--admin-user", "y", "--admin-email", "z"]).says("no mail address");
     refused(&["--domain", "not a domain"]).says("--domain").says("hint:");
     refused(&["--domain", "http://x.org"]).says("--domain");
+    refused(&["--upload-limit", "2k"]).says("at least 1m");
+    refused(&["--smtp", "mail"]).says("no address of a mail server").says("smtps://USER@HOST");
+    refused(&["--smtp", "ftp://mail"]).says("no address of a mail server");
+    refused(&["--smtp", "smtps://me@mail"]).says("`--smtp-password` is needed");
+    refused(&["--smtp", "smtps://mail", "--smtp-password", "x"]).says("`--smtp-password` is needed");
+    refused(&["--smtp", "smtps://me:x@mail"]).says("would be shown").says("--smtp-password @FILE");
+    refused(&["--smtp", "smtp://localhost"]).says("is the container itself");
+    refused(&["--smtp", "smtp://mail"]).says("--mail-from");
+    refused(&["--mail-from", "me@example.com"]).says("--mail-from");
     let listener = std::net::TcpListener::bind(("0.0.0.0", sandbox.port)).unwrap();
     blog(&sandbox, &[]).fails(1).says(&format!("port {} is taken by", sandbox.port)).says("--port");
     drop(listener);
