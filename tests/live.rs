@@ -50,6 +50,8 @@ mod registry_v1;
 mod s3;
 #[path = "live/stores.rs"]
 mod stores;
+#[path = "live/stores_odd.rs"]
+mod stores_odd;
 #[path = "live/trust.rs"]
 mod trust;
 #[path = "live/users.rs"]

@@ -1,5 +1,6 @@
 //! A bucket of S3, private and encrypted, compared setting by setting: [`BucketKind`].
 
+mod look;
 mod name;
 mod settings;
 
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::world::aws::{Aws, Bucket, Place, Settings};
 use crate::world::engine::{DEPLOYMENT, ID};
+use look::unseen;
 use settings::{Before, Part, Wanted};
 
 pub(crate) struct BucketKind;
@@ -116,6 +118,11 @@ impl Actual {
             || self.tags().is_some_and(|tags| tags.contains_key(ADOPTED))
     }
 
+    /// The settings that the store does not have, as far as is known.
+    fn left_out(&self) -> BTreeSet<Part> {
+        settings::unknown(&self.settings).into_iter().chain(self.unknown()).collect()
+    }
+
     fn unknown(&self) -> BTreeSet<Part> {
         self.record.as_ref().map(|record| record.unknown.clone()).unwrap_or_default()
     }
@@ -150,25 +157,49 @@ impl BucketKind {
         for before in differing.iter().filter(|_| !fresh) {
             at.will(&Undo::Set { place: place.clone(), name: name.clone(), before: before.clone() })?;
         }
-        let answers = join_all(differing.iter().map(|before| wanted.set(before, name, &aws))).await;
-        let mut unknown = actual.unknown();
-        for (before, answer) in differing.iter().zip(answers) {
-            match answer {
-                Ok(()) if before.part() == Part::Encryption => {
-                    if !wanted.prove_encryption(name, &aws, before).await? {
-                        unknown.insert(Part::Encryption);
-                    }
-                }
-                Ok(()) => {}
-                Err(fault) if !aws.is_amazon() && fault.is_not_understood() => drop(unknown.insert(before.part())),
-                Err(fault) => return Err(fault.into()),
-            }
+        let mut left_out = actual.left_out();
+        left_out.extend(Self::set_all(&wanted, &differing, name, &aws).await?);
+        Self::refuse_key(spec, &left_out)?;
+        if left_out.contains(&Part::PublicAccess) || left_out.contains(&Part::Encryption) {
+            settings::prove_private(name, &aws).await?;
         }
-        for part in unknown.difference(&actual.unknown()) {
+        for part in left_out.difference(&actual.unknown()) {
             at.events().note(Some(&at.id), format!("the store of the bucket `{name}` has no {part}: left out"));
         }
         let adopted = Self::adopts(spec, actual, at);
-        Self::keep(&Record { name: name.clone(), place: aws.settled(&place), adopted, unknown }, at)
+        Self::keep(&Record { name: name.clone(), place: aws.settled(&place), adopted, unknown: left_out }, at)
+    }
+
+    /// Fails if objects are to be encrypted with a key and the store has no such setting.
+    fn refuse_key(spec: &Spec, left_out: &BTreeSet<Part>) -> Result<()> {
+        if spec.kms_key().is_none() || !left_out.contains(&Part::Encryption) {
+            return Ok(());
+        }
+        Err(Error::new(format!("the store of the bucket `{}` has no encryption with a key of its own", spec.name))
+            .hint("leave `--kms-key` out, or use a store that has a key service"))
+    }
+
+    /// Sets all that differs, and tells what the store does not have. Amazon's own has everything.
+    async fn set_all(wanted: &Wanted, differing: &[Before], name: &str, aws: &Aws) -> Result<BTreeSet<Part>> {
+        let answers = join_all(differing.iter().map(|before| wanted.set(before, name, aws))).await;
+        let (mut set, mut left_out) = (BTreeSet::new(), BTreeSet::new());
+        for (before, answer) in differing.iter().zip(answers) {
+            match answer {
+                Ok(()) => drop(set.insert(before.part())),
+                Err(fault) if !aws.is_amazon() && fault.is_no_setting() => drop(left_out.insert(before.part())),
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        if !aws.is_amazon() && !set.is_empty() {
+            left_out.extend(wanted.not_kept(&set, name, aws).await?);
+        }
+        let encryption = differing.iter().find(|before| before.part() == Part::Encryption);
+        if let Some(before) = encryption.filter(|before| !left_out.contains(&before.part()))
+            && !wanted.prove_encryption(name, aws, before).await?
+        {
+            left_out.insert(Part::Encryption);
+        }
+        Ok(left_out)
     }
 
     fn keep(record: &Record, at: &At) -> Result<()> {
@@ -178,22 +209,6 @@ impl BucketKind {
         at.will(&Undo::Kept(Kept { key: at.key(), before: at.store().get(&at.key())? }))?;
         at.store().put(&at.key(), &serde_json::json!(record).to_string())
     }
-}
-
-/// The error for a bucket that cannot be looked at.
-fn unseen(name: &str, fault: crate::world::aws::Fault) -> Error {
-    if fault.is_elsewhere() && fault.region.is_some() {
-        let region = fault.region.unwrap_or_default();
-        return Error::new(format!("the bucket `{name}` is in the region `{region}`, not in the one that was asked"))
-            .hint(format!("give the right one: `--region {region}`"));
-    }
-    if fault.is_denied() {
-        let statement = fault.call.statement();
-        return Error::from(fault).within(format!("the bucket `{name}` exists, or may not be looked for")).hint(format!(
-            "if it is somebody else's, choose another name: bucket names are shared by everybody; if it is yours, a policy with this statement would allow it: {statement}"
-        ));
-    }
-    fault.into()
 }
 
 impl Kind for BucketKind {
@@ -218,7 +233,11 @@ impl Kind for BucketKind {
     }
 
     async fn check(spec: &Spec, actual: Option<&Actual>, _: &Change, at: &At) -> Result<()> {
-        let Some(actual) = actual.filter(|actual| !actual.is_ours(at)) else { return Ok(()) };
+        let Some(actual) = actual else { return Ok(()) };
+        Self::refuse_key(spec, &actual.left_out())?;
+        if actual.is_ours(at) {
+            return Ok(());
+        }
         let name = &spec.name;
         let owner = actual.tags().and_then(|tags| tags.get(DEPLOYMENT));
         match owner {
@@ -275,6 +294,7 @@ impl Kind for BucketKind {
             }
         })?;
         at.run.check_cancelled()?;
+        look::appears(&name, &aws, at).await?;
         let settings = aws.settings(&name).await?;
         let made = Actual { settings, record: Some(record), region: String::new() };
         Self::set(spec, &made, true, at).await
@@ -296,7 +316,9 @@ impl Kind for BucketKind {
                 let aws = at.aws(&place).await?;
                 match before.restore(&name, &aws).await {
                     // It may have been one that its store does not know.
-                    Err(fault) if !fault.is_missing() && !fault.is_not_understood() => Err(fault.into()),
+                    Err(fault) if !fault.is_missing() && (aws.is_amazon() || !fault.is_no_setting()) => {
+                        Err(fault.into())
+                    }
                     _ => Ok(()),
                 }
             }

@@ -76,6 +76,8 @@ pub(crate) struct Aws {
     s3: aws_sdk_s3::Client,
     iam: aws_sdk_iam::Client,
     sts: aws_sdk_sts::Client,
+    /// What the client of S3 was made of.
+    config: SdkConfig,
     region: String,
     endpoint: Option<String>,
     watcher: Option<Events>,
@@ -100,6 +102,12 @@ impl Clients {
     }
 }
 
+/// Whether an address is one of Amazon's own.
+fn is_amazon(url: &str) -> bool {
+    let host = url.split("://").nth(1).unwrap_or(url).split(['/', ':']).next().unwrap_or_default().to_ascii_lowercase();
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|domain| host.ends_with(domain))
+}
+
 fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.is_empty())
 }
@@ -115,7 +123,8 @@ impl Place {
     }
 
     fn service_endpoint(&self, service: &str) -> Option<String> {
-        host::variable(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| self.endpoint())
+        let same = || self.endpoint().filter(|url| !is_amazon(url));
+        host::variable(&format!("AWS_ENDPOINT_URL_{service}")).or_else(same)
     }
 
     async fn region(&self) -> Result<String> {
@@ -230,6 +239,7 @@ impl Aws {
             ),
             iam: aws_sdk_iam::Client::new(&at(iam)),
             sts: aws_sdk_sts::Client::new(&at(sts)),
+            config: s3_config,
             region,
             endpoint: s3,
             watcher,
@@ -254,7 +264,16 @@ impl Aws {
 
     /// Whether this is Amazon's own, which knows every setting.
     pub fn is_amazon(&self) -> bool {
-        self.endpoint.is_none()
+        self.endpoint.as_deref().is_none_or(is_amazon)
+    }
+
+    /// A client of S3 that signs nothing, as anybody can ask. A store may break at that, and is not asked often.
+    fn anybody(&self) -> aws_sdk_s3::Client {
+        let mut config = self.config.clone().into_builder();
+        config.set_credentials_provider(None);
+        config.set_retry_config(Some(RetryConfig::standard().with_max_attempts(2)));
+        let config = aws_sdk_s3::config::Builder::from(&config.build()).force_path_style(self.endpoint.is_some());
+        aws_sdk_s3::Client::from_conf(config.allow_no_auth().build())
     }
 
     /// The first part of the names of things there (`arn:aws:…`), which differs in China and for the US government.

@@ -172,6 +172,8 @@ pub struct Call {
     pub method: String,
     pub path: String,
     pub action: String,
+    /// Whether it says who asks.
+    pub signed: bool,
 }
 
 impl Call {
@@ -291,7 +293,8 @@ fn pass(
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let text = String::from_utf8_lossy(&body);
         let action = text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned();
-        let call = Call { method: method.to_owned(), path: path.to_owned(), action };
+        let signed = head.to_ascii_lowercase().contains("\r\nauthorization:");
+        let call = Call { method: method.to_owned(), path: path.to_owned(), action, signed };
         let fault = (decide.lock().unwrap())(&call);
         noted.lock().unwrap().push(call);
         if !delay.is_zero() {

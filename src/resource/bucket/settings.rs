@@ -1,6 +1,6 @@
 //! The settings of a bucket as they should be, against what they are: [`Wanted`] and [`Before`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ const PUBLIC_ACCESS: [&str; 4] =
 /// How often a setting is tried that another change of the same bucket stands in the way of, and the milliseconds between.
 const TRIES: u32 = 8;
 const PAUSE: u64 = 250;
+/// How often it is looked whether what was set is there.
+const LOOKS: u32 = 3;
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,6 +73,39 @@ fn before<T: Clone>(
         Setting::Absent => Some(named(None)),
         Setting::Is(value) => (!is_right(value)).then(|| named(Some(value.clone()))),
     }
+}
+
+/// The settings that the store does not know.
+pub(super) fn unknown(found: &Settings) -> BTreeSet<Part> {
+    let parts = [
+        (Part::PublicAccess, found.public_access == Setting::Unknown),
+        (Part::Encryption, found.encryption == Setting::Unknown),
+        (Part::Ownership, found.ownership == Setting::Unknown),
+        (Part::AbortAfter, found.abort_after == Setting::Unknown),
+        (Part::Tags, found.tags == Setting::Unknown),
+    ];
+    parts.into_iter().filter_map(|(part, unknown)| unknown.then_some(part)).collect()
+}
+
+/// Proves by an object of its own that nobody gets in without a signature, where no setting says so.
+///
+/// # Errors
+/// Anybody can read or list the bucket, or the store's answer proves nothing.
+pub(super) async fn prove_private(bucket: &str, aws: &Aws) -> Result<()> {
+    let key = format!("provision-probe-{}", hex(&host::random::<8>()?));
+    let version = aws.put(bucket, &key, b"provision").await?;
+    let (got, listed) = futures_util::join!(aws.get_as_anybody(bucket, &key), aws.list_as_anybody(bucket));
+    aws.delete(bucket, &key, version.as_deref()).await?;
+    let taken = |answer: &std::result::Result<(), Fault>| answer.as_ref().map_or_else(Fault::is_done, |()| true);
+    if let Some((_, what)) = [(&got, "read"), (&listed, "list")].into_iter().find(|(answer, _)| taken(answer)) {
+        return Err(Error::new(format!("the bucket `{bucket}` is open: anybody can {what} its objects, without a key"))
+            .hint("this store cannot block public access: take away the policy, the ACL or the setting of the store that opens it"));
+    }
+    // A list that fails is none; an object that is not given for another reason may be given tomorrow.
+    if let Some(fault) = got.err().filter(|fault| !fault.is_turned_away()) {
+        return Err(Error::from(fault).within(format!("it is not proven that the bucket `{bucket}` is private")));
+    }
+    Ok(())
 }
 
 impl Wanted {
@@ -154,6 +189,22 @@ impl Wanted {
         answer
     }
 
+    /// What is not as it should be though it was set: the store took the call for something else, or did not heed it.
+    pub async fn not_kept(&self, set: &BTreeSet<Part>, bucket: &str, aws: &Aws) -> Result<BTreeSet<Part>> {
+        let mut left = set.clone();
+        for round in 0..LOOKS {
+            let found = aws.settings(bucket).await?;
+            let differing: BTreeSet<Part> = self.differing(&found).iter().map(Before::part).collect();
+            let missing = unknown(&found);
+            left.retain(|part| differing.contains(part) || missing.contains(part));
+            if left.is_empty() || round + 1 == LOOKS {
+                break;
+            }
+            host::sleep(PAUSE).await;
+        }
+        Ok(left)
+    }
+
     /// Proves by an object that what is put can still be put: a store may take the setting for encryption and then have no
     /// keys. Where that is so, the setting is taken back if the store knows how.
     pub async fn prove_encryption(&self, bucket: &str, aws: &Aws, before: &Before) -> Result<bool> {
@@ -185,8 +236,33 @@ impl Before {
         }
     }
 
-    /// Brings the setting back to what it was.
+    fn is_none(&self) -> bool {
+        match self {
+            Self::PublicAccess(before) => before.is_none(),
+            Self::Encryption(before) => before.is_none(),
+            Self::Ownership(before) => before.is_none(),
+            Self::AbortAfter(before) => before.is_none(),
+            Self::Tags(before) => before.is_none(),
+        }
+    }
+
+    /// Whether there is something to take away.
+    fn is_there(&self, found: &Settings) -> bool {
+        match self {
+            Self::PublicAccess(_) => found.public_access.get().is_some(),
+            Self::Encryption(_) => found.encryption.get().is_some(),
+            Self::Ownership(_) => found.ownership.get().is_some(),
+            Self::AbortAfter(_) => found.abort_after.get().is_some(),
+            Self::Tags(_) => found.tags.get().is_some(),
+        }
+    }
+
+    /// Brings the setting back to what it was. One that was not there is deleted only where the store shows that it has it: a
+    /// store that does not know it may take that for the deletion of the bucket itself.
     pub async fn restore(&self, bucket: &str, aws: &Aws) -> std::result::Result<(), Fault> {
+        if self.is_none() && !self.is_there(&aws.settings(bucket).await?) {
+            return Ok(());
+        }
         match self {
             Self::PublicAccess(block) => aws.put_public_access(bucket, *block).await,
             Self::Encryption(encryption) => aws.put_encryption(bucket, encryption.as_ref()).await,

@@ -54,12 +54,18 @@ pub(crate) enum Bucket {
     Found(Box<Settings>),
 }
 
-/// An answer of the store to the question for a setting; `codes` are its words for "none".
-fn setting<A, T>(answer: Answer<A>, codes: &[&str], read: impl FnOnce(A) -> Option<T>) -> Answer<Setting<T>> {
+/// An answer of the store to the question for a setting; `codes` are its words for "none". A store that is not Amazon's may
+/// answer anything to what it does not know.
+fn setting<A, T>(
+    answer: Answer<A>,
+    amazon: bool,
+    codes: &[&str],
+    read: impl FnOnce(A) -> Option<T>,
+) -> Answer<Setting<T>> {
     match answer {
         Ok(answer) => Ok(read(answer).map_or(Setting::Unknown, Setting::Is)),
         Err(fault) if fault.is(codes) => Ok(Setting::Absent),
-        Err(fault) if fault.is_not_understood() || fault.status == Some(404) => Ok(Setting::Unknown),
+        Err(fault) if !amazon && fault.is_no_setting() => Ok(Setting::Unknown),
         Err(fault) => Err(fault),
     }
 }
@@ -79,7 +85,7 @@ impl Aws {
         let (listed, settings) = futures_util::join!(self.is_empty(name), self.settings(name));
         match listed {
             Ok(_) => Ok(Bucket::Found(Box::new(settings?))),
-            Err(fault) if fault.is_missing() => Ok(Bucket::Missing),
+            Err(fault) if fault.is_no_bucket() => Ok(Bucket::Missing),
             Err(fault) => Err(fault),
         }
     }
@@ -95,10 +101,11 @@ impl Aws {
         );
         let tags =
             self.send(self.call("s3", "GetBucketTagging", name), self.s3.get_bucket_tagging().bucket(name).send());
+        let amazon = self.is_amazon();
         let (block, encryption, ownership, rules, tags) =
             futures_util::join!(block, encryption, ownership, self.lifecycle(name), tags);
         Ok(Settings {
-            public_access: setting(block, &["NoSuchPublicAccessBlockConfiguration"], |answer| {
+            public_access: setting(block, amazon, &["NoSuchPublicAccessBlockConfiguration"], |answer| {
                 let found = answer.public_access_block_configuration?;
                 Some([
                     found.block_public_acls.unwrap_or_default(),
@@ -107,13 +114,13 @@ impl Aws {
                     found.restrict_public_buckets.unwrap_or_default(),
                 ])
             })?,
-            encryption: setting(encryption, &["ServerSideEncryptionConfigurationNotFoundError"], |answer| {
+            encryption: setting(encryption, amazon, &["ServerSideEncryptionConfigurationNotFoundError"], |answer| {
                 let rules = answer.server_side_encryption_configuration?.rules;
                 let default = rules.into_iter().find_map(|rule| rule.apply_server_side_encryption_by_default)?;
                 let key = default.kms_master_key_id.unwrap_or_default();
                 Some(Encryption { algorithm: default.sse_algorithm.as_str().to_owned(), key })
             })?,
-            ownership: setting(ownership, &["OwnershipControlsNotFoundError"], |answer| {
+            ownership: setting(ownership, amazon, &["OwnershipControlsNotFoundError"], |answer| {
                 // A store that does not know it may answer with nothing.
                 Some(answer.ownership_controls?.rules.first()?.object_ownership.as_str().to_owned())
             })?,
@@ -122,7 +129,7 @@ impl Aws {
                 Setting::Absent => Setting::Absent,
                 Setting::Unknown => Setting::Unknown,
             },
-            tags: setting(tags, &["NoSuchTagSet", "NoSuchTagSetError"], |answer| {
+            tags: setting(tags, amazon, &["NoSuchTagSet", "NoSuchTagSetError"], |answer| {
                 Some(answer.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
             })?,
         })
@@ -135,7 +142,9 @@ impl Aws {
                 self.s3.get_bucket_lifecycle_configuration().bucket(name).send(),
             )
             .await;
-        setting(answer, &["NoSuchLifecycleConfiguration"], |answer| Some(answer.rules.unwrap_or_default()))
+        setting(answer, self.is_amazon(), &["NoSuchLifecycleConfiguration"], |answer| {
+            Some(answer.rules.unwrap_or_default())
+        })
     }
 
     pub async fn create_bucket(&self, name: &str) -> Answer<()> {
@@ -214,8 +223,12 @@ impl Aws {
 
     /// Sets after how many days an upload that was not completed is given up; the rules of others stay.
     pub async fn put_abort_after(&self, name: &str, after: Option<i32>) -> Answer<()> {
-        let found = self.lifecycle(name).await?;
-        let mut rules = found.get().cloned().unwrap_or_default();
+        let mut rules = match self.lifecycle(name).await? {
+            Setting::Is(rules) => rules,
+            Setting::Absent if after.is_some() => Vec::new(),
+            // Whether others have rules there is not known, or there is none to take away.
+            Setting::Absent | Setting::Unknown => return Ok(()),
+        };
         rules.retain(|rule| rule.id() != Some(RULE));
         if let Some(after) = after {
             let rule = LifecycleRule::builder()

@@ -40,6 +40,8 @@ const ELSEWHERE: [&str; 4] =
     ["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "TemporaryRedirect"];
 const NO_CREDENTIALS: &str = "there are no credentials in the environment, in the profile, or of this machine";
 const BUSY: [&str; 5] = ["SlowDown", "ServiceUnavailable", "Throttling", "InternalError", "RequestTimeout"];
+/// The answers of a store that has to do with the caller or with the moment, whatever is asked for.
+const NOT_ABOUT_THE_CALL: [u16; 4] = [401, 403, 429, 503];
 
 impl Call {
     /// The action that a policy must allow for it (AWS's service authorization reference; some differ from the call).
@@ -191,6 +193,25 @@ impl Fault {
     pub fn is_not_understood(&self) -> bool {
         let meant = self.is(&ELSEWHERE) || self.is_about_the_key() || self.is(&CLOCK) || self.html;
         self.is_unknown_call() || (self.status == Some(400) && !meant)
+    }
+
+    /// Whether a store that gives this answer to a setting of a bucket has no such setting. What is about the caller, the place
+    /// or the moment is an error; whatever else it says is the answer of a store that does not know what it was asked.
+    pub fn is_no_setting(&self) -> bool {
+        let passes = self.is(&["SlowDown", "ServiceUnavailable", "Throttling", "RequestTimeout"]);
+        let caller = self.is_elsewhere() || self.is_about_the_key() || self.is(&CLOCK);
+        !passes && !caller && self.status.is_some_and(|status| !NOT_ABOUT_THE_CALL.contains(&status))
+    }
+
+    /// Whether there is no such bucket. Another thing that is not there means that no store was asked for a bucket.
+    pub fn is_no_bucket(&self) -> bool {
+        let silent = self.code.as_deref().is_none_or(|code| code == "NotFound");
+        self.is(&["NoSuchBucket"]) || (self.status == Some(404) && silent && !self.html)
+    }
+
+    /// Whether an unsigned request was turned away, or not even told that there is something.
+    pub fn is_turned_away(&self) -> bool {
+        matches!(self.status, Some(401 | 403 | 404))
     }
 
     /// Whether the call may have been carried out though no answer said so.

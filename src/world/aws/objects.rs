@@ -51,6 +51,18 @@ impl Aws {
         Ok(body.map(aws_sdk_s3::primitives::AggregatedBytes::to_vec).unwrap_or_default())
     }
 
+    /// Asks for an object without a signature.
+    pub async fn get_as_anybody(&self, bucket: &str, key: &str) -> Answer<()> {
+        let request = self.anybody().get_object().bucket(bucket).key(key);
+        self.send(self.call("s3", "GetObject", &format!("{bucket}/{key}")), request.send()).await.map(drop)
+    }
+
+    /// Lists a bucket without a signature.
+    pub async fn list_as_anybody(&self, bucket: &str) -> Answer<()> {
+        let request = self.anybody().list_objects_v2().bucket(bucket).max_keys(1);
+        self.send(self.call("s3", "ListObjectsV2", bucket), request.send()).await.map(drop)
+    }
+
     pub async fn delete(&self, bucket: &str, key: &str, version: Option<&str>) -> Answer<()> {
         let request = self.s3.delete_object().bucket(bucket).key(key).set_version_id(version.map(str::to_owned));
         self.send(self.call("s3", "DeleteObject", &format!("{bucket}/{key}")), request.send()).await.map(drop)
