@@ -109,7 +109,7 @@ fn chosen(
     }
     let (playbook, path, deployment) = named(word)?;
     let rest = inner.get_many::<OsString>("").into_iter().flatten().cloned();
-    let command = Command::new(word.to_owned()).about(playbook.about.clone());
+    let command = Command::new(word.to_owned()).about(crate::report::clean_line(&playbook.about));
     let command = shared_flags(input_flags(flags(command), &playbook));
     let inner = command.no_binary_name(true).bin_name(format!("provision {verb} {word}")).try_get_matches_from(rest)?;
     let mut target = target(playbook, path, &inner)?;

@@ -16,7 +16,13 @@ fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(Refusal::Parser(error)) => {
-            drop(error.print());
+            if error.use_stderr() {
+                report::beside(&error.render().to_string());
+                report::told_now();
+            } else {
+                // Help, in which nothing foreign is left.
+                drop(error.print());
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
         Err(Refusal::Error(error)) => {

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::secret::Secret;
 use crate::stop::Stopper;
 use crate::world::terminal;
+pub(crate) use clean::clean_line;
 use printer::{Word, print, reached};
 
 /// How a run is told.
@@ -51,6 +52,11 @@ pub(crate) fn json(value: &serde_json::Value) {
 /// Prints a text as it is, without a line end of our own.
 pub(crate) fn text(text: &str) {
     print(Word::Text(text.to_owned()));
+}
+
+/// Prints a text that is not what was asked for.
+pub fn beside(text: &str) {
+    print(Word::Aside(text.to_owned()));
 }
 
 /// Prints an error.

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::command::users::{Password, Task};
 use crate::input::{Input, InputType};
 use crate::playbook::Playbook;
+use crate::report::clean_line;
 
 /// Where the flags that every playbook has stand in a help: after its own.
 pub(super) const SHARED: usize = 900;
@@ -97,13 +98,14 @@ fn help(input: &Input) -> String {
     if input.kind == InputType::List {
         help.push_str(" [may be repeated]");
     }
-    help
+    // A playbook may be somebody else's.
+    clean_line(&help)
 }
 
 fn flag(input: &Input) -> Arg {
     let flag = Arg::new(input_id(input)).long(input.name.clone()).help(help(input));
     let flag = match &input.group {
-        Some(group) => flag.help_heading(group.clone()),
+        Some(group) => flag.help_heading(clean_line(group)),
         None => flag,
     };
     match input.kind {

@@ -17,7 +17,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// The same as one line.
-pub(super) fn clean_line(text: &str) -> String {
+pub(crate) fn clean_line(text: &str) -> String {
     clean(text.trim_end()).replace('\n', " ")
 }
 

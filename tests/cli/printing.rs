@@ -174,6 +174,7 @@ fn environment<'a>(sandbox: &Sandbox, command: &'a mut Command) -> &'a mut Comma
 #[test]
 fn foreign_text_acts_on_no_terminal() {
     let sandbox = Sandbox::new();
+    let acts = |c: char| (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c);
     let hostile = "a\u{1b}[31mred\u{1b}]0;title\u{7}\u{9b}2J\u{202e}b";
     let mut yaml = String::new();
     for c in hostile.chars() {
@@ -188,13 +189,22 @@ fn foreign_text_acts_on_no_terminal() {
     {
         let said = sandbox.run(line);
         assert_eq!(said.code, 0, "{}", said.text);
-        let acts = |c: char| (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c);
         assert!(!said.stdout.contains(acts) && !said.stderr.contains(acts), "{line}: {:?}", said.text);
     }
     assert!(sandbox.run("apply ./x.yml").stdout.contains("a\\x1b[31mred\\x1b]0;title\\x07\\x9b2J\\u{202e}b"));
     let json: serde_json::Value = serde_json::from_str(&sandbox.run("output x --output json").stdout).unwrap();
     assert_eq!(json["out"], hostile, "a program is told what it is");
     assert_eq!(sandbox.run("output x out").stdout.trim_end(), hostile, "and so is one that asks for a value");
+    // Neither does what the parser of the command line says.
+    let help = format!(
+        "about: \"{yaml}\"\ninputs:\n  text: {{ type: string, default: \"{yaml}\", about: \"{yaml}\", group: \"{yaml}\" }}\n"
+    );
+    sandbox.write("help.yml", help);
+    let outcomes =
+        [sandbox.run("plan ./help.yml --help"), sandbox.call(&["plan", "./x.yml", hostile]), sandbox.call(&[hostile])];
+    for said in outcomes {
+        assert!(!said.stdout.contains(acts) && !said.stderr.contains(acts), "{:?}", said.stdout + &said.stderr);
+    }
     let refused = sandbox.call(&["plan", "./x.yml", "--text", "x\u{9b}"]);
     assert!(refused.code != 0 && refused.stderr.contains("no: x\\x9b"), "{}", refused.text);
 }
