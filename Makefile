@@ -7,7 +7,7 @@ PACKAGES  = gcc pkg-config libssl-dev \
             mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml python3-aiosmtpd make \
             chromium chromium-driver libnss3-tools iproute2
 .DEFAULT_GOAL := help
-.PHONY: help setup parts build demo test lint advisories bench
+.PHONY: help setup parts build demo test soak lint advisories bench
 
 help: ## Tell what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,6 +42,9 @@ demo: setup build ## Set up a registry on port 5000 and use it as a client (PORT
 # One profile, so that dependencies are built once.
 test: setup parts ## Run every test, against the real engine
 	$(CARGO) test --release --locked -- --test-threads=2
+
+soak: setup parts ## Run what repeats for long: kills at every request, and all that the normal tests do in a short form
+	$(CARGO) test --release --locked --test cli --test live -- --ignored --test-threads=1
 
 # cargo fmt skips modules that are declared inside a macro, such as those in src/resource/: the files are named.
 lint: ## Check the format, clippy's lints, licences and sources

@@ -51,34 +51,20 @@ pub(crate) async fn attempt(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Resul
     Ok(known.into_inner())
 }
 
+/// How often a resource is looked at anew because something came or went while it was worked on.
+const LOOKS: usize = 3;
+
 async fn work(graph: &Graph, plan: &Plan, run: &Arc<Run>, id: &Id, known: &Known) -> Result<()> {
-    run.check_cancelled()?;
     let kind = graph.nodes[id].kind;
-    let at = at(graph, run, id);
     let started = Instant::now();
-    let planned = &plan.changes[id];
-    let result = async {
-        let spec = decode(graph, id, known)?;
-        let mut examined = if kind.follows && planned.action == Action::Check {
-            crate::resource::Examined::to_check()
-        } else {
-            (kind.examine)(&spec, &at).await?
-        };
-        if planned.action == Action::Check {
-            examined.change = planned.clone();
+    let mut looks = 1;
+    let result = loop {
+        match step(graph, plan, run, id, known).await {
+            Err(error) if error.is_moved() && looks < LOOKS && !run.is_cancelled() => looks += 1,
+            result => break result,
         }
-        covers(plan, graph, id, &examined.change)?;
-        if !examined.change.is_change() {
-            known.insert(id, examined.outputs);
-            return Ok(None);
-        }
-        let action = examined.change.action;
-        run.events.send(Event::Started { resource: id.clone(), kind: kind.name, action: action.word() });
-        let outputs = (kind.apply)(&spec, examined, &at).await?;
-        known.insert(id, outputs);
-        Ok(Some(action))
     };
-    match result.await {
+    match result {
         Ok(None) => Ok(()),
         Ok(Some(action)) => {
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -98,6 +84,31 @@ async fn work(graph: &Graph, plan: &Plan, run: &Arc<Run>, id: &Id, known: &Known
     }
 }
 
+/// Looks at a resource as it is now and carries out what it needs; none if it needs nothing.
+async fn step(graph: &Graph, plan: &Plan, run: &Arc<Run>, id: &Id, known: &Known) -> Result<Option<Action>> {
+    run.check_cancelled()?;
+    let (kind, at, planned) = (graph.nodes[id].kind, at(graph, run, id), &plan.changes[id]);
+    let spec = decode(graph, id, known)?;
+    let mut examined = if kind.follows && planned.action == Action::Check {
+        crate::resource::Examined::to_check()
+    } else {
+        (kind.examine)(&spec, &at).await?
+    };
+    if planned.action == Action::Check {
+        examined.change = planned.clone();
+    }
+    covers(plan, graph, run, id, &examined.change)?;
+    if !examined.change.is_change() {
+        known.insert(id, examined.outputs);
+        return Ok(None);
+    }
+    let action = examined.change.action;
+    run.events.send(Event::Started { resource: id.clone(), kind: kind.name, action: action.word() });
+    let outputs = (kind.apply)(&spec, examined, &at).await?;
+    known.insert(id, outputs);
+    Ok(Some(action))
+}
+
 fn failed(id: &str, kind: &'static str, error: &Error) -> Event {
     Event::Failed {
         resource: id.to_owned(),
@@ -108,19 +119,26 @@ fn failed(id: &str, kind: &'static str, error: &Error) -> Event {
     }
 }
 
-/// Fails if what was found now goes beyond what the plan said, and nothing that the plan changes explains it.
-fn covers(plan: &Plan, graph: &Graph, id: &Id, found: &Change) -> Result<()> {
+/// Tells what goes beyond what the plan said, where nothing that the plan changes explains it: what a run that was killed had
+/// asked for may appear at any time. Fails if data would be lost of which the plan said nothing.
+fn covers(plan: &Plan, graph: &Graph, run: &Run, id: &Id, found: &Change) -> Result<()> {
     let planned = &plan.changes[id];
-    let explained = graph.nodes[id].needs.iter().any(|need| plan.touched.contains(need));
-    if found.action <= planned.action || explained {
-        return Ok(());
+    if found.data && !planned.data {
+        return Err(Error::new(format!(
+            "it changed since the plan was made: the plan said {}, and now it is {}, which deletes its data",
+            planned.action.word(),
+            found.action.word()
+        ))
+        .hint("run the command again: it makes a new plan"));
     }
-    Err(Error::new(format!(
-        "it changed since the plan was made: the plan said {}, and now it is {}",
-        planned.action.word(),
-        found.action.word()
-    ))
-    .hint("run the command again: it makes a new plan"))
+    // Nothing that is needed makes a thing itself.
+    let explained =
+        planned.action != Action::Create && graph.nodes[id].needs.iter().any(|need| plan.touched.contains(need));
+    if found.action > planned.action && !explained {
+        let note = format!("since the plan was made: {}", found.reason.as_deref().unwrap_or("it changed"));
+        run.events.send(found.clone().because(note).event(graph, id));
+    }
+    Ok(())
 }
 
 /// Removes what the playbook no longer names.

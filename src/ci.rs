@@ -20,6 +20,7 @@ pub(crate) mod seed;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use tokio::sync::mpsc::unbounded_channel;
@@ -97,10 +98,19 @@ impl Registry {
             events: Events::new(unbounded_channel().0),
             options: Options::default(),
             yes: true,
+            wait: Duration::ZERO,
             stopper: Stopper::default(),
         };
-        let target =
-            Target { playbook, path: None, given, environment: None, name: None, root: None, warnings: Vec::new() };
+        let target = Target {
+            playbook,
+            path: None,
+            given,
+            environment: None,
+            name: None,
+            again: false,
+            root: None,
+            warnings: Vec::new(),
+        };
         let mut job = Job::begin(&session, target, LASTING)?;
         match job.bring_up().await {
             Ok(access) => Ok(Self {

@@ -3,9 +3,11 @@
 mod ci;
 mod flags;
 mod instead;
+mod time;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
@@ -23,11 +25,12 @@ use crate::report::Style;
 use crate::run::{Images, Options};
 use crate::shell;
 pub use crate::stop::{Signal, Stopper};
+use crate::variables::Listed;
 use crate::world::files;
 pub use crate::world::signals::hear as hear_signals;
 use flags::{
     adopt_flags, apply_flags, backup_flags, delete_data, deployment, graph_flags, input_flags, input_id, keep_data,
-    plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs, what, yes,
+    plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs, wait, what, yes,
 };
 
 /// What the process ends with.
@@ -121,6 +124,7 @@ fn chosen(
             ))
             .into());
     }
+    target.again = deployment.is_some();
     target.name = target.name.or(deployment);
     Ok((inner, Some(target)))
 }
@@ -177,10 +181,10 @@ fn target(mut playbook: Playbook, path: Option<String>, matches: &ArgMatches) ->
         given.insert(input.name.clone(), input.flag(values)?);
     }
     given.extend(set);
-    let environment = Some(words(matches, "env-file"));
+    let environment = Some(Listed::read(&words(matches, "env-file"))?);
     let name = matches.get_one::<String>("name").cloned();
     let warnings = playbook.inputs.iter().filter_map(|input| input.literal(&typed(matches, input))).collect();
-    Ok(Target { playbook, path, given, environment, name, root: None, warnings })
+    Ok(Target { playbook, path, given, environment, name, again: false, root: None, warnings })
 }
 
 fn command() -> Command {
@@ -239,8 +243,9 @@ fn verbs_of_deployments() -> [Command; 8] {
             keep_data(),
             delete_data(),
             yes(),
+            wait(),
         ]),
-        verb("rotate", "Replace keys or certificates while everything goes on").args([deployment(), what()]),
+        verb("rotate", "Replace keys or certificates while everything goes on").args([deployment(), what(), wait()]),
         verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be")
             .arg(deployment()),
         verb("output", "Print the outputs of a deployment, or one of them").args([deployment(), key("Which output")]),
@@ -289,7 +294,9 @@ impl Invocation {
     /// Whatever went wrong, as a user should read it.
     pub async fn run(self, events: Events, stopper: Stopper) -> Result<u8> {
         let matches = &self.matches;
-        let session = Session { events, options: options(matches), yes: flag_is_set(matches, "yes"), stopper };
+        let wait = word(matches, "wait").map_or(Ok(0), time::wait)?;
+        let (yes, wait) = (flag_is_set(matches, "yes"), Duration::from_secs(wait));
+        let session = Session { events, options: options(matches), yes, wait, stopper };
         let (deployment, key) = (word(matches, "deployment").unwrap_or_default(), word(matches, "key"));
         let file = word(matches, "file").unwrap_or_default();
         let own = |name: &str| word(matches, name).map(str::to_owned);
@@ -307,7 +314,7 @@ impl Invocation {
             ("ci", Some(target)) => return command::ci::run(&session, target, ci::wanted(matches, self.style)?).await,
             ("ci down", _) => command::ci::down(&session, word(matches, "deployment")).await?,
             ("ci reap", _) => command::ci::reap(&session).await?,
-            (_, Some(target)) => command::apply::run(&session, target).await?,
+            (_, Some(target)) => command::apply::run(&session, target, "apply").await?,
             ("destroy", _) => command::destroy::run(&session, deployment, flag_is_set(matches, "keep-data")).await?,
             ("rotate", _) => command::rotate::run(&session, deployment).await?,
             ("status", _) => return command::status::run(&session, deployment).await.map(differs),

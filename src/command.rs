@@ -15,10 +15,12 @@ pub(crate) mod rotate;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod status;
+pub(crate) mod turn;
 pub(crate) mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 
@@ -31,7 +33,7 @@ use crate::input::{InputType, condition};
 use crate::playbook::Playbook;
 use crate::run::{Options, Run};
 use crate::stop::Stopper;
-use crate::variables;
+use crate::variables::{self, Listed};
 
 /// What every verb is given: where to tell what happens, and how to go about it.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub struct Session {
     pub(crate) options: Options,
     /// Whether a question is answered with yes.
     pub(crate) yes: bool,
+    /// How long somebody else's work on the same deployment is waited for.
+    pub(crate) wait: Duration,
     /// Lets the caller stop the run that is under way.
     pub(crate) stopper: Stopper,
 }
@@ -49,10 +53,12 @@ pub(crate) struct Target {
     pub playbook: Playbook,
     pub path: Option<String>,
     pub given: BTreeMap<String, Json>,
-    /// Files with variables that stand for inputs; none if those of the environment do not count either.
-    pub environment: Option<Vec<String>>,
+    /// The variables of files that stand for inputs; none if those of the environment do not count either.
+    pub environment: Option<Listed>,
     /// The deployment's name; by default the playbook's.
     pub name: Option<String>,
+    /// Whether it was named as a deployment, and not by its playbook: then there must be one.
+    pub again: bool,
     /// The folder that files of a host are rendered into, if nothing is to be installed.
     pub root: Option<String>,
     /// What a user should know of the command line.
@@ -68,9 +74,14 @@ impl Target {
             given: BTreeMap::new(),
             environment: None,
             name: Some(name.to_owned()),
+            again: true,
             root: None,
             warnings: Vec::new(),
         })
+    }
+
+    pub fn deployment(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.playbook.name)
     }
 }
 
@@ -104,9 +115,13 @@ impl Session {
     }
 
     /// Reads the deployment and builds the graph. Inputs that were not given are as they were at the last run.
-    pub(crate) fn prepare(&self, target: Target) -> Result<Prepared> {
-        let name = target.name.clone().unwrap_or_else(|| target.playbook.name.clone());
-        let (store, earlier) = Store::open(&name)?;
+    pub(crate) fn prepare(&self, target: &Target) -> Result<Prepared> {
+        let name = target.deployment().to_owned();
+        let (store, earlier) = if target.again {
+            Store::existing(&name).map(|(store, record)| (store, Some(record)))?
+        } else {
+            Store::open(&name)?
+        };
         if let Some(record) = earlier.as_ref().filter(|record| record.playbook.name != target.playbook.name) {
             return Err(Error::new(format!(
                 "the deployment `{name}` was made by the playbook `{}`",
@@ -119,8 +134,13 @@ impl Session {
         target.warnings.iter().for_each(|text| self.events.send(Event::Warning { text: text.clone() }));
         let mut remembered = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
         remembered.retain(|input, _| target.playbook.input(input).is_some());
-        let (mut given, fresh) =
-            variables::gather(&target.playbook, remembered, target.given, target.environment.as_deref(), &self.events)?;
+        let (mut given, fresh) = variables::gather(
+            &target.playbook,
+            remembered,
+            target.given.clone(),
+            target.environment.as_ref(),
+            &self.events,
+        )?;
         let values = target.playbook.settle(&given)?;
         condition::check(&target.playbook.inputs, &values, &fresh)?;
         // A path counts from the folder of the first run: a later run may be typed elsewhere.
@@ -132,7 +152,7 @@ impl Session {
             Some(record) => Record { kinds: record.kinds.clone(), outputs: record.outputs.clone(), ..fresh },
             None => fresh,
         };
-        let graph = Graph::build(target.playbook, values, &name, store.is_rendering())?;
+        let graph = Graph::build(target.playbook.clone(), values, &name, store.is_rendering())?;
         Ok(Prepared { graph, run: self.run(store), earlier, record })
     }
 

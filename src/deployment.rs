@@ -3,6 +3,8 @@
 //! It holds generated secrets, keys of authorities, a record of the files written on this host, and the playbook with its
 //! inputs. Folders are 0700 and files 0600.
 
+pub(crate) mod lock;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::json;
+use crate::kept::{PENDING, recover};
 use crate::lease::Lease;
 use crate::playbook::Playbook;
 use crate::world::{files, host};
@@ -70,8 +73,16 @@ const LEASE: &str = "lease.json";
 /// The form of the record that is written here.
 const VERSION: u32 = 1;
 
+/// The folder of all deployments.
+///
+/// # Errors
+/// It is not this user's own: who may change it decides what a run does.
 fn root() -> Result<PathBuf> {
-    Ok(files::state_home()?.join("deployments"))
+    let home = files::state_home()?;
+    files::check_own(&home)?;
+    let root = home.join("deployments");
+    files::check_own(&root)?;
+    Ok(root)
 }
 
 /// The folders of deployments that are to be gone by themselves; one without a lease is what is left of a process that was
@@ -127,16 +138,29 @@ impl Store {
     pub fn open(name: &str) -> Result<(Self, Option<Record>)> {
         check_name(name)?;
         let folder = root()?.join(name);
+        files::check_own(&folder)?;
+        if files::exists(&folder.join(PENDING))
+            && let lock::Attempt::Taken(_lock) = lock::attempt(name, "recover")?
+        {
+            Self::recover(name)?;
+        }
         let record = Self::record(&folder)?;
         let lease = files::read(&folder.join(LEASE))?;
         let lease = lease.and_then(|found| serde_json::from_slice::<Lease>(&found.content).ok());
         let id = match (&record, &lease) {
             (Some(record), _) => record.id.clone(),
             (None, Some(lease)) => lease.id.clone(),
-            (None, None) => hex(&host::random::<8>()?),
+            // What may still appear of an earlier one of this name is then this one's, and in nobody's way.
+            (None, None) => lock::gone(name)?.map_or_else(|| host::random::<8>().map(|bytes| hex(&bytes)), Ok)?,
         };
         let root = record.as_ref().and_then(|record| record.root.clone()).unwrap_or_else(|| "/".to_owned());
         Ok((Self { name: name.to_owned(), id, folder, root: root.into(), lease }, record))
+    }
+
+    /// Puts back what a run that was killed left half written. The deployment is locked.
+    pub fn recover(name: &str) -> Result<()> {
+        let folder = root()?.join(name);
+        recover(&Self { name: name.to_owned(), id: String::new(), folder, root: "/".into(), lease: None })
     }
 
     /// Makes the folder of a deployment with a lease. It has the lease from the first moment that others can see it.
@@ -231,16 +255,6 @@ impl Store {
         self.folder.join(key)
     }
 
-    /// Makes the folder and takes its lock.
-    pub fn lock(&self, verb: &str) -> Result<files::Lock> {
-        files::make_folder(&self.folder, 0o700)?;
-        let owner = format!("`provision {verb}` of {}", host::whoami());
-        files::lock(&self.folder.join("lock"), &owner).unwrap_or_else(|holder| {
-            Err(Error::new(format!("deployment `{}` is being worked on by {holder}", self.name))
-                .hint("wait until that run has ended"))
-        })
-    }
-
     pub fn save(&self, record: &Record) -> Result<()> {
         let text = serde_json::to_string_pretty(record)
             .map_err(|error| Error::new(format!("cannot write the deployment down: {error}")))?;
@@ -260,6 +274,11 @@ impl Store {
 
     pub fn put(&self, key: &str, text: &str) -> Result<()> {
         self.put_bytes(key, text.as_bytes())
+    }
+
+    /// The same for a text that nobody needs after a power cut.
+    pub fn put_brief(&self, key: &str, text: &str) -> Result<()> {
+        files::write_brief(&self.place(key)?, text.as_bytes(), 0o600)
     }
 
     /// The same, flushed to disk together with what others write at the same time.
@@ -297,6 +316,16 @@ impl Store {
         Ok(())
     }
 
+    /// Removes a text, or a folder of texts of which none stays if the run is killed.
+    pub fn delete_all(&self, key: &str) -> Result<()> {
+        let path = self.path(key);
+        if files::is_folder(&path) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            files::remove_folder_at_once(&path, &path.with_file_name(format!(".{name}.gone")))?;
+        }
+        self.delete(key)
+    }
+
     /// The names kept below a key. One with a dot in front is what a run that was killed left of a file.
     pub fn names(&self, key: &str) -> Result<Vec<String>> {
         let mut names = files::names(&self.path(key))?;
@@ -310,8 +339,11 @@ impl Store {
         Ok(found.into_iter().map(|path| path.to_string_lossy().into_owned()).collect())
     }
 
-    /// Removes the folder, or if it shall not be needed any more, what is left of it.
+    /// Removes the folder, its record last: by that, what a run that is killed leaves of it is known.
     pub fn forget(&self) -> Result<()> {
+        for name in files::names(&self.folder)?.iter().filter(|name| *name != RECORD && *name != LEASE) {
+            files::remove_folder(&self.folder.join(name))?;
+        }
         files::remove_folder(&self.folder)
     }
 }

@@ -20,6 +20,7 @@ pub struct Error {
     detail: Vec<String>,
     usage: bool,
     decisive: bool,
+    moved: bool,
 }
 
 /// Where in a file something stands: line and column count from 1, in characters.
@@ -39,7 +40,15 @@ const LONGEST_LINE: usize = 160;
 
 impl Error {
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), place: None, hint: None, detail: Vec::new(), usage: false, decisive: false }
+        Self {
+            what: what.into(),
+            place: None,
+            hint: None,
+            detail: Vec::new(),
+            usage: false,
+            decisive: false,
+            moved: false,
+        }
     }
 
     /// An error in how the command was called: the exit code is 2.
@@ -102,6 +111,17 @@ impl Error {
 
     pub fn is_decisive(&self) -> bool {
         self.decisive
+    }
+
+    /// The same error, as one that says that something came or went since it was looked at: a new look may find a way.
+    #[must_use]
+    pub fn moved(mut self) -> Self {
+        self.moved = true;
+        self
+    }
+
+    pub fn is_moved(&self) -> bool {
+        self.moved
     }
 
     /// The failing thing's own words.

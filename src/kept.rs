@@ -18,11 +18,31 @@ pub(crate) struct Kept {
     pub before: Option<String>,
 }
 
+/// Where the texts stand that are to be put back if a run is killed.
+pub(crate) const PENDING: &str = "pending";
+
 impl At {
     /// Keeps a text in the deployment's folder, with a way back.
     pub async fn keep(&self, key: &str, text: &str) -> Result<()> {
         self.will(&Kept { key: key.to_owned(), before: self.store().get(key).unwrap_or_default() })?;
         self.store().put_with_others(key, text).await
+    }
+
+    /// Keeps texts that belong together: should the run be killed, the next one finds all of them or, as before, none.
+    pub async fn keep_all(&self, texts: &[(&str, &str)]) -> Result<()> {
+        let pending = format!("{PENDING}/{}.{}", self.kind, self.id.replace('/', "."));
+        let before = |(key, _): &(&str, &str)| Ok(Kept { key: (*key).to_owned(), before: self.store().get(key)? });
+        let before = texts.iter().map(before).collect::<Result<Vec<Kept>>>();
+        // What is damaged already is not put back.
+        self.store().put_brief(&pending, &serde_json::json!(before.unwrap_or_default()).to_string())?;
+        let mut kept = Ok(());
+        for (key, text) in texts {
+            if kept.is_ok() {
+                kept = self.keep(key, text).await;
+            }
+        }
+        self.store().delete(&pending)?;
+        kept
     }
 
     /// The key of this resource's own texts: `secret/password`, `certificate/tls.server`.
@@ -55,22 +75,35 @@ impl At {
         Ok(owned.collect())
     }
 
-    /// Removes what [`At::owned_keys`] told of: one text, or a folder of them.
+    /// Removes what [`At::owned_keys`] told of: one text, or a folder of them, all in one step.
     pub fn remove_kept(&self, owned: &Owned) -> Result<()> {
-        for file in self.store().names(&owned.handle)? {
-            self.store().delete(&format!("{}/{file}", owned.handle))?;
-        }
-        self.store().delete(&owned.handle)
+        self.store().delete_all(&owned.handle)
     }
 }
 
 impl Kept {
     pub fn restore(self, at: &At) -> Result<()> {
+        self.put_back(at.store())
+    }
+
+    fn put_back(self, store: &Store) -> Result<()> {
         match self.before {
-            Some(text) => at.store().put(&self.key, &text),
-            None => at.store().delete(&self.key),
+            Some(text) => store.put(&self.key, &text),
+            None => store.delete(&self.key),
         }
     }
+}
+
+/// Puts texts that belong together back as they were, where a run was killed before all were there. The deployment is locked.
+pub(crate) fn recover(store: &Store) -> Result<()> {
+    for name in store.names(PENDING)? {
+        let pending = format!("{PENDING}/{name}");
+        for kept in read_json::<Vec<Kept>>(&pending, store)?.unwrap_or_default() {
+            kept.put_back(store)?;
+        }
+        store.delete(&pending)?;
+    }
+    Ok(())
 }
 
 /// What is kept as JSON under a key.

@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 
 use crate::change::{Action, Change};
 use crate::error::{Error, Result};
-use crate::event::{Event, FieldEvent};
+use crate::event::Event;
 use crate::graph::{Graph, Id, Vertex};
-use crate::resource::{At, Entry, KINDS, Outputs, Owned};
+use crate::resource::{At, Entry, Outputs, Owned, with_also};
 use crate::run::Run;
 
 pub(crate) struct Plan {
@@ -285,14 +285,7 @@ impl Plan {
             graph.warn(run);
         }
         for id in graph.order.iter().filter(|id| self.changes[*id].is_change()) {
-            let change = &self.changes[id];
-            run.events.send(Event::Planned {
-                resource: id.clone(),
-                kind: graph.nodes[id].kind.name,
-                action: change.action.word(),
-                fields: change.fields.iter().map(FieldEvent::from).collect(),
-                reason: change.reason.clone(),
-            });
+            run.events.send(self.changes[id].event(graph, id));
         }
         for (kind, owned) in &self.deletions {
             run.events.send(Event::Planned {
@@ -317,14 +310,26 @@ impl Plan {
 
 /// Everything of the given kinds that the deployment owns, in the order of the table of kinds.
 pub(crate) async fn owned(run: &Arc<Run>, kinds: &BTreeSet<&str>) -> Result<Vec<(&'static Entry, Owned)>> {
-    let used = KINDS.iter().filter(|kind| kinds.contains(kind.name));
-    let found = futures_util::future::join_all(used.map(|kind| async move {
+    let found = futures_util::future::join_all(with_also(kinds).map(|kind| async move {
         let at = At { id: String::new(), kind: kind.name, run: run.clone() };
         let owned = (kind.owned)(&at).await?;
         Ok::<_, Error>(owned.into_iter().map(move |owned| (kind, owned)).collect::<Vec<_>>())
     }));
     let found: Result<Vec<_>> = found.await.into_iter().collect();
     Ok(found?.into_iter().flatten().collect())
+}
+
+impl Change {
+    /// What a plan says of one resource.
+    pub fn event(&self, graph: &Graph, id: &Id) -> Event {
+        Event::Planned {
+            resource: id.clone(),
+            kind: graph.nodes[id].kind.name,
+            action: self.action.word(),
+            fields: self.fields.iter().map(Into::into).collect(),
+            reason: self.reason.clone(),
+        }
+    }
 }
 
 /// Says of which resource an error is.

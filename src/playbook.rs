@@ -25,7 +25,7 @@ pub(crate) const RESERVED: [&str; 2] = ["name", "rendering"];
 
 const FIELDS: [&str; 7] = ["about", "inputs", "variables", "values", "rules", "resources", "outputs"];
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Playbook {
     pub name: String,
     pub source: Arc<Source>,
@@ -43,7 +43,7 @@ pub(crate) struct Playbook {
 }
 
 /// One item of `rules:`: inputs that do not go together, or of which a user should know something.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rule {
     pub when: Node,
     /// True for what cannot be done, false for a warning.
@@ -53,7 +53,7 @@ pub(crate) struct Rule {
 }
 
 /// One item of `resources:`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Declaration {
     pub kind: Key,
     pub name: Key,

@@ -96,8 +96,12 @@ pub(crate) async fn ask_hidden(question: &str, stopper: &Stopper) -> Result<Opti
     }
     // Only now comes the question, so that nothing of the answer shows however soon it is typed.
     let hidden = terminal::hide();
-    print(Word::Aside(format!("{question}: ")));
-    let answer = stopper.or_end(terminal::line()).await;
+    // Signals are heard before it can be answered: whoever ends the process gets the terminal back as it was.
+    let answer = stopper.or_end(async {
+        print(Word::Aside(format!("{question}: ")));
+        terminal::line().await
+    });
+    let answer = answer.await;
     drop(hidden);
     print(Word::Aside("\n".to_owned()));
     Ok(Some(Secret::new(answer?.unwrap_or_default())))
@@ -111,7 +115,11 @@ pub(crate) async fn ask(question: &str, stopper: &Stopper) -> Result<Option<bool
     if !terminal::is_there() {
         return Ok(None);
     }
-    print(Word::Aside(format!("{question} Type `yes` to go on: ")));
-    let answer = stopper.or_end(terminal::line()).await.inspect_err(|_| print(Word::Aside("\n".to_owned())))?;
+    let answer = stopper.or_end(async {
+        print(Word::Aside(format!("{question} Type `yes` to go on: ")));
+        terminal::line().await
+    });
+    let answer = answer.await.inspect_err(|_| print(Word::Aside("
+".to_owned())))?;
     Ok(answer.map(|answer| answer.trim() == "yes"))
 }

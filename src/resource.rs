@@ -1,7 +1,7 @@
 //! The kinds of resources. A new kind is one file in `resource/` that implements [`Kind`], and one line in the table below.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -120,6 +120,9 @@ pub(crate) trait Kind: 'static + Send + Sync {
     /// Whether what it keeps in the deployment's folder is about this host alone, and so belongs in no backup.
     const OF_THIS_HOST: bool = false;
 
+    /// Another kind whose things it makes as well, so that they are looked for.
+    const ALSO: Option<&'static str> = None;
+
     /// What should be: the fields of the playbook.
     type Spec: DeserializeOwned + JsonSchema + Send + Sync + 'static;
     /// What is.
@@ -224,6 +227,7 @@ pub(crate) struct Entry {
     pub bare: Option<&'static str>,
     pub follows: bool,
     pub of_this_host: bool,
+    pub also: Option<&'static str>,
     make_schema: fn() -> Json,
     /// Made at the first use: a run needs those of its own kinds only.
     schema: OnceLock<Json>,
@@ -257,6 +261,7 @@ impl Entry {
             bare: K::BARE,
             follows: K::FOLLOWS,
             of_this_host: K::OF_THIS_HOST,
+            also: K::ALSO,
             make_schema: schema_of::<K>,
             schema: OnceLock::new(),
             decode: |fields| serde_path_to_error::deserialize::<_, K::Spec>(fields).map(|spec| Box::new(spec) as Thing),
@@ -322,6 +327,17 @@ async fn backup<K: Kind>(spec: &K::Spec, at: &At) -> Result<Held> {
 
 pub(crate) fn kind(name: &str) -> Option<&'static Entry> {
     KINDS.iter().find(|kind| kind.name == name)
+}
+
+/// Every kind of which things may be there if these kinds were used, in the order of the table.
+pub(crate) fn with_also(used: &BTreeSet<&str>) -> impl Iterator<Item = &'static Entry> {
+    let also: BTreeSet<&str> = KINDS
+        .iter()
+        .filter(|kind| used.contains(kind.name))
+        .flat_map(|kind| [Some(kind.name), kind.also])
+        .flatten()
+        .collect();
+    KINDS.iter().filter(move |kind| also.contains(kind.name))
 }
 
 pub(crate) fn names() -> Vec<&'static str> {

@@ -1,7 +1,7 @@
 //! How a process that is asked to end goes about it: [`Stopper`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -25,7 +25,7 @@ pub struct Stopper(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    run: OnceLock<Arc<Run>>,
+    run: Mutex<Option<Arc<Run>>>,
     asked: AtomicBool,
     ended: AtomicBool,
     listener: Mutex<Option<UnboundedSender<Signal>>>,
@@ -43,7 +43,8 @@ impl Stopper {
         }
         let first = !self.0.asked.swap(true, Ordering::SeqCst);
         let ended = self.0.ended.load(Ordering::SeqCst);
-        first && !ended && self.0.run.get().map(|run| run.cancel()).is_some()
+        let run = self.0.run.lock().unwrap_or_else(PoisonError::into_inner);
+        first && !ended && run.as_ref().map(|run| run.cancel()).is_some()
     }
 
     /// From now on there is nothing left to stop.
@@ -66,8 +67,12 @@ impl Stopper {
         answer
     }
 
+    /// This run is the one to stop from now on.
     pub(crate) fn begin(&self, run: Arc<Run>) {
-        drop(self.0.run.set(run));
+        if self.0.asked.load(Ordering::SeqCst) {
+            run.cancel();
+        }
+        *self.0.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
     }
 
     /// From now on signals stop no run, but are read here.

@@ -17,7 +17,7 @@ use crate::playbook::Playbook;
 use crate::world::{files, host};
 
 /// One item of `variables:`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Variable {
     pub name: String,
     /// The input that it stands for.
@@ -43,25 +43,39 @@ struct Set {
     in_file: bool,
 }
 
+/// The variables of files.
+#[derive(Clone, Default)]
+pub(crate) struct Listed(BTreeMap<String, Set>);
+
+impl Listed {
+    /// Reads files with variables, the later before the earlier.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a line that names no variable.
+    pub fn read(paths: &[String]) -> Result<Self> {
+        let mut listed = BTreeMap::new();
+        for path in paths {
+            listed.extend(read(path)?);
+        }
+        Ok(Self(listed))
+    }
+}
+
 /// Puts together the inputs of a run; also tells which of them are given for it.
 ///
 /// # Errors
-/// A file that cannot be read, or a value that its input does not take.
+/// A value that its input does not take.
 pub(crate) fn gather(
     playbook: &Playbook,
     remembered: Inputs,
     flags: Inputs,
-    environment: Option<&[String]>,
+    environment: Option<&Listed>,
     events: &Events,
 ) -> Result<(Inputs, BTreeSet<String>)> {
     let mut given = remembered;
     let mut fresh: BTreeSet<String> = flags.keys().cloned().collect();
     given.extend(flags);
-    let Some(paths) = environment else { return Ok((given, fresh)) };
-    let mut listed = BTreeMap::new();
-    for path in paths {
-        listed.extend(read(path)?);
-    }
+    let Some(Listed(listed)) = environment else { return Ok((given, fresh)) };
     for variable in &playbook.variables {
         let Some(set) = listed.get(&variable.name).cloned().or_else(|| in_environment(&variable.name)) else {
             continue;
@@ -81,7 +95,7 @@ pub(crate) fn gather(
         }
     }
     if let Some(rest) = rest(playbook, &given)? {
-        let unclaimed = unclaimed(&listed, playbook, &given)?;
+        let unclaimed = unclaimed(listed, playbook, &given)?;
         if !unclaimed.is_empty() && !fresh.contains(&rest.name) {
             let (names, lines): (Vec<&str>, Vec<String>) = unclaimed.into_iter().unzip();
             events.note(None, format!("taken into `{}`: {}", rest.given_by(), names.join(", ")));

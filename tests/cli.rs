@@ -21,6 +21,8 @@ mod fields;
 mod flavors;
 #[path = "cli/inputs.rs"]
 mod inputs;
+#[path = "cli/lock.rs"]
+mod lock;
 #[path = "cli/names.rs"]
 mod names;
 #[path = "cli/options.rs"]

@@ -20,6 +20,8 @@ mod browser;
 mod ci;
 #[path = "live/ci_examples.rs"]
 mod ci_examples;
+#[path = "live/converge.rs"]
+mod converge;
 #[path = "live/engine.rs"]
 mod engine;
 #[path = "live/faults.rs"]
@@ -42,6 +44,10 @@ mod killed;
 mod machine;
 #[path = "live/questions.rs"]
 mod questions;
+#[path = "live/pairs.rs"]
+mod pairs;
+#[path = "live/recorder.rs"]
+mod recorder;
 #[path = "live/registry.rs"]
 mod registry;
 #[path = "live/registry_v1.rs"]

@@ -56,7 +56,7 @@ impl Job {
         let id = hex(&host::random::<8>()?);
         let lease = Lease { id, engine: Engine::address_in_use(), claim, later: None, settled: false };
         Store::create_leased(&name, &lease)?;
-        let prepared = session.prepare(Target { name: Some(name.clone()), ..target });
+        let prepared = session.prepare(&Target { name: Some(name.clone()), ..target });
         let Prepared { graph, run, record, .. } = prepared.inspect_err(|_| drop(Store::forget_named(&name)))?;
         Ok(Self { name, run, graph, record, lease, lasting, begun: false, silent: false })
     }

@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use super::flags::{SHARED, images};
-use super::{flag_is_set, word, words};
+use super::{flag_is_set, time, word, words};
 use crate::command::ci::{Form, Wanted};
 use crate::error::{Error, Result};
 use crate::report::Style;
@@ -85,17 +85,8 @@ fn seconds(text: &str) -> Result<i64> {
         Err(Error::usage(format!("`--ttl {text}`: {what}"))
             .hint("write `90s`, `10m` or `2h`; ten seconds at least, a week at most"))
     };
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(split);
-    let factor = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86400,
-        _ => return wrong("this is no time"),
-    };
-    match digits.parse::<i64>().ok().and_then(|number| number.checked_mul(factor)) {
-        Some(seconds) if (10..=7 * 86400).contains(&seconds) => Ok(seconds),
+    match time::seconds(text).map(i64::try_from) {
+        Some(Ok(seconds)) if (10..=7 * 86400).contains(&seconds) => Ok(seconds),
         Some(_) => wrong("that is too short or too long"),
         None => wrong("this is no time"),
     }

@@ -158,6 +158,15 @@ pub(super) fn yes() -> Arg {
     Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).help("Do not ask before data is destroyed")
 }
 
+/// How long somebody else's work on the same deployment is waited for.
+pub(super) fn wait() -> Arg {
+    Arg::new("wait")
+        .long("wait")
+        .value_name("TIME")
+        .default_value("5m")
+        .help("How long to wait while another run works on the same deployment: 90s, 5m, 2h; 0 is not at all")
+}
+
 fn name_flag() -> Arg {
     Arg::new("name")
         .long("name")
@@ -179,7 +188,7 @@ fn renew() -> Arg {
 }
 
 pub(super) fn apply_flags(command: Command) -> Command {
-    [name_flag(), images(), renew(), yes()]
+    [name_flag(), images(), renew(), yes(), wait()]
         .into_iter()
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
@@ -205,7 +214,9 @@ pub(super) fn render_flags(command: Command) -> Command {
         .required(true)
         .value_hint(ValueHint::DirPath)
         .help("The folder to write the tree of the host into");
-    [out, name_flag(), renew()].into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
+    [out, name_flag(), renew(), wait()]
+        .into_iter()
+        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
 
 /// Where to look, and where to write what was found.
@@ -243,6 +254,7 @@ pub(super) fn backup_flags(command: Command) -> Command {
         .arg(backup_file("The file to write; it must not exist yet"))
         .arg(recipient)
         .arg(passphrase_file("Encrypt with the passphrase in this file, where `-` is the standard input"))
+        .arg(wait())
 }
 
 /// A new deployment, the file of a backup, and what opens it.
@@ -260,6 +272,7 @@ pub(super) fn restore_flags(command: Command) -> Command {
         .arg(passphrase_file("Open it with the passphrase in this file, where `-` is the standard input"))
         .arg(set().help("Change an input of the playbook, such as `--set port=5001` [may be repeated]"))
         .arg(images())
+        .arg(wait())
 }
 
 fn backup_file(help: &'static str) -> Arg {
@@ -296,6 +309,7 @@ pub(super) fn users_verbs(command: Command) -> Command {
     let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
     command
         .arg(deployment())
+        .arg(wait().global(true))
         .subcommand(verb("list", "List users; so does no verb"))
         .subcommand(verb("add", "Add a user, or those of a password file").args([
             user().required_unless_present("import"),

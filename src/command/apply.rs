@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::turn::{Halt, Turn};
 use super::{Prepared, Session, Target};
 use crate::apply::Failure;
 use crate::error::Result;
@@ -11,8 +12,50 @@ use crate::graph::Graph;
 use crate::plan::Plan;
 use crate::run::Run;
 
-pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
+/// What is said where nobody can be asked.
+const HINT: &str = "`--yes` says yes; `--name` sets up another deployment beside this one";
+/// How often a run begins anew because something came or went that a run which was killed had asked for.
+const ATTEMPTS: usize = 3;
+
+pub(crate) async fn run(session: &Session, target: Target, verb: &str) -> Result<()> {
     let started = Instant::now();
+    session.alone(target.deployment(), verb, async |turn| within(session, &target, turn, started).await).await
+}
+
+/// Makes the world as the target says. After a run that was killed it looks once more when nothing of that one is under way.
+pub(super) async fn within(
+    session: &Session,
+    target: &Target,
+    turn: &Turn,
+    started: Instant,
+) -> std::result::Result<(), Halt> {
+    let mut attempts = 1;
+    loop {
+        match once(session, target, turn, started, true).await {
+            Err(Halt::Failed(error)) if turn.lock.is_open() && error.is_moved() && attempts < ATTEMPTS => {
+                attempts += 1;
+                turn.quiet().await;
+            }
+            Err(halt) => return Err(halt),
+            Ok(()) => break,
+        }
+    }
+    if turn.lock.is_open() {
+        turn.quiet().await;
+        once(session, target, turn, started, false).await?;
+        turn.lock.leave_open(false);
+    }
+    Ok(())
+}
+
+/// Plans and carries out. If nothing changes, that is said only if it is `told`.
+async fn once(
+    session: &Session,
+    target: &Target,
+    turn: &Turn,
+    started: Instant,
+    told: bool,
+) -> std::result::Result<(), Halt> {
     let prepared = session.prepare(target)?;
     let Prepared { graph, run, earlier, .. } = &prepared;
     let mut record = prepared.record.clone();
@@ -23,24 +66,24 @@ pub(crate) async fn run(session: &Session, target: Target) -> Result<()> {
     if plan.is_empty() {
         record.outputs = graph.outputs(&plan.known)?;
         if earlier.as_ref() != Some(&record) {
-            let _lock = run.store.lock("apply")?;
             run.store.save(&record)?;
         }
-        finish(run, record.outputs, 0, started, "done");
+        if told {
+            finish(run, record.outputs, 0, started, "done");
+        }
         return Ok(());
     }
     graph.warn(run);
-    session.confirm(&plan.data(), "`--yes` says yes; `--name` sets up another deployment beside this one").await?;
-    let _lock = run.store.lock("apply")?;
-    carry_out(&plan, prepared, started).await
+    turn.may_delete(plan.data(), HINT)?;
+    Ok(carry_out(&plan, prepared, turn, started).await?)
 }
 
 fn kinds(graph: &Graph) -> impl Iterator<Item = String> {
     graph.nodes.values().map(|vertex| vertex.kind.name.to_owned())
 }
 
-/// Carries out a plan that changes something; the deployment is locked.
-pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, started: Instant) -> Result<()> {
+/// Carries out a plan that changes something.
+pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, started: Instant) -> Result<()> {
     let Prepared { graph, run, earlier, mut record } = prepared;
     record.kinds.extend(kinds(&graph));
     let changed = plan.changes.values().filter(|change| change.is_change()).count() + plan.deletions.len();
@@ -55,7 +98,7 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, started: Instant)
             Ok(())
         }
         Err(Failure { error, undone: true }) => {
-            restore(&run, earlier.as_ref());
+            restore(&run, earlier.as_ref(), turn);
             let outcome = if run.is_cancelled() {
                 "stopped; everything is as it was before"
             } else {
@@ -66,17 +109,13 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, started: Instant)
         }
         Err(Failure { error, undone: false }) => {
             // The record stays: by its mark the next run finds what is left.
-            finish(
-                &run,
-                BTreeMap::new(),
-                0,
-                started,
-                if run.restore.is_some() {
-                    "failed; not all could be taken back, and it is not whole"
-                } else {
-                    "failed; not all could be taken back, and the next run goes on from here"
-                },
-            );
+            turn.lock.leave_open(true);
+            let outcome = if run.restore.is_some() {
+                "failed; not all could be taken back, and it is not whole"
+            } else {
+                "failed; not all could be taken back, and the next run goes on from here"
+            };
+            finish(&run, BTreeMap::new(), 0, started, outcome);
             Err(error)
         }
     }
@@ -87,21 +126,15 @@ fn tell_changes(plan: &Plan, graph: &Graph, run: &Run) {
     use crate::change::Action::{Replace, Update};
     let changes = graph.order.iter().map(|id| (id, &plan.changes[id]));
     for (id, change) in changes.filter(|(_, change)| matches!(change.action, Update | Replace)) {
-        run.events.send(Event::Planned {
-            resource: id.clone(),
-            kind: graph.nodes[id].kind.name,
-            action: change.action.word(),
-            fields: change.fields.iter().map(Into::into).collect(),
-            reason: change.reason.clone(),
-        });
+        run.events.send(change.event(graph, id));
     }
 }
 
 /// Puts the record back as it was; a deployment that never came to be leaves no folder.
-fn restore(run: &Run, earlier: Option<&crate::deployment::Record>) {
+fn restore(run: &Run, earlier: Option<&crate::deployment::Record>, turn: &Turn) {
     let restored = match earlier {
         Some(record) => run.store.save(record),
-        None => run.store.forget(),
+        None => turn.forget(&run.store),
     };
     if let Err(error) = restored {
         run.events.note(None, error.to_string());

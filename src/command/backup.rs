@@ -41,6 +41,14 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, sealing: Seal
     let started = Instant::now();
     let path = PathBuf::from(files::absolute(file)?);
     unfinished::refuse_existing(&path)?;
+    Store::existing(name)?;
+    // Asked for before the lock is taken: somebody else may work meanwhile.
+    let seal = sealing.ask(&session.stopper).await?;
+    let _lock = session.lock(name, "backup").await?;
+    within(session, name, &path, seal, started).await
+}
+
+async fn within(session: &Session, name: &str, path: &Path, seal: Seal, started: Instant) -> Result<()> {
     let prepared = session.reopen(name)?;
     if prepared.record.kept {
         return Err(Error::new(format!(
@@ -49,7 +57,6 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, sealing: Seal
         .hint(format!("`provision apply {name}` takes the data up again; then run the command again")));
     }
     let run = prepared.run.clone();
-    let _lock = run.store.lock("backup")?;
     let parts = parts(&prepared).await?;
     let (own, main) = playbook_files(&prepared);
     let kept = kept(&run.store)?;
@@ -62,22 +69,22 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, sealing: Seal
         provision: env!("CARGO_PKG_VERSION").to_owned(),
         parts: parts.iter().map(|planned| planned.part.clone()).collect(),
     };
-    let unfinished = unfinished::Unfinished::create(&path)?;
-    let fail = |error: io::Error| files::failed("write", &path, &error);
-    let (encryptor, key) = sealing.ask(&session.stopper).await?.encryptor()?;
+    let unfinished = unfinished::Unfinished::create(path)?;
+    let fail = |error: io::Error| files::failed("write", path, &error);
+    let (encryptor, key) = seal.encryptor()?;
     let seconds = u64::try_from(run.now.unix_timestamp()).unwrap_or_default();
     let mut writer = Writer::new(unfinished.writer()?, encryptor, &contents, seconds).map_err(fail)?;
     for (name, content) in kept.iter().chain(&own) {
         writer.entry(&format!("deployment/{name}"), content).map_err(fail)?;
     }
     for planned in &parts {
-        planned.write(&mut writer, &path).await?;
+        planned.write(&mut writer, path).await?;
     }
     writer.finish().map_err(fail)?;
-    let bytes = verify(&unfinished, &path, &key, &run)?;
+    let bytes = verify(&unfinished, path, &key, &run)?;
     run.check_cancelled()?;
     unfinished.publish()?;
-    finish(&run, &path, bytes, parts.len(), started);
+    finish(&run, path, bytes, parts.len(), started);
     Ok(())
 }
 
@@ -189,7 +196,7 @@ fn kept(store: &Store) -> Result<Vec<(String, Vec<u8>)>> {
     for key in store.keys()? {
         let folder = key.split('/').next().unwrap_or_default();
         let elsewhere = KINDS.iter().any(|kind| kind.of_this_host && kind.name == folder);
-        if elsewhere || ["lock", "playbook"].contains(&folder) {
+        if elsewhere || ["lock", "pending", "playbook"].contains(&folder) {
             continue;
         }
         let found = files::read(&store.path(&key))?;

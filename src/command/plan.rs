@@ -6,7 +6,7 @@ use crate::plan::Plan;
 
 /// Tells the plan; true if there is something to change.
 pub(crate) async fn run(session: &Session, target: Target) -> Result<bool> {
-    let prepared = session.prepare(target)?;
+    let prepared = session.prepare(&target)?;
     let plan = Plan::make(&prepared.graph, &prepared.run, &prepared.record.kinds).await?;
     prepared.graph.outputs(&plan.known)?;
     plan.tell(&prepared.graph, &prepared.run);

@@ -28,7 +28,7 @@ pub(crate) async fn run(session: &Session, mut target: Target, out: &str) -> Res
             .hint(format!("`provision {} --on host` installs on this host", target.playbook.name)));
     }
     target.root = Some(root.clone());
-    apply::run(session, target).await?;
+    apply::run(session, target, "render").await?;
     let (store, _) = Store::existing(&name)?;
     let files = entries(&store)?;
     let commands = commands(&store, &root, &files)?;

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::turn::{Halt, Turn};
 use super::{Prepared, Session, apply};
 use crate::backup::{Key, Reader, Restore};
 use crate::deployment::{Record, Store};
@@ -29,10 +30,7 @@ const RECORD: &str = "deployment/deployment.json";
 
 pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Opening, set: &[String]) -> Result<()> {
     let started = Instant::now();
-    let (store, earlier) = Store::open(name)?;
-    if let Some(earlier) = earlier {
-        return Err(exists(name, &earlier));
-    }
+    unused(name)?;
     let reader = Arc::new(open(file, &opening, &session.stopper).await?);
     session.events.send(Event::Finished {
         resource: files::absolute(file)?,
@@ -51,14 +49,33 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
     let fresh = given.keys().cloned().collect();
     record.inputs.extend(given);
     condition::check(&playbook.inputs, &playbook.settle(&record.inputs)?, &fresh)?;
-    let _lock = store.lock("restore")?;
-    let record = Record { id: store.id().to_owned(), outputs: BTreeMap::new(), restoring: true, ..record };
-    match unpack(&reader, &store, record) {
-        Ok(record) => set_up(session, reader, store, record, started).await,
+    session.alone(name, "restore", async |turn| within(session, name, &reader, &record, turn, started).await).await
+}
+
+async fn within(
+    session: &Session,
+    name: &str,
+    reader: &Arc<Reader>,
+    record: &Record,
+    turn: &Turn,
+    started: Instant,
+) -> std::result::Result<(), Halt> {
+    let store = unused(name)?;
+    let record = Record { id: store.id().to_owned(), outputs: BTreeMap::new(), restoring: true, ..record.clone() };
+    match unpack(reader, &store, record) {
+        Ok(record) => Ok(set_up(session, reader.clone(), store, record, turn, started).await?),
         Err(error) => {
-            store.forget()?;
-            Err(error)
+            turn.forget(&store)?;
+            Err(error.into())
         }
+    }
+}
+
+/// The folder of a deployment that there is not yet.
+fn unused(name: &str) -> Result<Store> {
+    match Store::open(name)? {
+        (_, Some(earlier)) => Err(exists(name, &earlier)),
+        (store, None) => Ok(store),
     }
 }
 
@@ -143,7 +160,14 @@ fn own_path(reader: &Reader, store: &Store, record: &Record) -> Result<Option<St
     Ok(Some(path.clone()))
 }
 
-async fn set_up(session: &Session, reader: Arc<Reader>, store: Store, record: Record, started: Instant) -> Result<()> {
+async fn set_up(
+    session: &Session,
+    reader: Arc<Reader>,
+    store: Store,
+    record: Record,
+    turn: &Turn,
+    started: Instant,
+) -> Result<()> {
     let run = session.restoring(store, Restore::new(reader.clone()));
     let ready = async {
         let playbook = record.playbook()?;
@@ -169,14 +193,14 @@ async fn set_up(session: &Session, reader: Arc<Reader>, store: Store, record: Re
     let (graph, plan) = match ready.await {
         Ok(ready) => ready,
         Err(error) => {
-            run.store.forget()?;
+            turn.forget(&run.store)?;
             return Err(error);
         }
     };
     if let Some(path) = record.playbook.path.as_ref().filter(|path| Path::new(path).starts_with(run.store.path(""))) {
         run.events.note(None, format!("the playbook's own file is `{path}` now"));
     }
-    apply::carry_out(&plan, Prepared { graph, run: run.clone(), earlier: None, record }, started).await?;
+    apply::carry_out(&plan, Prepared { graph, run: run.clone(), earlier: None, record }, turn, started).await?;
     match run.restore.as_ref().map(Restore::untaken).unwrap_or_default().as_slice() {
         [] => Ok(()),
         volumes => Err(Error::new(format!("the backup holds volumes that no container took: {}", volumes.join(", ")))

@@ -1,11 +1,22 @@
 //! `provision rotate`: new keys or certificates for a deployment that goes on meanwhile.
 
-use super::{Session, Target};
+use std::time::Instant;
+
+use super::{Session, Target, apply};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
 
 /// Carries the deployment's playbook out again; the options of the run say what is made anew.
 pub(crate) async fn run(session: &Session, name: &str) -> Result<()> {
+    let started = Instant::now();
+    target(session, name)?;
+    session
+        .alone(name, "rotate", async |turn| apply::within(session, &target(session, name)?, turn, started).await)
+        .await
+}
+
+/// The deployment as it is now, if it has what is to be made anew.
+fn target(session: &Session, name: &str) -> Result<Target> {
     let (_, record) = Store::existing(name)?;
     if record.kept {
         return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
@@ -15,5 +26,5 @@ pub(crate) async fn run(session: &Session, name: &str) -> Result<()> {
     if !record.kinds.contains(kind) {
         return Err(Error::new(format!("the deployment `{name}` has no {} to rotate", kind.replace('-', " "))));
     }
-    super::apply::run(session, Target::again(name, &record)?).await
+    Target::again(name, &record)
 }

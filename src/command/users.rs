@@ -1,10 +1,12 @@
 //! `provision users`: who may log in to a registry, beside the user that the playbook names.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::json;
 
+use super::turn::{Halt, Turn};
 use super::{Session, Target, apply};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result, did_you_mean};
@@ -58,55 +60,27 @@ struct Users {
     added: Added,
 }
 
+/// What was read for a task before the deployment's lock is taken: meanwhile somebody else may work.
+enum Material {
+    Nothing,
+    Secret(String),
+    /// A password file.
+    Entries(Arc<Source>),
+}
+
 pub(crate) async fn run(session: &Session, name: &str, task: Task, style: Style) -> Result<()> {
-    let (store, record) = Store::existing(name)?;
-    if record.kept {
-        return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
-            .hint(format!("`provision apply {name}` takes the data up again")));
-    }
-    let mut users = Users::read(&store)?;
+    let (store, _) = open(name)?;
+    let users = Users::read(&store)?;
     if matches!(task, Task::List) {
         users.list(style);
         return Ok(());
     }
-    // Asked for before the lock is taken: somebody else may work meanwhile.
-    let secret = match &task {
-        Task::Add { user, password } | Task::Password { user, password } => {
-            Some(password.obtain(user, &session.stopper).await?)
-        }
-        _ => None,
-    };
-    let lock = store.lock("users")?;
-    let before = users.added.clone();
-    let changed = match &task {
-        Task::Add { user, password } => users.add(user, password, secret.as_deref().unwrap_or_default(), name)?,
-        Task::Password { user, password } if users.added.entries.contains_key(user) => {
-            users.set(user, password, secret.as_deref().unwrap_or_default())?;
-            None
-        }
-        Task::Password { user, .. } => Some(users.own_password(user, secret, &store, &record)?),
-        Task::Remove { user } => {
-            users.remove(user)?;
-            None
-        }
-        Task::Import { file } => {
-            users.import(file, name, session)?;
-            None
-        }
-        Task::List => None,
-    };
-    users.added.write(&users.id, &store)?;
-    drop(lock);
-    carry_out(session, name, &record).await.inspect_err(|_| {
-        // As it was: the file in use does not know the change either.
-        drop(before.write(&users.id, &store));
-        if let Some((key, text)) = changed {
-            drop(store.put(&key, &text));
-        }
-    })?;
+    let material = task.obtain(&session.stopper).await?;
+    let started = Instant::now();
+    session.alone(name, "users", async |turn| within(session, name, &task, &material, turn, started).await).await?;
     if let Task::Add { user, password: Password::Generated } | Task::Password { user, password: Password::Generated } =
         &task
-        && users.added.passwords.contains_key(user)
+        && Users::read(&store)?.added.passwords.contains_key(user)
     {
         let command = shell::line(["provision", "secrets", name, &format!("{}.{user}", users.id)]);
         let text = format!("`{command}` prints the password of `{user}`");
@@ -115,9 +89,54 @@ pub(crate) async fn run(session: &Session, name: &str, task: Task, style: Style)
     Ok(())
 }
 
-/// Brings the changed file to where it is used, and proves it as every run does.
-async fn carry_out(session: &Session, name: &str, record: &Record) -> Result<()> {
-    apply::run(session, Target::again(name, record)?).await
+fn open(name: &str) -> Result<(Store, Record)> {
+    let (store, record) = Store::existing(name)?;
+    if record.kept {
+        return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
+            .hint(format!("`provision apply {name}` takes the data up again")));
+    }
+    Ok((store, record))
+}
+
+/// Changes the users as they are now, and brings the changed file to where it is used, proven as by every run.
+async fn within(
+    session: &Session,
+    name: &str,
+    task: &Task,
+    material: &Material,
+    turn: &Turn,
+    started: Instant,
+) -> std::result::Result<(), Halt> {
+    let (store, record) = open(name)?;
+    let mut users = Users::read(&store)?;
+    let before = users.added.clone();
+    let changed = users.change(task, material, &store, &record, session)?;
+    users.added.write(&users.id, &store)?;
+    let carried_out = apply::within(session, &Target::again(name, &record)?, turn, started).await;
+    if carried_out.is_err() {
+        // As it was: the file in use does not know the change either.
+        drop(before.write(&users.id, &store));
+        if let Some((key, text)) = changed {
+            drop(store.put(&key, &text));
+        }
+    }
+    carried_out
+}
+
+impl Task {
+    async fn obtain(&self, stopper: &Stopper) -> Result<Material> {
+        Ok(match self {
+            Self::Add { user, password } | Self::Password { user, password } => {
+                Material::Secret(password.obtain(user, stopper).await?)
+            }
+            Self::Import { file } => {
+                let text = files::text_apart(file, stopper).await;
+                let text = text.map_err(|error| error.or_hint("check the path; nothing was changed"))?;
+                Material::Entries(Source::new(file.to_owned(), text))
+            }
+            Self::List | Self::Remove { .. } => Material::Nothing,
+        })
+    }
 }
 
 impl Password {
@@ -151,6 +170,31 @@ impl Password {
 }
 
 impl Users {
+    /// Carries a task out. The key of a secret that it changed and the old text come back.
+    fn change(
+        &mut self,
+        task: &Task,
+        material: &Material,
+        store: &Store,
+        record: &Record,
+        session: &Session,
+    ) -> Result<Option<(String, String)>> {
+        let name = store.name();
+        match (task, material) {
+            (Task::Add { user, password }, Material::Secret(secret)) => self.add(user, password, secret, name)?,
+            (Task::Password { user, password }, Material::Secret(secret)) if self.added.entries.contains_key(user) => {
+                self.set(user, password, secret)?;
+            }
+            (Task::Password { user, .. }, Material::Secret(secret)) => {
+                return self.own_password(user, secret, store, record).map(Some);
+            }
+            (Task::Remove { user }, _) => self.remove(user)?,
+            (Task::Import { .. }, Material::Entries(source)) => self.import(source, name, session)?,
+            _ => {}
+        }
+        Ok(None)
+    }
+
     fn read(store: &Store) -> Result<Self> {
         let name = store.name();
         let mut ids: Vec<String> = store.names("htpasswd")?.into_iter().map(|id| id.replace('.', "/")).collect();
@@ -192,8 +236,7 @@ impl Users {
         Ok(())
     }
 
-    /// Adds a user. It gives nothing back: the playbook's own secrets stay as they are.
-    fn add(&mut self, user: &str, password: &Password, secret: &str, name: &str) -> Result<Option<(String, String)>> {
+    fn add(&mut self, user: &str, password: &Password, secret: &str, name: &str) -> Result<()> {
         htpasswd::check_name(user)?;
         if self.own.contains_key(user) || self.added.entries.contains_key(user) {
             return Err(Error::new(format!("the user `{user}` exists already")).hint(format!(
@@ -201,8 +244,7 @@ impl Users {
                 shell::line(["provision", "users", name, "password", user])
             )));
         }
-        self.set(user, password, secret)?;
-        Ok(None)
+        self.set(user, password, secret)
     }
 
     fn unknown(&self, user: &str) -> Error {
@@ -223,13 +265,7 @@ impl Users {
     }
 
     /// Gives the playbook's own user a new password: it is one of the deployment's secrets. Its key and the old text come back.
-    fn own_password(
-        &self,
-        user: &str,
-        secret: Option<String>,
-        store: &Store,
-        record: &Record,
-    ) -> Result<(String, String)> {
+    fn own_password(&self, user: &str, secret: &str, store: &Store, record: &Record) -> Result<(String, String)> {
         let entry = self.own.get(user).ok_or_else(|| self.unknown(user))?;
         for secret_name in store.names("secret")? {
             let key = format!("secret/{secret_name}");
@@ -242,20 +278,17 @@ impl Users {
                 )));
             }
             // Hashed anew from the secret by the run that follows.
-            let new = secret.unwrap_or_default();
-            Entry::new(user, &new, GENERATED_COST)?;
-            store.put(&key, &new)?;
+            Entry::new(user, secret, GENERATED_COST)?;
+            store.put(&key, secret)?;
             return Ok((key, old));
         }
         Err(Error::new(format!("the password of `{user}` is no secret of this deployment"))
             .hint("it stands in the playbook itself: change it there"))
     }
 
-    fn import(&mut self, file: &str, name: &str, session: &Session) -> Result<()> {
-        let text =
-            files::read_text(Path::new(file)).map_err(|error| error.or_hint("check the path; nothing was changed"))?;
-        let source = Source::new(file.to_owned(), text);
-        let found = htpasswd::read(&source)?;
+    fn import(&mut self, source: &Source, name: &str, session: &Session) -> Result<()> {
+        let file = &source.name;
+        let found = htpasswd::read(source)?;
         for (line, why) in &found.others {
             session.events.note(None, format!("line {line} of `{file}` was not imported: {why}"));
         }

@@ -53,8 +53,7 @@ impl AuthorityKind {
         let [_, _, certificate, key] = Self::keys(at);
         let issuing =
             x509::issuing(root, &Self::common_name(at, "issuing")?, &spec.names()?, ISSUING_DAYS, at.run.now)?;
-        at.keep(&certificate, &issuing.certificate).await?;
-        at.keep(&key, issuing.key.expose()).await
+        at.keep_all(&[(&certificate, &issuing.certificate), (&key, issuing.key.expose())]).await
     }
 }
 
@@ -123,8 +122,7 @@ impl Kind for AuthorityKind {
         }
         let root = x509::root(&Self::common_name(at, "root")?, ROOT_DAYS, at.run.now)?;
         let [certificate, key, ..] = Self::keys(at);
-        at.keep(&certificate, &root.certificate).await?;
-        at.keep(&key, root.key.expose()).await?;
+        at.keep_all(&[(&certificate, &root.certificate), (&key, root.key.expose())]).await?;
         Self::issue(&root, spec, at).await
     }
 

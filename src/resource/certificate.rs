@@ -158,8 +158,7 @@ impl Kind for CertificateKind {
             x509::verify(&chain, &leaf.key, &issuer.root, &names, at.run.now)?;
         }
         let [chain_key, private_key] = Self::keys(at);
-        at.keep(&private_key, leaf.key.expose()).await?;
-        at.keep(&chain_key, &chain).await
+        at.keep_all(&[(&private_key, leaf.key.expose()), (&chain_key, &chain)]).await
     }
 
     async fn undo(undo: Kept, at: &At) -> Result<()> {

@@ -15,6 +15,7 @@ use bollard::models::{ContainerInspectResponse, HealthStatusEnum, ImageInspect};
 use futures_util::future::{join_all, try_join};
 use serde::{Deserialize, Serialize};
 
+use super::volume::VolumeKind;
 use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::backup::Part;
 use crate::change::{Action, Change, is_unknown, unknown};
@@ -241,6 +242,7 @@ impl Kind for ContainerKind {
     const ABOUT: &'static str = "a container, with its files uploaded and its readiness waited for";
     /// `port` is the first of its ports of the host, also where the engine chose it.
     const OUTPUTS: &'static [Output] = &[public("name"), public("port")];
+    const ALSO: Option<&'static str> = Some(VolumeKind::NAME);
 
     type Spec = Spec;
     type Actual = Actual;

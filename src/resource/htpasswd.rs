@@ -182,8 +182,7 @@ impl Kind for HtpasswdKind {
         }
         let proofs: String = users.iter().map(|(name, user)| format!("{name}:{}\n", user.proof)).collect();
         let [file, proofs_key] = Self::keys(at);
-        at.keep(&proofs_key, &proofs).await?;
-        at.keep(&file, &Self::file(&users)).await
+        at.keep_all(&[(&proofs_key, &proofs), (&file, &Self::file(&users))]).await
     }
 
     async fn undo(undo: Kept, at: &At) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{Volume, VolumeCreateRequest};
+use futures_util::future::try_join;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -127,12 +128,17 @@ impl Kind for VolumeKind {
         at.engine().await?.remove_volume(&undo.name).await
     }
 
+    /// The files of a container stand in volumes of its own, which go with it; not if somebody else removed it.
     async fn owned(at: &At) -> Result<Vec<Owned>> {
-        let found = at.engine().await?.volumes_of(at.store().id()).await?;
-        let owned = found.into_iter().filter(|volume| !volume.labels.contains_key(super::container::FILES));
+        let (engine, id) = (at.engine().await?, at.store().id());
+        let is_of_files = |volume: &Volume| volume.labels.contains_key(super::container::FILES);
+        let (mut found, mut unused) = try_join(engine.volumes_of(id), engine.unused_volumes_of(id)).await?;
+        found.retain(|volume| !is_of_files(volume));
+        unused.retain(is_of_files);
+        let owned = found.into_iter().chain(unused);
         Ok(owned
             .map(|volume| {
-                let data = !volume.labels.contains_key(SCRATCH);
+                let data = !volume.labels.contains_key(SCRATCH) && !is_of_files(&volume);
                 At::owned(Some(&volume.labels), Some(volume.name.clone()), Some(volume.name), data)
             })
             .collect())

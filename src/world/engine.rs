@@ -83,8 +83,10 @@ impl Engine {
     /// An error of the engine as one of ours: `cannot {task}: …`.
     fn failed(&self, task: &str, error: &Cause) -> Error {
         match error {
-            Cause::DockerResponseServerError { message, .. } => {
-                Error::new(format!("cannot {task}: {}", message.trim()))
+            Cause::DockerResponseServerError { status_code, message } => {
+                let error = Error::new(format!("cannot {task}: {}", message.trim()));
+                // What was named is gone, or its name is taken: a request of a run that was killed may land at any time.
+                if matches!(status_code, 404 | 409) { error.moved() } else { error }
             }
             Cause::DockerStreamError { error } => Error::new(format!("cannot {task}: {error}")),
             Cause::JsonDataError { .. } | Cause::JsonSerdeError { .. } => {

@@ -173,11 +173,21 @@ pub(crate) fn remove_empty_folder(path: &Path) {
     drop(fs::remove_dir(path));
 }
 
+/// Removes a folder with all that is in it, or a file.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::NotADirectory => remove(path),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, &error)),
         _ => Ok(()),
     }
+}
+
+/// Removes a folder that stands at `aside` meanwhile, so that nobody finds half of it.
+pub(crate) fn remove_folder_at_once(path: &Path, aside: &Path) -> Result<()> {
+    // A process that was killed may have left one there.
+    remove_folder(aside)?;
+    fs::rename(path, aside).map_err(|error| failed("remove", path, &error))?;
+    remove_folder(aside)
 }
 
 /// Every file below a folder, by its path from there, sorted.
@@ -243,26 +253,34 @@ pub(crate) fn is_folder(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// A lock on a file, held until it is dropped or the process ends, however it ends.
+/// A lock on a folder, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// Takes a lock and writes into it who holds it. Fails at once if another process has it, with that one's words.
-pub(crate) fn lock(path: &Path, owner: &str) -> std::result::Result<Result<Lock>, String> {
-    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    let mut file = match open {
-        Ok(file) => file,
-        Err(error) => return Ok(Err(failed("lock", path, &error))),
-    };
-    if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut holder = String::new();
-        drop(file.read_to_string(&mut holder));
-        return Err(holder.trim().to_owned());
+/// Fails if a folder is not this user's own, or others may change what is in it. A link to it must be this user's own as well.
+pub(crate) fn check_own(path: &Path) -> Result<()> {
+    let user = rustix::process::geteuid().as_raw();
+    let (Ok(link), Ok(folder)) = (fs::symlink_metadata(path), fs::metadata(path)) else { return Ok(()) };
+    if !folder.is_dir() {
+        return Err(
+            Error::new(format!("`{}` is no folder", path.display())).hint("move it away, or choose another one")
+        );
     }
-    let written = file.set_len(0).and_then(|()| file.write_all(owner.as_bytes()));
-    Ok(written.map(|()| Lock { _file: file }).map_err(|error| failed("lock", path, &error)))
+    if let Some(other) = [link.uid(), folder.uid()].into_iter().find(|owner| *owner != user) {
+        let shown = path.display();
+        return Err(Error::new(format!("the folder `{shown}` belongs to another user (uid {other})")).hint(
+            "run the command as that user, or keep what is yours elsewhere: `PROVISION_HOME=FOLDER` in the environment",
+        ));
+    }
+    // The group of many users is their own alone, and has the same number.
+    let others = if folder.gid() == user { 0o002 } else { 0o022 };
+    if folder.mode() & others != 0 {
+        return Err(Error::new(format!("others may write into the folder `{}`", path.display()))
+            .hint(format!("`chmod go-w {}`", path.display())));
+    }
+    Ok(())
 }
 
 /// Takes a lock on a folder, beside others or alone, and waits until it is to be had.

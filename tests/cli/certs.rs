@@ -1,7 +1,7 @@
 //! The life of certificates: made, kept, mended, renewed, taken away.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use openssl::x509::X509;
@@ -96,7 +96,7 @@ fn what_is_kept_is_closed_to_others() {
         let wanted = if path.is_dir() { 0o700 } else { 0o600 };
         if path.starts_with(sandbox.home("deployments")) || path.is_file() {
             let found = mode(&path);
-            assert!(found == wanted || path.ends_with("lock"), "{}: {found:o}", path.display());
+            assert_eq!(found, wanted, "{}: {found:o}", path.display());
         }
         keys += usize::from(path.is_file() && fs::read_to_string(&path).unwrap().contains("PRIVATE KEY"));
     }
@@ -263,44 +263,6 @@ fn no_key_is_ever_told() {
         let text = succeed(&sandbox, line).text;
         assert!(!text.contains("PRIVATE KEY") && !text.contains("BEGIN"), "{line}: {text}");
     }
-}
-
-#[test]
-fn a_second_run_says_who_holds_the_lock() {
-    let sandbox = made();
-    let lock = File::options().read(true).write(true).open(sandbox.home("deployments/certs/lock")).unwrap();
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
-    let before = contents(&sandbox);
-    let texts = ["certs --renew", "destroy certs --yes"].map(|line| {
-        let outcome = sandbox.run(line);
-        assert_eq!(outcome.code, 1, "{}", outcome.text);
-        outcome.text
-    });
-    succeed(&sandbox, "plan certs");
-    assert_eq!(contents(&sandbox), before);
-    snapshot!("certs_locked", texts.join("\n"));
-}
-
-#[test]
-fn runs_at_the_same_time_leave_one_set_of_files() {
-    let sandbox = made();
-    let runs: Vec<_> = (0..4)
-        .map(|_| {
-            sandbox
-                .command(&["certs", "--renew"])
-                .stdout(std::process::Stdio::piped())
-                .stderr(std::process::Stdio::piped())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
-    let outputs: Vec<_> = runs.into_iter().map(|run| run.wait_with_output().unwrap()).collect();
-    assert!(outputs.iter().any(|output| output.status.success()));
-    for output in outputs.iter().filter(|output| !output.status.success()) {
-        assert!(String::from_utf8_lossy(&output.stderr).contains("is being worked on by"), "{output:?}");
-    }
-    let outcome = succeed(&sandbox, "certs");
-    assert!(outcome.text.contains("nothing to change"), "{}", outcome.text);
 }
 
 #[test]

@@ -71,11 +71,11 @@ fn what_comes_after_what_can_depend_on_inputs() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "x.yml",
-        "inputs:\n  wait: { type: bool, default: false }\nresources:\n  - secret: a\n  - secret: b\n    after: \"{{ ['a'] if wait else [] }}\"\n",
+        "inputs:\n  later: { type: bool, default: false }\nresources:\n  - secret: a\n  - secret: b\n    after: \"{{ ['a'] if later else [] }}\"\n",
     );
     let graph = |more: &str| sandbox.run(&format!("graph ./x.yml {more}")).stdout;
     assert!(!graph("").contains("->"), "{}", graph(""));
-    assert_eq!(graph("--wait").matches("->").count(), 1, "{}", graph("--wait"));
+    assert_eq!(graph("--later").matches("->").count(), 1, "{}", graph("--later"));
     snapshot!(
         "rules_after",
         checks(&[

@@ -19,7 +19,7 @@ resources:
 ";
 
 /// A deployment called `site`.
-fn site() -> Sandbox {
+pub fn site() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("site.yml", PLAYBOOK.replace("ROOT", &sandbox.path("").display().to_string()));
     assert_eq!(sandbox.run("apply ./site.yml").code, 0);
@@ -27,7 +27,7 @@ fn site() -> Sandbox {
 }
 
 /// The user of each line.
-fn users(sandbox: &Sandbox) -> Vec<String> {
+pub fn users(sandbox: &Sandbox) -> Vec<String> {
     sandbox.read("htpasswd").lines().map(|line| line.split(':').next().unwrap().to_owned()).collect()
 }
 

@@ -1,13 +1,14 @@
-//! What the live tests share: a sandbox with a deployment folder of its own, and a recorder on the engine's socket.
+//! What the live tests share: a sandbox with a deployment folder of its own, and a second engine.
 
-use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
+
+pub use crate::recorder::{Fate, Recorder};
 
 pub const SOCKET: &str = "/var/run/docker.sock";
 
@@ -62,6 +63,16 @@ impl From<Output> for Ran {
 /// Runs a shell script and gives what it printed.
 pub fn shell(script: &str) -> Ran {
     Command::new("bash").args(["-c", script]).output().unwrap().into()
+}
+
+/// Waits until something is so, a minute at most.
+#[track_caller]
+pub fn wait_until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it has not come about in a minute");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Two ports that are free now, for tests that run at the same time as others.
@@ -178,87 +189,51 @@ impl Sandbox {
     }
 }
 
+/// The name and the id of every deployment in a folder that has something on an engine.
+fn deployments(home: &Path) -> Vec<(String, String)> {
+    let folders = std::fs::read_dir(home.join("home/deployments")).into_iter().flatten().flatten();
+    let records = folders.filter_map(|folder| {
+        let record = std::fs::read_to_string(folder.path().join("deployment.json")).ok()?;
+        let record: serde_json::Value = serde_json::from_str(&record).ok()?;
+        let kinds = record["kinds"].as_array()?.iter().filter_map(|kind| kind.as_str());
+        let of_engine = kinds.filter(|kind| ["container", "network", "volume"].contains(kind)).count();
+        let id = record["id"].as_str().filter(|_| of_engine > 0)?;
+        Some((folder.file_name().to_string_lossy().into_owned(), id.to_owned()))
+    });
+    records.collect()
+}
+
+impl Sandbox {
+    /// Everything on the engine that bears the label of a deployment is in some list: once all are destroyed, nothing does.
+    fn leaves_nothing(&self) {
+        let deployments = deployments(self.home.path());
+        let all =
+            deployments.iter().all(|(name, _)| self.command(&["destroy", name, "--yes", "--wait", "0"]).code == 0);
+        if !all {
+            // The test has broken what it takes to destroy one.
+            return;
+        }
+        for (name, id) in deployments {
+            let filter = format!("--filter label=provision.id={id}");
+            let left = shell(&format!(
+                "docker ps -a {filter} --format '{{{{.Names}}}}'; docker network ls {filter} --format '{{{{.Name}}}}'; docker volume ls -q {filter}"
+            ));
+            assert_eq!(left.out, "", "`{name}` was destroyed, and this bears its label");
+        }
+    }
+}
+
 impl Drop for Sandbox {
     fn drop(&mut self) {
+        let is_here = self.socket.is_none() && self.variables.iter().all(|(name, _)| *name != "DOCKER_HOST");
+        if is_here && !thread::panicking() {
+            self.leaves_nothing();
+        }
         let name = &self.name;
         shell(&format!(
             "docker ps -aq --filter name={name} | xargs -r docker rm -fv; docker network ls -q --filter name={name} | xargs -r docker network rm; docker volume ls -q --filter name={name} | xargs -r docker volume rm; docker volume ls -q --filter label=provision.deployment={name} | xargs -r docker volume rm; find /etc/docker/certs.d /etc/containers/certs.d -name 'provision-{name}.crt' -delete -printf '%h\\n' | xargs -r rmdir"
         ));
     }
-}
-
-/// Stands between the program and the engine: notes each request, and can fall silent like an engine that dies.
-pub struct Recorder {
-    pub socket: PathBuf,
-    requests: Arc<Mutex<Vec<String>>>,
-    dead: Arc<AtomicBool>,
-    _folder: tempfile::TempDir,
-}
-
-impl Recorder {
-    /// `lives` is after how many requests that change something the engine seems to die; `usize::MAX` is never.
-    pub fn new(lives: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("docker.sock");
-        let listener = UnixListener::bind(&socket).unwrap();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let dead = Arc::new(AtomicBool::new(false));
-        let (noted, gone) = (requests.clone(), dead.clone());
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                if gone.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let engine = UnixStream::connect(SOCKET).unwrap();
-                let (noted, gone) = (noted.clone(), gone.clone());
-                let (back, front) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
-                thread::spawn(move || pump(back, front, |_| true));
-                thread::spawn(move || pump(client, engine, |bytes| note(bytes, &noted, &gone, lives)));
-            }
-        });
-        Self { socket, requests, dead, _folder: folder }
-    }
-
-    pub fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
-    }
-
-    /// Requests that could have changed something.
-    pub fn mutating(&self) -> Vec<String> {
-        self.requests().into_iter().filter(|line| is_mutating(line)).collect()
-    }
-
-    pub fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::SeqCst)
-    }
-}
-
-fn is_mutating(line: &str) -> bool {
-    !line.starts_with("GET ") && !line.starts_with("HEAD ")
-}
-
-fn note(bytes: &[u8], noted: &Mutex<Vec<String>>, gone: &AtomicBool, lives: usize) -> bool {
-    let text = String::from_utf8_lossy(bytes);
-    let mut noted = noted.lock().unwrap();
-    for line in text.lines().filter(|line| line.ends_with(" HTTP/1.1")) {
-        if is_mutating(line) && noted.iter().filter(|line| is_mutating(line)).count() >= lives {
-            gone.store(true, Ordering::SeqCst);
-        }
-        noted.push(line.trim_end_matches(" HTTP/1.1").to_owned());
-    }
-    !gone.load(Ordering::SeqCst)
-}
-
-/// Copies bytes until one side ends or `goes_on` says no.
-fn pump(mut from: UnixStream, mut to: UnixStream, goes_on: impl Fn(&[u8]) -> bool) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(read) = from.read(&mut buffer) {
-        if read == 0 || !goes_on(&buffer[..read]) || to.write_all(&buffer[..read]).is_err() {
-            break;
-        }
-    }
-    drop(from.shutdown(std::net::Shutdown::Both));
-    drop(to.shutdown(std::net::Shutdown::Both));
 }
 
 /// Every file below a folder, with its mode and a digest.
@@ -325,7 +300,7 @@ impl SecondEngine {
             if shell(&format!("docker -H {} version", self.address())).code == 0 {
                 return;
             }
-            thread::sleep(std::time::Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(100));
         }
         panic!("{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap());
     }
@@ -353,7 +328,8 @@ impl SecondEngine {
         }
         // Its containers run below containerd's shims, which name its folder.
         shell(&format!(
-            "for pid in $(pgrep -f -- '{exec}'); do [ $pid = $$ ] || {{ pkill -9 -P $pid; kill -9 $pid; }}; done 2>/dev/null; sleep 0.5; rm -f {0}/pid {exec}/containerd/containerd.pid",
+            "for pid in $(pgrep -f -- '{exec}'); do [ $pid = $$ ] || {{ pkill -9 -P $pid; kill -9 $pid; }}; done 2>/dev/null; \
+             for i in $(seq 100); do pgrep -f -- '{exec}' | grep -qvx $$ || break; sleep 0.05; done; rm -f {0}/pid {exec}/containerd/containerd.pid",
             self.folder.path().display()
         ));
     }
@@ -362,8 +338,12 @@ impl SecondEngine {
 impl Drop for SecondEngine {
     fn drop(&mut self) {
         shell(&format!("docker -H {0} ps -aq | xargs -r docker -H {0} rm -fv", self.address()));
-        if let Some(process) = &self.process {
-            shell(&format!("kill {}; sleep 2", process.id()));
+        if let Some(process) = &mut self.process {
+            shell(&format!("kill {}", process.id()));
+            let begun = Instant::now();
+            while matches!(process.try_wait(), Ok(None)) && begun.elapsed() < Duration::from_secs(15) {
+                thread::sleep(Duration::from_millis(50));
+            }
         }
         self.kill();
         let folder = self.folder.path().display().to_string();

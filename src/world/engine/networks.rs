@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use bollard::models::{Network, NetworkConnectRequest, NetworkCreateRequest, Volume, VolumeCreateRequest};
 use bollard::query_parameters as query;
 
-use super::{Engine, ID, gone, labelled, optional};
+use super::{Cause, Engine, ID, gone, labelled, optional};
 use crate::error::Result;
 
 impl Engine {
@@ -23,9 +23,17 @@ impl Engine {
         self.docker.list_networks(Some(options)).await.map_err(|error| self.failed("list the networks", &error))
     }
 
+    /// Creates a network. With the bridge's own name in it, the engine refuses another one of the same.
+    ///
+    /// # Errors
+    /// One that is marked as moved if such a network is there already.
     pub async fn create_network(&self, request: NetworkCreateRequest) -> Result<()> {
         let task = format!("create the network `{}`", request.name);
-        self.docker.create_network(request).await.map(drop).map_err(|error| self.failed(&task, &error))
+        self.docker.create_network(request).await.map(drop).map_err(|error| {
+            let taken = matches!(error, Cause::DockerResponseServerError { status_code: 403, .. });
+            let failed = self.failed(&task, &error);
+            if taken { failed.moved() } else { failed }
+        })
     }
 
     pub async fn remove_network(&self, name: &str) -> Result<()> {
@@ -50,6 +58,16 @@ impl Engine {
         Ok(listed.volumes.unwrap_or_default())
     }
 
+    /// The volumes of one deployment that no container has, running or not.
+    pub async fn unused_volumes_of(&self, id: &str) -> Result<Vec<Volume>> {
+        let mut filters = labelled(ID, id);
+        filters.insert("dangling".to_owned(), vec!["true".to_owned()]);
+        let options = query::ListVolumesOptionsBuilder::default().filters(&filters).build();
+        let listed =
+            self.docker.list_volumes(Some(options)).await.map_err(|error| self.failed("list the volumes", &error))?;
+        Ok(listed.volumes.unwrap_or_default())
+    }
+
     pub async fn create_volume(&self, request: VolumeCreateRequest) -> Result<()> {
         self.docker.create_volume(request).await.map(drop).map_err(|error| self.failed("create a volume", &error))
     }
@@ -61,13 +79,23 @@ impl Engine {
 }
 
 impl Engine {
-    /// Takes every container off a network, so that it can be removed.
+    /// How many containers are to be on a network, running or not.
+    pub async fn users_of_network(&self, id: &str) -> Result<usize> {
+        Ok(self.containers_on(id).await?.len())
+    }
+
+    async fn containers_on(&self, id: &str) -> Result<Vec<String>> {
+        let filters = std::collections::HashMap::from([("network".to_owned(), vec![id.to_owned()])]);
+        let options = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let found = self.docker.list_containers(Some(options)).await;
+        let found = found.map_err(|error| self.failed("list the containers of a network", &error))?;
+        Ok(found.into_iter().filter_map(|container| container.id).collect())
+    }
+
+    /// Takes every container off a network, so that it can be removed. One that does not run would not start without it.
     pub async fn empty_network(&self, id: &str) -> Result<()> {
         let task = format!("empty the network `{id}`");
-        let found = optional(self.docker.inspect_network(id, None::<query::InspectNetworkOptions>).await);
-        let found = found.map_err(|error| self.failed(&task, &error))?;
-        let containers = found.and_then(|network| network.containers).unwrap_or_default();
-        for container in containers.into_keys() {
+        for container in self.containers_on(id).await? {
             let request = bollard::models::NetworkDisconnectRequest { container, force: Some(true) };
             gone(self.docker.disconnect_network(id, request).await).map_err(|error| self.failed(&task, &error))?;
         }
