@@ -119,7 +119,6 @@ pub(crate) async fn ask(question: &str, stopper: &Stopper) -> Result<Option<bool
         print(Word::Aside(format!("{question} Type `yes` to go on: ")));
         terminal::line().await
     });
-    let answer = answer.await.inspect_err(|_| print(Word::Aside("
-".to_owned())))?;
+    let answer = answer.await.inspect_err(|_| print(Word::Aside("\n".to_owned())))?;
     Ok(answer.map(|answer| answer.trim() == "yes"))
 }

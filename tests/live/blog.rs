@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::browser::Browser;
-use crate::engine::{Ran, Recorder, Sandbox, SecondEngine, shell};
+use crate::converge::killed;
+use crate::engine::{Fate, Ran, Recorder, Sandbox, SecondEngine, shell};
 use crate::wordpress::{Session, own_answer};
 
 pub const INSTALLED: [&str; 6] =
@@ -294,10 +295,9 @@ fn without_an_administrator_the_install_page_is_what_a_browser_gets() {
 
     // Killed between any two steps and run again, it is as if nothing had happened.
     shell(&format!("docker rm -f {0}-db", sandbox.name)).ok();
-    let mut child = sandbox.start(&["blog", "--name", &sandbox.name, "--port", &port]);
-    std::thread::sleep(Duration::from_millis(700));
-    drop(child.kill());
-    drop(child.wait());
+    let name = sandbox.name.clone();
+    let killed = killed(&mut sandbox, Fate::KilledAfter(2), &["blog", "--name", &name, "--port", &port]);
+    assert!(killed.0, "{:?}", killed.1.mutating());
     blog(&sandbox, &[]).ok();
     answers(&format!("http://localhost:{port}/wp-admin/install.php"), "200");
     sandbox.destroy().ok();

@@ -5,7 +5,7 @@ use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Ran, Sandbox, SecondEngine, shell};
+use crate::engine::{Fate, Ran, Recorder, SOCKET, Sandbox, SecondEngine, shell};
 
 /// The number in an environment variable, for longer runs than `make test` has time for.
 fn count(variable: &str, default: usize) -> usize {
@@ -120,7 +120,7 @@ fn a_command_has_a_registry_and_hands_back_its_exit_code_and_nothing_is_left() {
 
 #[test]
 fn a_signal_is_passed_on_and_everything_is_taken_away() {
-    let sandbox = Jobs::new("ci-signal");
+    let mut sandbox = Jobs::new("ci-signal");
     let started = sandbox.home.path().join("started");
     for (sent, command, code) in [
         ("TERM", "trap 'echo told; exit 9' TERM; ", 9),
@@ -140,31 +140,41 @@ fn a_signal_is_passed_on_and_everything_is_taken_away() {
     }
     // While it is brought up: the command is not started.
     drop(std::fs::remove_file(&started));
-    for pause in [40, 200, 400] {
+    for at in [1, 4, 7] {
+        let recorder = Recorder::of(SOCKET.as_ref(), Fate::Held(at));
+        sandbox.socket = Some(recorder.socket.clone());
         let child = sandbox.start(&["ci", "--", "touch", started.to_str().unwrap()]);
-        sleep(Duration::from_millis(pause));
+        recorder.wait_until_held();
         let names = folders(&sandbox);
+        assert_eq!(names.len(), 1);
         signal(&child, "INT");
-        let ran = ended(child);
-        assert!(ran.code == 130 || started.exists(), "{}", ran.all());
-        assert_eq!((things(&names), folders(&sandbox)), (String::new(), BTreeSet::new()), "{pause} ms: {}", ran.all());
+        recorder.let_go();
+        let ran = ended(child).fails(130);
+        assert!(!started.exists(), "at request {at}");
+        assert_eq!((things(&names), folders(&sandbox)), (String::new(), BTreeSet::new()), "{at}: {}", ran.all());
     }
 }
 
 /// `PROVISION_KILLS=200` kills that many.
 #[test]
-fn killed_at_any_moment_one_reap_leaves_nothing() {
-    let sandbox = Jobs::new("ci-kill");
+fn killed_at_any_request_one_reap_leaves_nothing() {
+    let mut sandbox = Jobs::new("ci-kill");
+    let address = sandbox.home.path().join("engine.sock");
+    sandbox.socket = Some(address.clone());
     let mut names = BTreeSet::new();
     for round in 0..count("PROVISION_KILLS", 15) {
-        let child = sandbox.start(&["ci", "--", "sleep", "0.2"]);
-        // From before the first request to the middle of the tear-down, with no pattern that repeats.
-        sleep(Duration::from_millis((round as u64 * 389) % 1700));
+        // From the first request to the tear-down, seen by the engine or not.
+        let fate = if round % 2 == 0 { Fate::KilledAfter(round + 1) } else { Fate::KilledBefore(round + 1) };
+        // A lease is of an engine, and that is known by its address.
+        let recorder = Recorder::at(&address, SOCKET.as_ref(), fate);
+        let child = sandbox.start(&["ci", "--", "sh", "-c", "echo name=$PROVISION_CI"]);
+        recorder.watch(child.id());
+        let ran = ended(child);
+        assert!([0, -1].contains(&ran.code), "{fate:?}: {}", ran.all());
+        names.extend(name_in(&ran.out));
         names.extend(folders(&sandbox));
-        signal(&child, "KILL");
-        names.extend(folders(&sandbox));
-        drop(ended(child));
     }
+    let _engine = Recorder::at(&address, SOCKET.as_ref(), Fate::Nothing);
     assert!(names.len() > 3, "{names:?}");
     // Two at once are as good as one.
     let second = sandbox.start(&["ci", "reap"]);

@@ -212,7 +212,7 @@ fn packages_come_with_a_registry_and_go_with_it() {
     // Killed while packages are installed: what came is known all the same, and nothing of ours is left in their way.
     host.run(
         "PROVISION_HOME=/root/home provision registry --on host --port 5443 >/dev/null 2>&1 & p=$!; \
-         until [ -e /usr/sbin/policy-rc.d ]; do sleep 0.05; done; sleep 1; kill -9 $p; \
+         until [ -e /usr/sbin/policy-rc.d ] && grep -qx dpkg /proc/[0-9]*/comm 2>/dev/null; do sleep 0.05; done; kill -9 $p; \
          while grep -qx apt-get /proc/[0-9]*/comm 2>/dev/null; do sleep 0.2; done; test -e /usr/sbin/policy-rc.d",
     )
     .ok();

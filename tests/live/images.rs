@@ -17,7 +17,7 @@ fn an_image_is_pulled_from_a_mirror_or_built_and_each_refusal_is_clear() {
     let mirror = format!("127.0.0.1:{}/library", sandbox.port);
     let (registry, nginx) =
         ("$(docker images -q provision/registry | head -1)", "$(docker images -q provision/nginx | head -1)");
-    shell(&format!("set -e; docker run -d --name {name}-mirror -p 127.0.0.1:{}:5000 {registry}; sleep 1; docker tag {nginx} {mirror}/{name}:1; docker push {mirror}/{name}:1; docker rmi {mirror}/{name}:1", sandbox.port)).ok();
+    shell(&format!("set -e; docker run -d --name {name}-mirror -p 127.0.0.1:{0}:5000 {registry}; for i in $(seq 100); do curl -s -o /dev/null 127.0.0.1:{0}/v2/ && break; sleep 0.1; done; docker tag {nginx} {mirror}/{name}:1; docker push {mirror}/{name}:1; docker rmi {mirror}/{name}:1", sandbox.port)).ok();
     let run = |text: &str, more: &[&str]| {
         let file = sandbox.write("image.yml", text);
         sandbox.command(&[&["apply", &file, "--name", name], more].concat())

@@ -31,7 +31,10 @@ fn scripts_start_a_registry_and_stop_it() {
     drift("service docker-registry stop", "service docker-registry");
     drift("service nginx stop", "state: stopped → running");
     drift("update-rc.d docker-registry disable", "at start of the host: not started → started");
-    drift("kill -9 $(cat /run/docker-registry/pid); sleep 0.5", "state: stopped → running");
+    drift(
+        "p=$(cat /run/docker-registry/pid); kill -9 $p; while [ -e /proc/$p ]; do sleep 0.05; done",
+        "state: stopped → running",
+    );
     drift("echo '# by hand' >>/etc/docker/registry/config.yml", "files./etc/docker/registry/config.yml");
 
     host.provision("destroy registry --yes").ok();

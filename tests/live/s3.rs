@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::engine::{Ran, Recorder, Sandbox, shell};
+use crate::engine::{Ran, Recorder, Sandbox, shell, wait_until};
 use crate::stores::{Call, Fault, Proxy, Store};
 
 const NOTHING: Duration = Duration::ZERO;
@@ -353,9 +353,15 @@ fn keys_are_rotated_while_clients_go_on() {
          read_it & read_it & write_it & wait"
     );
     let hammering = std::thread::spawn(move || shell(&hammer));
-    std::thread::sleep(Duration::from_secs(2));
+    let lines =
+        |file: &str| std::fs::read_to_string(sandbox.home.path().join(file)).unwrap_or_default().lines().count();
+    let more = |reads: usize, writes: usize| {
+        let wanted = (lines("reads") + reads, lines("writes") + writes);
+        wait_until(|| lines("reads") >= wanted.0 && lines("writes") >= wanted.1);
+    };
+    more(20, 1);
     let rotated = sandbox.command(&["rotate", &sandbox.name, "--what", "keys"]);
-    std::thread::sleep(Duration::from_secs(2));
+    more(20, 1);
     shell(&format!("rm {home}/go")).ok();
     hammering.join().unwrap();
     rotated.ok().says("replaced  container registry");
@@ -663,7 +669,7 @@ fn a_key_whose_secret_was_lost_is_deleted_and_made_anew() {
     let arguments = ["apply", &file, "--name", &sandbox.name, "--endpoint", &proxy.url, "--bucket", &bucket];
     let mut child = sandbox.start(&arguments);
     told.recv_timeout(Duration::from_secs(20)).unwrap();
-    std::thread::sleep(Duration::from_millis(150));
+    wait_until(|| keys(&store, &sandbox).len() == 1);
     child.kill().unwrap();
     child.wait().unwrap();
     let orphan = keys(&store, &sandbox);
@@ -683,7 +689,7 @@ fn a_key_whose_secret_was_lost_is_deleted_and_made_anew() {
     });
     let mut child = sandbox.start(&["rotate", &sandbox.name, "--what", "keys"]);
     told.recv_timeout(Duration::from_secs(20)).unwrap();
-    std::thread::sleep(Duration::from_millis(150));
+    wait_until(|| keys(&store, &sandbox).len() == 2);
     child.kill().unwrap();
     child.wait().unwrap();
     proxy.heal();
