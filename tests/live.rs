@@ -42,10 +42,10 @@ mod init;
 mod killed;
 #[path = "live/machine.rs"]
 mod machine;
-#[path = "live/questions.rs"]
-mod questions;
 #[path = "live/pairs.rs"]
 mod pairs;
+#[path = "live/questions.rs"]
+mod questions;
 #[path = "live/recorder.rs"]
 mod recorder;
 #[path = "live/registry.rs"]
