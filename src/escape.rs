@@ -9,6 +9,8 @@ use crate::{shell, yaml};
 /// A form of file, by what reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
+    /// A setting of PHP.
+    Ini,
     Json,
     Nginx,
     /// The inside of a text in double quotes in a file of options of `MySQL`.
@@ -20,7 +22,8 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    pub const ALL: [(&str, Self); 6] = [
+    pub const ALL: [(&str, Self); 7] = [
+        ("ini", Self::Ini),
         ("json", Self::Json),
         ("nginx", Self::Nginx),
         ("options", Self::Options),
@@ -38,6 +41,7 @@ impl Target {
             ("systemd", _) => Some(Self::Systemd),
             ("sysv" | "upstart", _) => Some(Self::Shell),
             (_, "cnf") => Some(Self::Options),
+            (_, "ini") => Some(Self::Ini),
             (_, "json") => Some(Self::Json),
             (_, "yml") => Some(Self::Yaml),
             _ => None,
@@ -58,6 +62,7 @@ impl Target {
     /// What cannot be written there at all.
     pub fn write(self, text: &str) -> Result<String, String> {
         match self {
+            Self::Ini => ini(text),
             Self::Json => Ok(Json::from(text).to_string()),
             Self::Nginx => nginx(text),
             Self::Options => Ok(options(text)),
@@ -93,6 +98,17 @@ fn systemd(text: &str) -> Result<String, String> {
         return Err("a unit takes no end of line and no other control character in a value".to_owned());
     }
     Ok(in_quotes(text).replace('%', "%%"))
+}
+
+/// One value (PHP's manual, `parse_ini_file`): nothing takes the meaning from `${` there.
+fn ini(text: &str) -> Result<String, String> {
+    if is_plain(text) && !["=", ":"].iter().any(|sign| text.contains(sign)) {
+        return Ok(text.to_owned());
+    }
+    if text.contains("${") || text.contains(char::is_control) {
+        return Err("PHP takes no `${`, no end of line and no other control character in a setting".to_owned());
+    }
+    Ok(in_quotes(text))
 }
 
 fn in_quotes(text: &str) -> String {
@@ -159,11 +175,11 @@ mod tests {
 
     #[test]
     fn what_nginx_and_systemd_cannot_be_told_is_refused() {
-        for target in [Target::Nginx, Target::Systemd] {
+        for target in [Target::Ini, Target::Nginx, Target::Systemd] {
             assert_eq!(target.write("a b\"c\\").unwrap(), "\"a b\\\"c\\\\\"");
             assert!(target.write("a\nb").is_err());
         }
-        assert!(Target::Nginx.write("$host").is_err());
+        assert!(Target::Nginx.write("$host").is_err() && Target::Ini.write("${host}").is_err());
         assert_eq!(Target::Systemd.write("/srv/100% $x").unwrap(), "\"/srv/100%% $x\"");
         assert_eq!(Target::Options.write("a\"b\\#").unwrap(), "a\\\"b\\\\#");
     }

@@ -84,7 +84,11 @@ impl Engine {
     fn failed(&self, task: &str, error: &Cause) -> Error {
         match error {
             Cause::DockerResponseServerError { status_code, message } => {
-                let error = Error::new(format!("cannot {task}: {}", message.trim()));
+                let why = match message.trim() {
+                    "" => format!("the engine answers {status_code} and gives no reason"),
+                    message => message.to_owned(),
+                };
+                let error = Error::new(format!("cannot {task}: {why}"));
                 // What was named is gone, or its name is taken: a request of a run that was killed may land at any time.
                 if matches!(status_code, 404 | 409) { error.moved() } else { error }
             }
