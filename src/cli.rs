@@ -29,8 +29,8 @@ use crate::variables::Listed;
 use crate::world::files;
 pub use crate::world::signals::hear as hear_signals;
 use flags::{
-    adopt_flags, apply_flags, backup_flags, delete_data, deployment, graph_flags, input_flags, input_id, keep_data,
-    plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs, wait, what, yes,
+    adopt_flags, apply_flags, backup_flags, delete_data, deployment, engine_moved, graph_flags, input_flags, input_id,
+    keep_data, plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs, wait, what, yes,
 };
 
 /// What the process ends with.
@@ -242,6 +242,7 @@ fn verbs_of_deployments() -> [Command; 8] {
             deployment(),
             keep_data(),
             delete_data(),
+            engine_moved(),
             yes(),
             wait(),
         ]),
@@ -383,6 +384,7 @@ fn options(matches: &ArgMatches) -> Options {
         renew: flag_is_set(matches, "renew") || what == Some("certificates"),
         rotate_keys: what == Some("keys"),
         delete_data: words(matches, "delete-data"),
+        engine_moved: flag_is_set(matches, "engine-moved"),
         verbose: flag_is_set(matches, "verbose"),
     }
 }

@@ -16,6 +16,7 @@ use crate::json;
 use crate::kept::{PENDING, recover};
 use crate::lease::Lease;
 use crate::playbook::Playbook;
+use crate::world::engine::Identity;
 use crate::world::{files, host};
 use crate::yaml::Source;
 
@@ -41,6 +42,9 @@ pub(crate) struct Record {
     /// The folder that its files of a host are rendered into, and nothing is installed; none for this host itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
+    /// The engine that it is on; none if it has nothing on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Identity>,
     /// True while it is being restored from a backup: its data is not whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restoring: bool,
@@ -65,6 +69,8 @@ pub(crate) struct Store {
     root: PathBuf,
     /// For one that is to be gone by itself.
     lease: Option<Lease>,
+    /// The engine that it was on at its last run.
+    engine: Option<Identity>,
 }
 
 const RECORD: &str = "deployment.json";
@@ -154,7 +160,8 @@ impl Store {
             (None, None) => lock::gone(name)?.map_or_else(|| host::random::<8>().map(|bytes| hex(&bytes)), Ok)?,
         };
         let root = record.as_ref().and_then(|record| record.root.clone()).unwrap_or_else(|| "/".to_owned());
-        Ok((Self { name: name.to_owned(), id, folder, root: root.into(), lease }, record))
+        let engine = record.as_ref().and_then(|record| record.engine.clone());
+        Ok((Self { name: name.to_owned(), id, folder, root: root.into(), lease, engine }, record))
     }
 
     /// Puts back what a run that was killed left half written. The deployment is locked.
@@ -187,6 +194,10 @@ impl Store {
     /// Removes the folder of a deployment that never came to be.
     pub fn forget_named(name: &str) -> Result<()> {
         files::remove_folder(&root()?.join(name))
+    }
+
+    pub fn engine(&self) -> Option<&Identity> {
+        self.engine.as_ref()
     }
 
     pub fn lease(&self) -> Option<&Lease> {
@@ -360,6 +371,7 @@ impl Record {
             outputs: BTreeMap::new(),
             kept: false,
             root: store.is_rendering().then(|| store.root.display().to_string()),
+            engine: store.engine.clone(),
             restoring: false,
         }
     }
@@ -371,6 +383,13 @@ impl Record {
         }
         Err(Error::new(format!("the deployment `{name}` is not whole: a restore of it was broken off"))
             .hint("what it left is a part of the backup: take that deployment away, or restore it under another name"))
+    }
+
+    /// Notes which engine it is on, if the run has asked one for anything.
+    pub fn note_engine(&mut self, engine: Option<&Identity>) {
+        if let Some(engine) = engine {
+            self.engine = Some(engine.clone());
+        }
     }
 
     /// The playbook of the last run, as it was then.

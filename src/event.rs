@@ -86,6 +86,10 @@ pub enum Event {
         fields: Vec<FieldEvent>,
         reason: Option<String>,
     },
+    /// The engine that requests go to.
+    Engine {
+        address: String,
+    },
     /// A request to the engine, or a call to AWS and what it is about; bodies are never shown.
     Request {
         method: String,

@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 pub(crate) use reap::{reap, remove};
 
 /// The label with the end of a claim, which everything with a lease has.
@@ -82,6 +84,21 @@ pub(crate) enum Standing {
     Expired,
     /// Its process has ended.
     Orphaned,
+}
+
+impl Lease {
+    /// Fails if the engine that is reached is not the one that it is on.
+    pub fn check_engine(&self, address: &str) -> Result<()> {
+        if self.engine == address {
+            return Ok(());
+        }
+        Err(Error::new(format!("it is on the engine at `{}`, and this is the one at `{address}`", self.engine)).hint(
+            format!(
+                "run the command again with `DOCKER_HOST={}`, or with the context that it was made in",
+                self.engine
+            ),
+        ))
+    }
 }
 
 impl Claim {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::journal::Journal;
 use crate::world::aws::{Aws, Clients, Place};
-use crate::world::engine::Engine;
+use crate::world::engine::{Engine, Identity};
 use crate::world::host;
 
 /// Where images come from.
@@ -36,6 +36,8 @@ pub(crate) struct Options {
     pub rotate_keys: bool,
     /// The buckets whose objects may be deleted.
     pub delete_data: Vec<String>,
+    /// Whether the deployment goes on with the engine that is reached now, although it was on another one.
+    pub engine_moved: bool,
     /// Whether each request to the engine is told.
     pub verbose: bool,
 }
@@ -49,7 +51,7 @@ pub(crate) struct Run {
     pub now: OffsetDateTime,
     /// The backup that volumes are put back from.
     pub restore: Option<Restore>,
-    engine: OnceCell<Engine>,
+    engine: OnceCell<(Engine, Option<Identity>)>,
     /// The folders that were made for files, by the kind of these, once they have been read.
     pub folders: Mutex<BTreeMap<&'static str, BTreeSet<PathBuf>>>,
     aws: Clients,
@@ -81,7 +83,32 @@ impl Run {
 
     /// The engine, connected at the first use.
     pub async fn engine(&self) -> Result<&Engine> {
-        self.engine.get_or_try_init(|| Engine::connect(self.watcher())).await
+        Ok(&self.engine.get_or_try_init(|| self.connect()).await?.0)
+    }
+
+    /// The engine that was asked for anything, to be known again; none where a lease says which one it is.
+    pub fn engine_identity(&self) -> Option<&Identity> {
+        self.engine.get().and_then(|(_, identity)| identity.as_ref())
+    }
+
+    /// Connects to the engine, which must be the one that the deployment is on.
+    async fn connect(&self) -> Result<(Engine, Option<Identity>)> {
+        let engine = Engine::connect(self.watcher())?;
+        if let Some(lease) = self.store.lease() {
+            lease.check_engine(engine.address())?;
+            return Ok((engine, None));
+        }
+        let known = self.store.engine();
+        if let Some(known) = known.filter(|known| known.is_surely_at(engine.address())) {
+            return Ok((engine, Some(known.clone())));
+        }
+        let found = engine.identity().await?;
+        match known {
+            Some(known) if !known.is_same(&found) && !self.options.engine_moved => {
+                Err(elsewhere(self.store.name(), known, &found))
+            }
+            _ => Ok((engine, Some(found))),
+        }
     }
 
     /// The clients of AWS, or of a store like it, made at the first use.
@@ -117,6 +144,21 @@ impl Run {
             () = woken => Err(stopped()),
         }
     }
+}
+
+fn elsewhere(name: &str, known: &Identity, found: &Identity) -> Error {
+    let back = match &known.context {
+        Some(context) => format!("`DOCKER_CONTEXT={context}` or `docker context use {context}`"),
+        None => format!("`DOCKER_HOST={}`", known.address),
+    };
+    Error::new(format!(
+        "the deployment `{name}` is on the engine {}, and this is another one: that {}",
+        known.describe(),
+        found.describe()
+    ))
+    .hint(format!(
+        "{back} leads back to it; `--name {name}-2` sets up another deployment here; `--engine-moved` goes on here with this one, if that engine is gone for good or has moved"
+    ))
 }
 
 fn stopped() -> Error {

@@ -64,3 +64,5 @@ mod trust;
 mod users;
 #[path = "live/wordpress.rs"]
 mod wordpress;
+#[path = "live/which_engine.rs"]
+mod which_engine;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::world::engine::docker_folder;
 use crate::world::{files, host};
 
 /// The variable with the deployment's name.
@@ -35,8 +36,9 @@ const OVERRIDES: [&str; 9] = [
     "NIX_SSL_CERT_FILE",
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 ];
-/// What Docker keeps beside its configuration and a job may need: plugins such as buildx, and contexts.
-const BESIDE: [&str; 3] = ["cli-plugins", "contexts", "buildx"];
+/// What Docker keeps beside its configuration and a job may need: plugins such as buildx, contexts, and what TLS with the engine
+/// takes where no other folder is named.
+const BESIDE: [&str; 6] = ["cli-plugins", "contexts", "buildx", "ca.pem", "cert.pem", "key.pem"];
 
 pub(crate) struct Access {
     pub registry: String,
@@ -107,10 +109,6 @@ fn beside(store: &Store, outputs: &BTreeMap<String, String>, user: &str) -> Resu
         variables.push(("BLOG_PASSWORD_FILE", store.path("client/blog-password").display().to_string()));
     }
     Ok(variables)
-}
-
-fn docker_folder() -> Option<PathBuf> {
-    host::variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(host::home().ok()?.join(".docker")))
 }
 
 /// Where podman and skopeo keep their logins (`containers-auth.json(5)`).

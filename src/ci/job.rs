@@ -20,7 +20,7 @@ use crate::resource::bucket::BucketKind;
 use crate::resource::volume::SCRATCH;
 use crate::resource::{At, Kind, Outputs, kind};
 use crate::run::{Options, Run};
-use crate::world::engine::{DEPLOYMENT, Engine, ID, RESOURCE, Thing, ThingKind};
+use crate::world::engine::{DEPLOYMENT, Endpoint, Engine, ID, RESOURCE, Thing, ThingKind};
 use crate::world::{files, host, process};
 
 /// How many lines of each container's log are kept.
@@ -54,7 +54,7 @@ impl Job {
         let (user, place, process) = (process::user(), process::here(), Some(process::this()));
         let claim = Claim { user, place, process, created: now, expires: now + lasting };
         let id = hex(&host::random::<8>()?);
-        let lease = Lease { id, engine: Engine::address_in_use(), claim, later: None, settled: false };
+        let lease = Lease { id, engine: Endpoint::in_use()?.address, claim, later: None, settled: false };
         Store::create_leased(&name, &lease)?;
         let prepared = session.prepare(&Target { name: Some(name.clone()), ..target });
         let Prepared { graph, run, record, .. } = prepared.inspect_err(|_| drop(Store::forget_named(&name)))?;
@@ -171,7 +171,7 @@ impl Job {
 
     /// The same, with a connection of its own.
     pub async fn tear_down_anew(&self) -> Result<()> {
-        let engine = Engine::connect(None).await?;
+        let engine = Engine::connect(None)?;
         clear(&engine, &self.lease.id).await?;
         clear_buckets(&self.name).await?;
         self.run.store.forget()

@@ -154,6 +154,13 @@ pub(super) fn delete_data() -> Arg {
         .help("Delete the objects in this bucket, all versions, so that it can be removed [may be repeated]")
 }
 
+pub(super) fn engine_moved() -> Arg {
+    Arg::new("engine-moved")
+        .long("engine-moved")
+        .action(ArgAction::SetTrue)
+        .help("Go on with the engine that is reached now, although the deployment was on another one")
+}
+
 pub(super) fn yes() -> Arg {
     Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).help("Do not ask before data is destroyed")
 }
@@ -188,7 +195,7 @@ fn renew() -> Arg {
 }
 
 pub(super) fn apply_flags(command: Command) -> Command {
-    [name_flag(), images(), renew(), yes(), wait()]
+    [name_flag(), images(), renew(), engine_moved(), yes(), wait()]
         .into_iter()
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
@@ -198,7 +205,7 @@ pub(super) fn plan_flags(command: Command) -> Command {
         .long("exit-code")
         .action(ArgAction::SetTrue)
         .help("End with 3 if there is something to change");
-    [name_flag(), images(), renew(), exit_code]
+    [name_flag(), images(), renew(), engine_moved(), exit_code]
         .into_iter()
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }

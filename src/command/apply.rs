@@ -63,6 +63,7 @@ async fn once(
     // A mistake in an output must be told before anything is changed.
     graph.outputs(&plan.known)?;
     record.kinds.extend(kinds(graph));
+    record.note_engine(run.engine_identity());
     if plan.is_empty() {
         record.outputs = graph.outputs(&plan.known)?;
         if earlier.as_ref() != Some(&record) {
@@ -86,6 +87,7 @@ fn kinds(graph: &Graph) -> impl Iterator<Item = String> {
 pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, started: Instant) -> Result<()> {
     let Prepared { graph, run, earlier, mut record } = prepared;
     record.kinds.extend(kinds(&graph));
+    record.note_engine(run.engine_identity());
     let changed = plan.changes.values().filter(|change| change.is_change()).count() + plan.deletions.len();
     tell_changes(plan, &graph, &run);
     run.store.save(&record)?;

@@ -61,7 +61,8 @@ async fn within(
     started: Instant,
 ) -> std::result::Result<(), Halt> {
     let store = unused(name)?;
-    let record = Record { id: store.id().to_owned(), outputs: BTreeMap::new(), restoring: true, ..record.clone() };
+    let id = store.id().to_owned();
+    let record = Record { id, outputs: BTreeMap::new(), engine: None, restoring: true, ..record.clone() };
     match unpack(reader, &store, record) {
         Ok(record) => Ok(set_up(session, reader.clone(), store, record, turn, started).await?),
         Err(error) => {

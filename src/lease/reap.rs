@@ -101,7 +101,7 @@ async fn known(engine: &Engine) -> Result<BTreeMap<String, Known>> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = Some(folder);
         match lease {
-            Some(lease) if lease.engine == Engine::address_in_use() => {
+            Some(lease) if lease.engine == engine.address() => {
                 let Lease { id, claim, later, settled, .. } = lease;
                 let claims = [claim].into_iter().chain(later).collect();
                 known.insert(id, Known { name, claims, folder, settled });

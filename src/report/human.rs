@@ -63,6 +63,7 @@ impl Human {
             Event::Status { resource, kind, state, fields, reason } => {
                 self.planned(resource, kind, state, fields, reason.as_deref());
             }
+            Event::Engine { address } => self.aside(&format!("engine: {address}")),
             Event::Request { method, path } => {
                 let who = if path.starts_with('/') { "engine" } else { "aws" };
                 self.aside(&clean_line(&format!("{who}: {method} {path}")));

@@ -1,22 +1,35 @@
 //! A client of one Docker engine: [`Engine`].
 
 mod containers;
+mod endpoint;
+mod hints;
+mod identity;
 mod images;
 mod leased;
 mod networks;
 mod streams;
+mod tls;
+mod transport;
+
+use std::pin::Pin;
 
 use bollard::errors::Error as Cause;
-use bollard::{ClientVersion, Docker};
+use bollard::{BollardRequest, ClientVersion, Docker};
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
 
 pub(crate) use containers::Execution;
+pub(crate) use endpoint::{Endpoint, docker_folder};
+pub(crate) use identity::Identity;
 pub(crate) use images::{PullError, Step};
 pub(crate) use leased::{Thing, ThingKind};
 pub(crate) use streams::Sink;
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
+use crate::world::limit::Limit;
 use crate::world::{files, host};
+use transport::{Meter, Obstacle, Transport};
 
 /// The label with a deployment's name, for people.
 pub(crate) const DEPLOYMENT: &str = "provision.deployment";
@@ -30,104 +43,125 @@ const TIMEOUT: u64 = 120;
 /// Docker 20.10, the oldest engine that this is tested with.
 const VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
 
-#[derive(Debug)]
 pub(crate) struct Engine {
     docker: Docker,
-    address: String,
+    endpoint: Endpoint,
+    transport: Transport,
 }
 
 impl Engine {
-    /// Connects to the engine that `DOCKER_HOST` names, else to the one of this host, else to this user's own.
+    /// A client of the engine that a command typed here and now is about. Nothing is asked of it yet.
     ///
     /// # Errors
-    /// No engine answers there: the hint says how to start one.
-    #[expect(clippy::unused_async, reason = "connecting over a network will have to wait")]
-    pub async fn connect(watcher: Option<Events>) -> Result<Self> {
-        let address = Self::address_in_use();
-        let docker = if let Some(path) = address.strip_prefix("unix://") {
-            Docker::connect_with_unix(path, TIMEOUT, &VERSION)
-        } else if address.starts_with("tcp://") || address.starts_with("http://") {
-            Docker::connect_with_http(&address, TIMEOUT, &VERSION)
-        } else {
-            return Err(Error::new(format!("`DOCKER_HOST={address}` is of a form that is not understood"))
-                .hint("give `unix:///PATH` or `tcp://HOST:PORT`; for ssh, forward the socket: `ssh -L /tmp/docker.sock:/var/run/docker.sock HOST`"));
-        };
-        let docker = docker.map_err(|error| unreachable(&address, &error))?;
-        let docker = match watcher {
-            Some(events) => docker.with_request_modifier(move |request| {
-                let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
-                events.send(Event::Request { method: request.method().to_string(), path });
-                request
-            }),
-            None => docker,
-        };
-        Ok(Self { docker, address })
+    /// What names it cannot be understood, or asks for a protection that cannot be had.
+    pub fn connect(watcher: Option<Events>) -> Result<Self> {
+        let endpoint = Endpoint::in_use()?;
+        if let Some(events) = &watcher {
+            events.send(Event::Engine { address: endpoint.describe() });
+        }
+        let transport = Transport { way: endpoint.way.clone(), watcher };
+        let sender = transport.clone();
+        let send = move |request: BollardRequest| sender.send(request);
+        let docker = Docker::connect_with_custom_transport(send, Some("http://engine"), TIMEOUT, &VERSION);
+        let docker = docker.map_err(|error| unreachable(&endpoint, &error))?;
+        Ok(Self { docker, endpoint, transport })
     }
 
-    /// The address of the engine that is in use.
-    pub fn address_in_use() -> String {
-        host::variable("DOCKER_HOST").unwrap_or_else(default_address)
+    /// Which engine it is that answers.
+    pub async fn identity(&self) -> Result<Identity> {
+        let asked = identity::ask(&self.endpoint, &self.transport).await;
+        asked.map_err(|error| self.failed("ask the engine which one it is", &error))
+    }
+
+    pub fn address(&self) -> &str {
+        &self.endpoint.address
     }
 
     /// Whether containers of this engine can be reached by their own addresses, and its ports are ports of this host.
     pub fn is_local(&self) -> bool {
-        self.address.starts_with("unix://")
+        self.endpoint.socket().is_some()
     }
 
     /// The host whose ports the engine publishes.
     pub fn host(&self) -> &str {
-        let remote = self.address.split_once("://").filter(|_| !self.is_local()).map(|(_, rest)| rest);
-        remote.and_then(|rest| rest.rsplit_once(':')).map_or("127.0.0.1", |(host, _)| host)
+        self.endpoint.host()
+    }
+
+    /// A client for an answer that comes in parts, and what counts them: at most `limit` bytes from one mark to the next.
+    fn flowing(&self, limit: Limit) -> (Docker, Meter) {
+        let meter = Meter::new(limit);
+        let counted = meter.clone();
+        let docker = self.docker.clone().with_request_modifier(move |mut request| {
+            request.extensions_mut().insert(counted.clone());
+            request
+        });
+        (docker, meter)
+    }
+
+    /// An error of a stream as one of ours: that of its limit, if that was met.
+    fn cut(&self, task: &str, meter: &Meter, error: &Cause) -> Error {
+        match meter.breach() {
+            Some(breach) => Error::new(format!("cannot {task}: {breach}")),
+            None => self.failed(task, error),
+        }
     }
 
     /// An error of the engine as one of ours: `cannot {task}: …`.
     fn failed(&self, task: &str, error: &Cause) -> Error {
+        let failed = |reason: &str| hints::add(Error::new(format!("cannot {task}: {reason}")), reason);
         match error {
             Cause::DockerResponseServerError { status_code, message } => {
-                let why = match message.trim() {
-                    "" => format!("the engine answers {status_code} and gives no reason"),
-                    message => message.to_owned(),
+                let error = match message.trim() {
+                    "" => failed(&format!("the engine answers {status_code} and gives no reason")),
+                    message => failed(message),
                 };
-                let error = Error::new(format!("cannot {task}: {why}"));
                 // What was named is gone, or its name is taken: a request of a run that was killed may land at any time.
                 if matches!(status_code, 404 | 409) { error.moved() } else { error }
             }
-            Cause::DockerStreamError { error } => Error::new(format!("cannot {task}: {error}")),
+            Cause::DockerStreamError { error } => failed(error),
             Cause::JsonDataError { .. } | Cause::JsonSerdeError { .. } => {
-                Error::new(format!("cannot {task}: the engine's answer cannot be understood: {error}"))
+                failed(&format!("the engine's answer cannot be understood: {error}"))
             }
-            // Whatever else there is comes from the connection.
-            _ => unreachable(&self.address, error).within(format!("cannot {task}")),
+            _ => match Obstacle::of(error) {
+                Some(Obstacle::Limit(breach)) => failed(&format!("the engine's answer: {breach}")),
+                // Whatever else there is comes from the connection.
+                _ => unreachable(&self.endpoint, error).within(format!("cannot {task}")),
+            },
         }
     }
 }
 
-fn default_address() -> String {
-    let system = "/var/run/docker.sock".to_owned();
-    let own = host::variable("XDG_RUNTIME_DIR").map(|folder| format!("{folder}/docker.sock"));
-    let path = match own {
-        Some(own) if !files::exists(system.as_ref()) && files::exists(own.as_ref()) => own,
-        _ => system,
-    };
-    format!("unix://{path}")
+/// The content of an answer. How much it may be, the connection sees to.
+async fn body(mut body: Incoming) -> std::result::Result<Vec<u8>, Cause> {
+    let mut content = Vec::new();
+    while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let data: Option<Bytes> = frame?.into_data().ok();
+        content.extend_from_slice(&data.unwrap_or_default());
+    }
+    Ok(content)
 }
 
-fn unreachable(address: &str, error: &Cause) -> Error {
-    let path = address.strip_prefix("unix://").unwrap_or_default();
-    let hint = if !path.is_empty()
-        && files::exists(path.as_ref())
-        && !host::is_root()
-        && !files::writable_file(path.as_ref())
-    {
-        "this user may not use it: `sudo usermod -aG docker $USER`, then log in anew"
-    } else {
-        "start it with `sudo systemctl start docker`, or point `DOCKER_HOST` at another one; then run the command again"
+fn unreachable(endpoint: &Endpoint, error: &Cause) -> Error {
+    let obstacle = Obstacle::of(error);
+    let denied =
+        endpoint.socket().filter(|path| files::exists(path) && !host::is_root() && !files::writable_file(path));
+    let hint = match &obstacle {
+        Some(Obstacle::Tls(reason)) => hints::of_tls(reason),
+        _ if denied.is_some() => "this user may not use it: `sudo usermod -aG docker $USER`, then log in anew",
+        _ if endpoint.context.is_some() => {
+            "`docker context ls` shows which engines there are, and `docker context use` chooses one"
+        }
+        _ => {
+            "start it with `sudo systemctl start docker`, or point `DOCKER_HOST` at another one; then run the command again"
+        }
     };
-    let reason = match error {
-        Cause::RequestTimeoutError => " (it does not answer in time)",
-        _ => "",
+    let reason = match (obstacle, error) {
+        (Some(obstacle), _) => format!(": {obstacle}"),
+        (None, Cause::RequestTimeoutError) => " (it does not answer in time)".to_owned(),
+        _ => String::new(),
     };
-    Error::new(format!("no Docker engine answers at `{address}`{reason}")).hint(hint)
+    let context = endpoint.context.as_ref().map_or(String::new(), |name| format!(", which the context `{name}` names"));
+    Error::new(format!("no Docker engine answers at `{}`{context}{reason}", endpoint.address)).hint(hint)
 }
 
 /// None for a thing that the engine does not know.

@@ -12,6 +12,7 @@ use crate::stop::Stopper;
 use crate::text;
 use crate::world::apart::apart;
 use crate::world::host;
+use crate::world::read;
 use crate::world::whole::{self, Form};
 
 /// A file as it is: its content, and the permission bits of its mode.
@@ -61,10 +62,15 @@ pub(crate) fn state_home() -> Result<PathBuf> {
     Ok(host::home()?.join(".local/state/provision"))
 }
 
-/// Reads a text that somebody wrote, without a byte-order mark.
+/// Reads a text that somebody wrote, which must be there, without a byte-order mark. Links are followed, and it may be a pipe.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(|error| failed("read", path, &error))?;
+    let bytes = read_through(path)?.ok_or_else(|| failed("read", path, &std::io::Error::from_raw_os_error(2)))?;
     text::decode(bytes, &path.display().to_string())
+}
+
+/// Reads a file that may not be there, links followed.
+pub(crate) fn read_through(path: &Path) -> Result<Option<Vec<u8>>> {
+    read::file(path, read::FILE)
 }
 
 /// Reads a file that may not be there.
@@ -78,7 +84,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Found>> {
         return Err(Error::new(format!("`{}` is there already and is no regular file", path.display()))
             .hint("move it away, or choose another path"));
     }
-    let content = fs::read(path).map_err(|error| failed("read", path, &error))?;
+    let content = read_through(path)?.unwrap_or_default();
     Ok(Some(Found { content, mode: metadata.mode() & 0o7777 }))
 }
 
@@ -297,10 +303,7 @@ pub(crate) fn secret_argument(text: &str) -> Result<String> {
     let read = match text.strip_prefix('@') {
         Some(path) => read_text(Path::new(path))?,
         None if text == "-" => {
-            let mut input = Vec::new();
-            std::io::stdin()
-                .read_to_end(&mut input)
-                .map_err(|error| Error::new(format!("cannot read standard input: {error}")))?;
+            let input = read::stream(std::io::stdin(), "the standard input", read::SECRET)?;
             text::decode(input, "-")?
         }
         None => text.to_owned(),

@@ -65,6 +65,21 @@ pub(crate) fn home() -> Result<PathBuf> {
         .ok_or_else(|| Error::new("`HOME` is not set").hint("set `PROVISION_HOME` to a folder for the deployments"))
 }
 
+/// The same, else what the table of users says: a service of the system has no `HOME`.
+pub(crate) fn home_or_table() -> Option<PathBuf> {
+    home().ok().or_else(|| super::inode::home_of(rustix::process::getuid().as_raw()).map(PathBuf::from))
+}
+
+/// Whether something listens on a socket of this host and lets this user in.
+pub(crate) fn answers(socket: &std::path::Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
+/// The name of this host.
+pub(crate) fn name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
 /// Whether a TCP port of this host can be taken. A port that only root may take counts as free.
 pub(crate) fn port_is_free(port: u16) -> bool {
     let taken =

@@ -104,5 +104,13 @@ pub(crate) fn name_of(table: &str, id: u32) -> String {
     line.and_then(|line| line.split(':').next()).map_or(wanted.clone(), str::to_owned)
 }
 
+/// The home of the user with that number.
+pub(super) fn home_of(id: u32) -> Option<String> {
+    let text = fs::read_to_string(USERS).ok()?;
+    let wanted = id.to_string();
+    let line = text.lines().find(|line| line.split(':').nth(2) == Some(&wanted))?;
+    line.split(':').nth(5).filter(|home| !home.is_empty()).map(str::to_owned)
+}
+
 pub(crate) const USERS: &str = "/etc/passwd";
 pub(crate) const GROUPS: &str = "/etc/group";

@@ -249,20 +249,27 @@ pub fn tree(folder: &Path) -> String {
 pub struct SecondEngine {
     name: String,
     folder: tempfile::TempDir,
+    /// More of its command line.
+    more: Vec<String>,
     process: Option<std::process::Child>,
 }
 
 impl SecondEngine {
     /// Starts it with these images of the first engine.
     pub fn new(test: &str, images: &[&str]) -> Self {
+        let engine = Self::bare(test, tempfile::tempdir().unwrap(), Vec::new());
+        let (images, address) = (images.join(" "), engine.address());
+        shell(&format!("set -e -o pipefail; docker save {images} | docker -H {address} load")).ok();
+        engine
+    }
+
+    /// Starts it without images, in a folder and with more of a command line.
+    pub fn bare(test: &str, folder: tempfile::TempDir, more: Vec<String>) -> Self {
         let name = format!("t{}-{test}", std::process::id());
-        let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("daemon.json"), "{}").unwrap();
         shell(&format!("set -e; ip netns add {name}; nsenter --net=/run/netns/{name} ip link set lo up")).ok();
-        let mut engine = Self { name, folder, process: None };
+        let mut engine = Self { name, folder, more, process: None };
         engine.start();
-        shell(&format!("set -e -o pipefail; docker save {} | docker -H {} load", images.join(" "), engine.address()))
-            .ok();
         engine
     }
 
@@ -295,6 +302,7 @@ impl SecondEngine {
             &path("exec"),
         ]);
         command.args(["--pidfile", &path("pid"), "--host", &self.address(), "--storage-driver", "fuse-overlayfs"]);
+        command.args(&self.more);
         self.process = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         for _ in 0..300 {
             if shell(&format!("docker -H {} version", self.address())).code == 0 {

@@ -17,7 +17,8 @@ pub(crate) async fn down(session: &Session, name: Option<&str>) -> Result<()> {
         None => the_one()?,
     };
     let (store, record) = if is_name(&name) { Store::open(&name)? } else { return Err(unknown(&name)?) };
-    let engine = Engine::connect(session.watcher()).await?;
+    let engine = Engine::connect(session.watcher())?;
+    store.lease().map_or(Ok(()), |lease| lease.check_engine(engine.address())).map_err(|error| error.within(&name))?;
     let mut ids: Vec<String> =
         engine.leased(None).await?.into_iter().filter(|thing| thing.deployment == name).map(|thing| thing.id).collect();
     let known = record.is_some() || store.lease().is_some();
@@ -72,7 +73,7 @@ fn unknown(name: &str) -> Result<Error> {
 
 /// Removes whatever has lost its owner or outlived its time.
 pub(crate) async fn reap(session: &Session) -> Result<()> {
-    let engine = Engine::connect(session.watcher()).await?;
+    let engine = Engine::connect(session.watcher())?;
     let found = tokio::select! {
         found = lease::reap(&engine) => found?,
         error = engine.falls_silent() => return Err(error.hint("run the command again once the engine answers")),
@@ -88,7 +89,7 @@ pub(crate) async fn reap(session: &Session) -> Result<()> {
 
 /// The same beside other work, which it does not hold up: what is not done at the end of that is left to the next.
 pub(super) async fn reap_beside(session: &Session) {
-    if let Ok(engine) = Engine::connect(None).await {
+    if let Ok(engine) = Engine::connect(None) {
         match lease::reap(&engine).await {
             Ok(found) => {
                 for corpse in found {

@@ -11,7 +11,17 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Engine, ID, gone, labelled, optional};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::world::limit::Limit;
+use crate::world::read;
+
+/// What is taken of a file of a container, beside what an archive adds to it.
+const FILE: Limit = Limit::new(read::FILE.bytes + (64 << 10), 150);
+/// What is taken of the words of a program in a container, which may be asked to wait for something.
+const WORDS: Limit = Limit::new(16 << 20, 3600);
+/// What is taken of a log, in one go or of one line while it is followed.
+const LOG: Limit = Limit::new(16 << 20, 60);
+const LINE: Limit = Limit::new(1 << 20, 24 * 3600);
 
 /// What the engine tells of a file in a container without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,15 +122,21 @@ impl Engine {
     }
 
     /// A tar archive of a file in a container; none if it is not there.
+    ///
+    /// # Errors
+    /// It is larger than [`read::FILE`].
     pub async fn download(&self, name: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let options = query::DownloadFromContainerOptionsBuilder::default().path(path).build();
-        let mut stream = Box::pin(self.docker.download_from_container(name, Some(options)));
+        let (docker, meter) = self.flowing(FILE);
+        let mut stream = Box::pin(docker.download_from_container(name, Some(options)));
         let mut archive = Vec::new();
         while let Some(part) = stream.next().await {
             match optional(part) {
                 Ok(Some(part)) => archive.extend_from_slice(&part),
                 Ok(None) => return Ok(None),
-                Err(error) => return Err(self.failed(&format!("read `{path}` in the container `{name}`"), &error)),
+                Err(error) => {
+                    return Err(self.cut(&format!("read `{path}` in the container `{name}`"), &meter, &error));
+                }
             }
         }
         Ok(Some(archive))
@@ -133,12 +149,14 @@ impl Engine {
     }
 
     async fn lines(&self, name: &str, options: query::LogsOptions) -> Vec<String> {
-        let mut stream = Box::pin(self.docker.logs(name, Some(options)));
+        let (docker, meter) = self.flowing(LOG);
+        let mut stream = Box::pin(docker.logs(name, Some(options)));
         let mut text = String::new();
         while let Some(Ok(part)) = stream.next().await {
             text.push_str(&String::from_utf8_lossy(&part.into_bytes()));
         }
-        text.lines().map(str::to_owned).collect()
+        let cut = meter.breach().map(|breach| format!("(the log is not read to its end: {breach})"));
+        text.lines().map(str::to_owned).chain(cut).collect()
     }
 
     /// Runs a program in a running container and waits for it.
@@ -156,14 +174,18 @@ impl Engine {
             attach_stderr: Some(true),
             ..CreateExecOptions::default()
         };
+        let (docker, meter) = self.flowing(WORDS);
         let exec = self.docker.create_exec(name, options).await.map_err(|error| self.failed(&task(), &error))?;
-        let started = self.docker.start_exec(&exec.id, None).await.map_err(|error| self.failed(&task(), &error))?;
+        let started = docker.start_exec(&exec.id, None).await.map_err(|error| self.failed(&task(), &error))?;
         let mut output = String::new();
         if let StartExecResults::Attached { output: mut stream, .. } = started {
             while let Some(Ok(part)) = stream.next().await {
                 let part: LogOutput = part;
                 output.push_str(&String::from_utf8_lossy(&part.into_bytes()));
             }
+        }
+        if let Some(breach) = meter.breach() {
+            return Err(Error::new(format!("cannot {}: what it prints: {breach}", task())));
         }
         let ended = self.docker.inspect_exec(&exec.id).await.map_err(|error| self.failed(&task(), &error))?;
         Ok(Execution { code: ended.exit_code.unwrap_or(-1), output })
@@ -184,9 +206,14 @@ impl Engine {
         let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true);
         let options = options.timestamps(true).since(since).build();
         let is_later = |time: &str| OffsetDateTime::parse(time, &Rfc3339).is_ok_and(|time| time > after);
-        let mut stream = Box::pin(self.docker.logs(name, Some(options)));
+        let (docker, meter) = self.flowing(LINE);
+        let mut stream = Box::pin(docker.logs(name, Some(options)));
         let mut unfinished = String::new();
         while let Some(Ok(part)) = stream.next().await {
+            meter.mark();
+            if unfinished.len() > LINE.size() {
+                unfinished.clear();
+            }
             unfinished.push_str(&String::from_utf8_lossy(&part.into_bytes()));
             let mut lines = unfinished.lines().filter_map(|line| line.split_once(' '));
             if lines.any(|(time, said)| said.contains(text) && is_later(time)) {

@@ -1,6 +1,6 @@
 //! Images of an engine: found, pulled, imported, built.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
 use bollard::errors::Error as Cause;
@@ -14,6 +14,12 @@ use tokio::io::AsyncReadExt;
 use super::{Engine, optional};
 use crate::error::{Error, Result};
 use crate::world::files;
+use crate::world::limit::Limit;
+
+/// What is taken of one message about how far a pull or a build is, and of one part of an image.
+const PART: Limit = Limit::new(8 << 20, 24 * 3600);
+/// How many of the last lines of a build are kept for its error.
+const LINES: usize = 12;
 
 /// How far a pull or a build is: the part that it works on (a layer, a Dockerfile step), and bytes done of how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +50,14 @@ impl Engine {
         watch: &(dyn Fn(Step) + Send + Sync),
     ) -> std::result::Result<(), PullError> {
         let options = query::CreateImageOptionsBuilder::default().from_image(reference).build();
-        let mut stream = Box::pin(self.docker.create_image(Some(options), None, None));
+        let (docker, meter) = self.flowing(PART);
+        let mut stream = Box::pin(docker.create_image(Some(options), None, None));
         while let Some(part) = stream.next().await {
-            let info = part.map_err(|error| self.not_pulled(reference, &error))?;
+            let info = part.map_err(|error| match meter.breach() {
+                Some(_) => PullError::Refused(self.cut(&format!("pull the image `{reference}`"), &meter, &error)),
+                None => self.not_pulled(reference, &error),
+            })?;
+            meter.mark();
             let detail = info.progress_detail.unwrap_or_default();
             let part = [info.id, info.status].into_iter().flatten().collect::<Vec<_>>().join(" ");
             watch(Step { part, done: unsigned(detail.current), total: unsigned(detail.total) });
@@ -93,9 +104,11 @@ impl Engine {
             }
         });
         let options = query::CreateImageOptionsBuilder::default().from_src("-").repo(repository).tag(tag).build();
-        let mut stream = Box::pin(self.docker.create_image(Some(options), Some(body_try_stream(body)), None));
+        let (docker, meter) = self.flowing(PART);
+        let mut stream = Box::pin(docker.create_image(Some(options), Some(body_try_stream(body)), None));
         while let Some(part) = stream.next().await {
-            part.map_err(|error| self.failed(&format!("import the image `{repository}:{tag}`"), &error))?;
+            part.map_err(|error| self.cut(&format!("import the image `{repository}:{tag}`"), &meter, &error))?;
+            meter.mark();
         }
         let reference = format!("{repository}:{tag}");
         let image = self.image(&reference).await?.and_then(|image| image.id);
@@ -104,9 +117,11 @@ impl Engine {
 
     /// Reads an image with all its layers, as `docker save` writes them.
     pub async fn export(&self, reference: &str, sink: super::Sink<'_>) -> Result<()> {
-        let mut stream = Box::pin(self.docker.export_image(reference));
+        let (docker, meter) = self.flowing(PART);
+        let mut stream = Box::pin(docker.export_image(reference));
         while let Some(part) = stream.next().await {
-            sink(&part.map_err(|error| self.failed(&format!("read the image `{reference}`"), &error))?)?;
+            sink(&part.map_err(|error| self.cut(&format!("read the image `{reference}`"), &meter, &error))?)?;
+            meter.mark();
         }
         Ok(())
     }
@@ -130,18 +145,23 @@ impl Engine {
             .buildargs(arguments)
             .labels(labels)
             .build();
-        let mut stream = Box::pin(self.docker.build_image(options, None, Some(body_full(Bytes::from(context)))));
-        let mut output: Vec<String> = Vec::new();
-        let failed =
-            |error: Error, output: &[String]| error.detail(output[output.len().saturating_sub(12)..].iter().cloned());
+        let (docker, meter) = self.flowing(PART);
+        let mut stream = Box::pin(docker.build_image(options, None, Some(body_full(Bytes::from(context)))));
+        let mut output: VecDeque<String> = VecDeque::new();
+        let failed = |error: Error, output: &VecDeque<String>| error.detail(output.iter().cloned());
         while let Some(part) = stream.next().await {
-            let info =
-                part.map_err(|error| failed(self.failed(&format!("build the image `{reference}`"), &error), &output))?;
+            let info = part.map_err(|error| {
+                failed(self.cut(&format!("build the image `{reference}`"), &meter, &error), &output)
+            })?;
+            meter.mark();
             for line in info.stream.iter().flat_map(|text| text.lines()).filter(|line| !line.trim().is_empty()) {
                 if line.starts_with("Step ") {
                     watch(Step { part: line.to_owned(), done: 0, total: 0 });
                 }
-                output.push(line.to_owned());
+                output.push_back(line.to_owned());
+                if output.len() > LINES {
+                    output.pop_front();
+                }
             }
             if let Some(message) = info.error_detail.and_then(|detail| detail.message) {
                 return Err(failed(Error::new(format!("cannot build the image `{reference}`: {message}")), &output));

@@ -109,7 +109,7 @@ impl Engine {
                     let seconds = SILENCE.as_secs();
                     return Error::new(format!(
                         "the Docker engine at `{}` has stopped answering (for {seconds} seconds)",
-                        self.address
+                        self.address()
                     ));
                 }
             }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bollard::body_try_stream;
 use bollard::container::LogOutput;
@@ -14,11 +13,14 @@ use tokio::io::AsyncWriteExt;
 
 use super::Engine;
 use super::containers::Execution;
+use super::transport::Meter;
 use crate::error::{Error, Result};
 use crate::world::host;
+use crate::world::limit::Limit;
 
-/// An upload is answered when its last byte has been unpacked.
-const LONGEST: Duration = Duration::from_hours(7 * 24);
+/// What is taken of one part of a stream; the whole goes to a file, and may be of any size. An upload is answered when its last
+/// byte has been unpacked.
+const PART: Limit = Limit::new(8 << 20, 7 * 24 * 3600);
 /// How many bytes are kept of what a program says beside its data.
 const WORDS: usize = 8 * 1024;
 
@@ -30,10 +32,12 @@ impl Engine {
     pub async fn read_folder(&self, name: &str, path: &str, sink: Sink<'_>) -> Result<()> {
         let folder = format!("{}/.", path.trim_end_matches('/'));
         let options = query::DownloadFromContainerOptionsBuilder::default().path(&folder).build();
-        let mut stream = Box::pin(self.docker.download_from_container(name, Some(options)));
+        let (docker, meter) = self.flowing(PART);
+        let mut stream = Box::pin(docker.download_from_container(name, Some(options)));
         while let Some(part) = stream.next().await {
-            let failed = |error| self.failed(&format!("read `{path}` in the container `{name}`"), &error);
+            let failed = |error| self.cut(&format!("read `{path}` in the container `{name}`"), &meter, &error);
             sink(&part.map_err(failed)?)?;
+            meter.mark();
         }
         Ok(())
     }
@@ -55,7 +59,7 @@ impl Engine {
             }
         });
         let body = body_try_stream(futures_util::stream::iter(archive));
-        let patient = self.docker.clone().with_timeout(LONGEST);
+        let patient = self.flowing(PART).0.with_timeout(PART.time);
         let task = format!("write `{path}` in the container `{name}`");
         patient.upload_to_container(name, Some(options), body).await.map_err(|error| {
             match broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -67,14 +71,15 @@ impl Engine {
 
     /// Runs a program in a running container; its standard output goes to `sink`, the end of its standard error is kept.
     pub async fn read_program(&self, name: &str, command: &[String], sink: Sink<'_>) -> Result<Execution> {
-        let (id, started) = self.begin(name, command, false).await?;
+        let (id, started, meter) = self.begin(name, command, false).await?;
         let mut words = Vec::new();
         if let StartExecResults::Attached { mut output, .. } = started {
             while let Some(part) = output.next().await {
-                match part.map_err(|error| self.failed(&task(name, command), &error))? {
+                match part.map_err(|error| self.cut(&task(name, command), &meter, &error))? {
                     LogOutput::StdErr { message } => keep(&mut words, &message),
                     other => sink(&other.into_bytes())?,
                 }
+                meter.mark();
             }
         }
         self.ended(name, command, &id, &words).await
@@ -87,7 +92,7 @@ impl Engine {
         command: &[String],
         data: impl Iterator<Item = io::Result<Bytes>> + Send,
     ) -> Result<Execution> {
-        let (id, started) = self.begin(name, command, true).await?;
+        let (id, started, meter) = self.begin(name, command, true).await?;
         let mut words = Vec::new();
         if let StartExecResults::Attached { mut output, mut input } = started {
             let write = async {
@@ -103,8 +108,9 @@ impl Engine {
             };
             let read = async {
                 while let Some(part) = output.next().await {
-                    let part = part.map_err(|error| self.failed(&task(name, command), &error))?;
+                    let part = part.map_err(|error| self.cut(&task(name, command), &meter, &error))?;
                     keep(&mut words, &part.into_bytes());
+                    meter.mark();
                 }
                 Ok::<_, Error>(())
             };
@@ -113,7 +119,7 @@ impl Engine {
         self.ended(name, command, &id, &words).await
     }
 
-    async fn begin(&self, name: &str, command: &[String], input: bool) -> Result<(String, StartExecResults)> {
+    async fn begin(&self, name: &str, command: &[String], input: bool) -> Result<(String, StartExecResults, Meter)> {
         let options = CreateExecOptions {
             cmd: Some(command.to_vec()),
             attach_stdin: Some(input),
@@ -123,8 +129,9 @@ impl Engine {
         };
         let failed = |error| self.failed(&task(name, command), &error);
         let exec = self.docker.create_exec(name, options).await.map_err(failed)?;
-        let started = self.docker.start_exec(&exec.id, None).await.map_err(failed)?;
-        Ok((exec.id, started))
+        let (docker, meter) = self.flowing(PART);
+        let started = docker.start_exec(&exec.id, None).await.map_err(failed)?;
+        Ok((exec.id, started, meter))
     }
 
     async fn ended(&self, name: &str, command: &[String], id: &str, words: &[u8]) -> Result<Execution> {
