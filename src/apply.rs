@@ -88,7 +88,7 @@ async fn work(graph: &Graph, plan: &Plan, run: &Arc<Run>, id: &Id, known: &Known
 async fn step(graph: &Graph, plan: &Plan, run: &Arc<Run>, id: &Id, known: &Known) -> Result<Option<Action>> {
     run.check_cancelled()?;
     let (kind, at, planned) = (graph.nodes[id].kind, at(graph, run, id), &plan.changes[id]);
-    let spec = decode(graph, id, known)?;
+    let spec = decode(graph, id, known, &at)?;
     let mut examined = if kind.follows && planned.action == Action::Check {
         crate::resource::Examined::to_check()
     } else {

@@ -22,7 +22,8 @@ use crate::event::Events;
 use crate::input::{self, Input};
 use crate::playbook::{self, Playbook, builtin_names};
 use crate::report::Style;
-use crate::run::{Images, Options};
+use crate::run::{Images, Options, Wanted};
+use crate::secret::Secret;
 use crate::shell;
 pub use crate::stop::{Signal, Stopper};
 use crate::variables::Listed;
@@ -297,7 +298,9 @@ impl Invocation {
         let matches = &self.matches;
         let wait = word(matches, "wait").map_or(Ok(0), time::wait)?;
         let (yes, wait) = (flag_is_set(matches, "yes"), Duration::from_secs(wait));
-        let session = Session { events, options: options(matches), yes, wait, stopper };
+        // Read here, before anything is locked.
+        let proxy = word(matches, "proxy").map(files::secret_argument).transpose()?.map(Secret::new);
+        let session = Session { events, options: Options { proxy, ..options(matches) }, yes, wait, stopper };
         let (deployment, key) = (word(matches, "deployment").unwrap_or_default(), word(matches, "key"));
         let file = word(matches, "file").unwrap_or_default();
         let own = |name: &str| word(matches, name).map(str::to_owned);
@@ -384,7 +387,8 @@ fn options(matches: &ArgMatches) -> Options {
         renew: flag_is_set(matches, "renew") || what == Some("certificates"),
         rotate_keys: what == Some("keys"),
         delete_data: words(matches, "delete-data"),
-        engine_moved: flag_is_set(matches, "engine-moved"),
+        engine: if flag_is_set(matches, "engine-moved") { Wanted::Reached } else { Wanted::Known },
+        proxy: None,
         verbose: flag_is_set(matches, "verbose"),
     }
 }

@@ -32,8 +32,10 @@ use crate::graph::Graph;
 use crate::input::{InputType, condition};
 use crate::playbook::Playbook;
 use crate::run::{Options, Run};
+use crate::secret::Secret;
 use crate::stop::Stopper;
 use crate::variables::{self, Listed};
+use crate::world::proxy::Proxies;
 
 /// What every verb is given: where to tell what happens, and how to go about it.
 #[derive(Clone)]
@@ -132,6 +134,8 @@ impl Session {
         earlier.as_ref().map_or(Ok(()), |record| record.check_whole(&name))?;
         let store = rendered(store, earlier.as_ref(), target.root.as_deref())?;
         target.warnings.iter().for_each(|text| self.events.send(Event::Warning { text: text.clone() }));
+        let proxies = self.proxies(earlier.as_ref().and_then(|record| record.proxies.as_ref()))?;
+        let store = store.through(proxies);
         let mut remembered = earlier.as_ref().map(|record| record.inputs.clone()).unwrap_or_default();
         remembered.retain(|input, _| target.playbook.input(input).is_some());
         let (mut given, fresh) = variables::gather(
@@ -154,6 +158,24 @@ impl Session {
         };
         let graph = Graph::build(target.playbook.clone(), values, &name, store.is_rendering())?;
         Ok(Prepared { graph, run: self.run(store), earlier, record })
+    }
+
+    /// The proxies that a deployment goes through: those that are asked for, else those of its last run, else this process's own.
+    fn proxies(&self, earlier: Option<&Proxies>) -> Result<Option<Proxies>> {
+        // Whether they can be understood matters to what goes through them only.
+        let own = || Proxies::of_environment().ok().filter(|proxies| !proxies.is_empty());
+        match self.options.proxy.as_ref().map(Secret::expose) {
+            Some("none") => return Ok(Some(Proxies::default())),
+            Some("environment") => return Ok(own()),
+            Some(url) => return Proxies::of(url).map(Some),
+            None => {}
+        }
+        if let (Some(earlier), Some(own)) = (earlier, own())
+            && *earlier != own
+        {
+            self.events.note(None, "this deployment goes on with the proxies that it had, which are not those of the environment; `--proxy environment` takes them");
+        }
+        Ok(earlier.cloned().or_else(own))
     }
 
     /// The deployment of that name with its playbook and inputs as they were at its last run.

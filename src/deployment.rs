@@ -17,6 +17,7 @@ use crate::kept::{PENDING, recover};
 use crate::lease::Lease;
 use crate::playbook::Playbook;
 use crate::world::engine::Identity;
+use crate::world::proxy::Proxies;
 use crate::world::{files, host};
 use crate::yaml::Source;
 
@@ -45,6 +46,9 @@ pub(crate) struct Record {
     /// The engine that it is on; none if it has nothing on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Identity>,
+    /// The proxies that it goes through; none if that was never said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<Proxies>,
     /// True while it is being restored from a backup: its data is not whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restoring: bool,
@@ -71,6 +75,7 @@ pub(crate) struct Store {
     lease: Option<Lease>,
     /// The engine that it was on at its last run.
     engine: Option<Identity>,
+    proxies: Option<Proxies>,
 }
 
 const RECORD: &str = "deployment.json";
@@ -161,13 +166,15 @@ impl Store {
         };
         let root = record.as_ref().and_then(|record| record.root.clone()).unwrap_or_else(|| "/".to_owned());
         let engine = record.as_ref().and_then(|record| record.engine.clone());
-        Ok((Self { name: name.to_owned(), id, folder, root: root.into(), lease, engine }, record))
+        let proxies = record.as_ref().and_then(|record| record.proxies.clone());
+        Ok((Self { name: name.to_owned(), id, folder, root: root.into(), lease, engine, proxies }, record))
     }
 
     /// Puts back what a run that was killed left half written. The deployment is locked.
     pub fn recover(name: &str) -> Result<()> {
         let folder = root()?.join(name);
-        recover(&Self { name: name.to_owned(), id: String::new(), folder, root: "/".into(), lease: None })
+        let (name, id, root) = (name.to_owned(), String::new(), "/".into());
+        recover(&Self { name, id, folder, root, lease: None, engine: None, proxies: None })
     }
 
     /// Makes the folder of a deployment with a lease. It has the lease from the first moment that others can see it.
@@ -194,6 +201,15 @@ impl Store {
     /// Removes the folder of a deployment that never came to be.
     pub fn forget_named(name: &str) -> Result<()> {
         files::remove_folder(&root()?.join(name))
+    }
+
+    pub fn proxies(&self) -> Option<&Proxies> {
+        self.proxies.as_ref()
+    }
+
+    /// The same deployment, as one that goes through these proxies.
+    pub fn through(self, proxies: Option<Proxies>) -> Self {
+        Self { proxies, ..self }
     }
 
     pub fn engine(&self) -> Option<&Identity> {
@@ -372,6 +388,7 @@ impl Record {
             kept: false,
             root: store.is_rendering().then(|| store.root.display().to_string()),
             engine: store.engine.clone(),
+            proxies: store.proxies.clone(),
             restoring: false,
         }
     }

@@ -172,12 +172,15 @@ pub(crate) fn at(graph: &Graph, run: &Arc<Run>, id: &Id) -> At {
 }
 
 /// Reads the fields of a resource, with errors at their places.
-pub(crate) fn decode(graph: &Graph, id: &Id, known: &Known) -> Result<Box<dyn std::any::Any + Send + Sync>> {
+pub(crate) fn decode(graph: &Graph, id: &Id, known: &Known, at: &At) -> Result<Box<dyn std::any::Any + Send + Sync>> {
     let fields = known.fields(graph, id)?;
-    (graph.nodes[id].kind.decode)(fields).map_err(|error| {
+    let kind = graph.nodes[id].kind;
+    let mut spec = (kind.decode)(fields).map_err(|error| {
         let text = error.inner().to_string();
-        graph.locate(id, error.path(), Error::new(format!("{} `{id}`: {text}", graph.nodes[id].kind.name)))
-    })
+        graph.locate(id, error.path(), Error::new(format!("{} `{id}`: {text}", kind.name)))
+    })?;
+    (kind.complete)(&mut spec, at)?;
+    Ok(spec)
 }
 
 impl Plan {
@@ -219,7 +222,7 @@ impl Plan {
         let vertex = &graph.nodes[id];
         let at = at(graph, run, id);
         let look = async {
-            let spec = decode(graph, id, known)?;
+            let spec = decode(graph, id, known, &at)?;
             (vertex.kind.examine)(&spec, &at).await.map_err(|error| located(graph, id, error))
         };
         let examined = if vertex.kind.follows {

@@ -130,6 +130,11 @@ pub(crate) trait Kind: 'static + Send + Sync {
     /// How to take one step back. It is plain data, written down before the step is taken.
     type Undo: Serialize + DeserializeOwned + Send;
 
+    /// Adds to the fields of the playbook what the run itself says.
+    fn complete(_spec: &mut Self::Spec, _at: &At) -> Result<()> {
+        Ok(())
+    }
+
     /// Reads what is there; none if nothing is.
     fn actual(spec: &Self::Spec, at: &At) -> impl Future<Output = Result<Option<Self::Actual>>> + Send;
 
@@ -233,6 +238,8 @@ pub(crate) struct Entry {
     schema: OnceLock<Json>,
     /// Reads the fields of a playbook.
     pub decode: fn(Json) -> std::result::Result<Thing, serde_path_to_error::Error<serde_json::Error>>,
+    /// Adds to them what the run itself says.
+    pub complete: fn(&mut Thing, &At) -> Result<()>,
     pub examine: for<'a> fn(&'a Thing, &'a At) -> Task<'a, Examined>,
     /// Carries out the change that was found, and reads the outputs anew.
     pub apply: for<'a> fn(&'a Thing, Examined, &'a At) -> Task<'a, Outputs>,
@@ -265,6 +272,10 @@ impl Entry {
             make_schema: schema_of::<K>,
             schema: OnceLock::new(),
             decode: |fields| serde_path_to_error::deserialize::<_, K::Spec>(fields).map(|spec| Box::new(spec) as Thing),
+            complete: |spec, at| match spec.downcast_mut() {
+                Some(spec) => K::complete(spec, at),
+                None => Ok(()),
+            },
             examine: |spec, at| Box::pin(examine::<K>(spec_of::<K>(spec), at)),
             apply: |spec, examined, at| Box::pin(apply::<K>(spec_of::<K>(spec), examined, at)),
             undo: |undo, at| Box::pin(async move { K::undo(step(undo)?, at).await }),

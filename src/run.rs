@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, OnceCell};
@@ -13,9 +13,11 @@ use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::journal::Journal;
+use crate::secret::Secret;
 use crate::world::aws::{Aws, Clients, Place};
 use crate::world::engine::{Engine, Identity};
 use crate::world::host;
+use crate::world::proxy::Proxies;
 
 /// Where images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +29,16 @@ pub(crate) enum Images {
     Build,
 }
 
+/// Which engine a deployment goes on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Wanted {
+    /// The one that it is on.
+    #[default]
+    Known,
+    /// Whichever is reached now.
+    Reached,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     pub images: Images,
@@ -36,8 +48,10 @@ pub(crate) struct Options {
     pub rotate_keys: bool,
     /// The buckets whose objects may be deleted.
     pub delete_data: Vec<String>,
-    /// Whether the deployment goes on with the engine that is reached now, although it was on another one.
-    pub engine_moved: bool,
+    /// The engine, where another one is reached than it was on.
+    pub engine: Wanted,
+    /// The proxy that was asked for: a URL, `none`, or `environment`.
+    pub proxy: Option<Secret>,
     /// Whether each request to the engine is told.
     pub verbose: bool,
 }
@@ -55,6 +69,8 @@ pub(crate) struct Run {
     /// The folders that were made for files, by the kind of these, once they have been read.
     pub folders: Mutex<BTreeMap<&'static str, BTreeSet<PathBuf>>>,
     aws: Clients,
+    /// What was told already.
+    told: Mutex<BTreeSet<String>>,
     cancelled: AtomicBool,
     wake: Notify,
 }
@@ -71,6 +87,7 @@ impl Run {
             engine: OnceCell::new(),
             folders: Mutex::default(),
             aws: Clients::default(),
+            told: Mutex::default(),
             cancelled: AtomicBool::new(false),
             wake: Notify::new(),
         }
@@ -104,7 +121,7 @@ impl Run {
         }
         let found = engine.identity().await?;
         match known {
-            Some(known) if !known.is_same(&found) && !self.options.engine_moved => {
+            Some(known) if !known.is_same(&found) && self.options.engine == Wanted::Known => {
                 Err(elsewhere(self.store.name(), known, &found))
             }
             _ => Ok((engine, Some(found))),
@@ -113,12 +130,24 @@ impl Run {
 
     /// The clients of AWS, or of a store like it, made at the first use.
     pub async fn aws(&self, place: &Place) -> Result<Arc<Aws>> {
-        self.aws.get(place, self.watcher()).await
+        self.aws.get(place, &self.proxies()?, self.watcher()).await
+    }
+
+    /// The proxies that requests leave this host through, and those of containers as well.
+    pub fn proxies(&self) -> Result<Proxies> {
+        self.store.proxies().map_or_else(Proxies::of_environment, |proxies| Ok(proxies.clone()))
     }
 
     /// Who is told of each request, if anybody is.
     pub fn watcher(&self) -> Option<Events> {
         self.options.verbose.then(|| self.events.clone())
+    }
+
+    /// Tells what a user should know, and that once however often it is found.
+    pub fn note_once(&self, text: &str) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned()) {
+            self.events.note(None, text);
+        }
     }
 
     /// Asks the run to stop before its next step.

@@ -14,6 +14,7 @@ pub(crate) mod inode;
 pub(crate) mod limit;
 pub(crate) mod lock;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod read;
 pub(crate) mod signals;
 pub(crate) mod terminal;

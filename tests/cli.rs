@@ -19,6 +19,8 @@ mod faults;
 mod fields;
 #[path = "cli/flavors.rs"]
 mod flavors;
+#[path = "cli/hostile.rs"]
+mod hostile;
 #[path = "cli/inputs.rs"]
 mod inputs;
 #[path = "cli/lock.rs"]

@@ -48,6 +48,8 @@ mod pairs;
 mod questions;
 #[path = "live/recorder.rs"]
 mod recorder;
+#[path = "live/proxies.rs"]
+mod proxies;
 #[path = "live/registry.rs"]
 mod registry;
 #[path = "live/registry_v1.rs"]

@@ -1,7 +1,7 @@
 //! Images that a registry has from its start: of the engine, or of an OCI layout: [`seed`].
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use futures_util::future::try_join_all;
@@ -15,7 +15,7 @@ use crate::content::sha256;
 use crate::error::{Error, Result};
 use crate::world::engine::Engine;
 use crate::world::files;
-use crate::world::http::{Client, resolve};
+use crate::world::http::{Client, Route, resolve};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -66,9 +66,10 @@ pub(crate) async fn seed(job: &Job, access: &Access, images: &[String], folder: 
     let engine = job.run.engine().await?;
     let (host, port) = access.registry.rsplit_once(':').unwrap_or((&access.registry, "443"));
     let address = resolve(&format!("{}:{port}", engine.host())).await;
+    let route = address.map_or(Route::Direct, Route::Address);
     let login = Some((access.user.clone(), access.password.clone()));
     let authority = files::read_text(&access.ca)?;
-    let client = Client::new(host.trim_matches(['[', ']']), address, Some(&authority), login)?;
+    let client = Client::new(host.trim_matches(['[', ']']), route, Some(&authority), login)?;
     let registry = Registry { client, base: format!("https://{}", access.registry) };
     for image in images {
         let (repository, tag) = target(image)?;
@@ -214,9 +215,7 @@ fn blob(folder: &Path, digest: &str) -> Result<Blob> {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    files::reader(path)?.read_to_end(&mut bytes).map_err(|error| files::failed("read", path, &error))?;
-    Ok(bytes)
+    files::read_through(path)?.ok_or_else(|| Error::new(format!("there is no `{}`", path.display())))
 }
 
 /// Pushes a manifest with its blobs, or an index with its manifests, the lowest first.

@@ -161,6 +161,13 @@ pub(super) fn engine_moved() -> Arg {
         .help("Go on with the engine that is reached now, although the deployment was on another one")
 }
 
+fn proxy() -> Arg {
+    Arg::new("proxy")
+        .long("proxy")
+        .value_name("URL")
+        .help("The proxy to stores and other registries, also for containers: a URL, @FILE, none, or environment; remembered, and at first as HTTP_PROXY, HTTPS_PROXY and NO_PROXY say")
+}
+
 pub(super) fn yes() -> Arg {
     Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).help("Do not ask before data is destroyed")
 }
@@ -195,7 +202,7 @@ fn renew() -> Arg {
 }
 
 pub(super) fn apply_flags(command: Command) -> Command {
-    [name_flag(), images(), renew(), engine_moved(), yes(), wait()]
+    [name_flag(), images(), renew(), proxy(), engine_moved(), yes(), wait()]
         .into_iter()
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }
@@ -205,7 +212,7 @@ pub(super) fn plan_flags(command: Command) -> Command {
         .long("exit-code")
         .action(ArgAction::SetTrue)
         .help("End with 3 if there is something to change");
-    [name_flag(), images(), renew(), engine_moved(), exit_code]
+    [name_flag(), images(), renew(), proxy(), engine_moved(), exit_code]
         .into_iter()
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
 }

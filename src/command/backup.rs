@@ -117,7 +117,8 @@ async fn parts(prepared: &Prepared) -> Result<Vec<Planned>> {
     let mut parts: BTreeMap<String, Planned> = BTreeMap::new();
     for id in &graph.order {
         let kind = graph.nodes[id].kind;
-        let (spec, at) = (std::sync::Arc::new(decode(graph, id, &known)?), at(graph, run, id));
+        let at = at(graph, run, id);
+        let spec = std::sync::Arc::new(decode(graph, id, &known, &at)?);
         let held = (kind.backup)(&spec, &at).await.map_err(|error| located(graph, id, error))?;
         known.insert(id, held.outputs);
         for part in held.parts {

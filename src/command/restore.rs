@@ -62,7 +62,8 @@ async fn within(
 ) -> std::result::Result<(), Halt> {
     let store = unused(name)?;
     let id = store.id().to_owned();
-    let record = Record { id, outputs: BTreeMap::new(), engine: None, restoring: true, ..record.clone() };
+    let record =
+        Record { id, outputs: BTreeMap::new(), engine: None, proxies: None, restoring: true, ..record.clone() };
     match unpack(reader, &store, record) {
         Ok(record) => Ok(set_up(session, reader.clone(), store, record, turn, started).await?),
         Err(error) => {

@@ -4,6 +4,7 @@ mod backup;
 mod body;
 mod diff;
 mod files;
+mod outward;
 mod ports;
 mod ready;
 mod spec;
@@ -22,6 +23,7 @@ use crate::change::{Action, Change, is_unknown, unknown};
 use crate::content::digest;
 use crate::error::{Error, Result};
 use crate::world::engine::{Engine, ID, Sink};
+use crate::world::read;
 use files::FileState;
 use spec::Ready;
 pub(crate) use spec::Spec;
@@ -187,6 +189,10 @@ impl ContainerKind {
         let Some(reload) = &spec.reload else { return Ok(()) };
         let mut before = Vec::new();
         for path in actual.files.keys() {
+            // What is too large to be one of ours is not worth putting back.
+            if engine.stat(&name, path).await?.is_some_and(|found| found.size > read::FILE.bytes) {
+                continue;
+            }
             if let Some(archive) = engine.download(&name, path).await? {
                 before.push((path.clone(), archive));
             }
@@ -223,7 +229,7 @@ impl ContainerKind {
     }
 }
 
-async fn read(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>> {
+async fn look(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>> {
     let image = async { if is_unknown(&spec.image) { Ok(None) } else { engine.image(&spec.image).await } };
     // What has run once is not looked into.
     let files = if spec.once.is_some() { Vec::new() } else { spec.files()? };
@@ -248,8 +254,12 @@ impl Kind for ContainerKind {
     type Actual = Actual;
     type Undo = Undo;
 
+    fn complete(spec: &mut Spec, at: &At) -> Result<()> {
+        outward::complete(spec, at)
+    }
+
     async fn actual(spec: &Spec, at: &At) -> Result<Option<Actual>> {
-        read(spec, &spec.name(at), at.engine().await?).await
+        look(spec, &spec.name(at), at.engine().await?).await
     }
 
     async fn check(spec: &Spec, actual: Option<&Actual>, change: &Change, at: &At) -> Result<()> {

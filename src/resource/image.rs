@@ -149,13 +149,17 @@ impl ImageKind {
                 .hint("give `reference`, `build` or both; and leave `--images build` out"));
         };
         let base = Self::make_base(spec, at).await?;
-        let arguments = HashMap::from([("BASE".to_owned(), base)]);
+        let proxies = at.run.proxies()?;
+        // These are known to every build, and stand neither in the image nor in its history.
+        let mut arguments: HashMap<String, String> = proxies.variables(&[]).into_iter().collect();
+        arguments.insert("BASE".to_owned(), base);
+        let network = proxies.on_loopback().map(|_| "host");
         let digest = reference.rsplit('-').next().unwrap_or_default().to_owned();
         let labels = HashMap::from([(BUILD.to_owned(), digest), (STANDS_FOR.to_owned(), spec.reference.clone())]);
         let watch = |step: Step| at.progress(step.part, step.done, step.total);
         let engine = at.engine().await?;
         let context = context(build, &authorities())?;
-        let work = engine.build(context, &reference, &arguments, &labels, &watch);
+        let work = engine.build(context, &reference, (&arguments, network), &labels, &watch);
         at.run.interruptible(work).await
     }
 
@@ -178,7 +182,11 @@ impl ImageKind {
             arguments.push("--aptopt=Acquire::Check-Valid-Until \"false\"");
         }
         arguments.extend([spec.suite.as_str(), target.as_str()]);
-        at.run.interruptible(host::run("mmdebstrap", &arguments)).await?;
+        let variables = at.run.proxies()?.variables(&[]);
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let made = at.run.interruptible(host::ask("mmdebstrap", &arguments, &variables)).await?;
+        made.ok("mmdebstrap")?;
         let (repository, tag) = reference.split_once(':').unwrap_or((&reference, "latest"));
         engine.import(&archive, repository, tag).await?;
         Ok(reference)

@@ -16,7 +16,7 @@ use crate::content::sha256;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::world::host;
-use crate::world::http::{Answer, Client, Request, connects, resolve};
+use crate::world::http::{Answer, Client, Request, Route, connects, resolve};
 use registry::Registry;
 use registry_v1::RegistryV1;
 
@@ -129,12 +129,12 @@ impl Spec {
     /// A client for a URL, with the password or without.
     async fn client(&self, url: &str, at: &At, login: bool) -> Result<(Client, Target)> {
         let target = Target::parse(url)?;
-        let address = match &self.address {
-            Some(address) => Some(locate(address, target.port, at).await?),
-            None => None,
+        let route = match &self.address {
+            Some(address) => Route::Address(locate(address, target.port, at).await?),
+            None => at.run.proxies()?.of_url(url).map_or(Route::Direct, Route::Through),
         };
         let login = self.user.clone().zip(self.password.clone()).filter(|_| login);
-        Ok((Client::new(&target.host, address, self.authority.as_deref(), login)?, target))
+        Ok((Client::new(&target.host, route, self.authority.as_deref(), login)?, target))
     }
 
     /// Looks once, without changing anything.

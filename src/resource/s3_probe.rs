@@ -246,7 +246,7 @@ impl Kind for S3ProbeKind {
 
     async fn apply(spec: &Spec, _: Option<()>, _: &Change, at: &At) -> Result<()> {
         let place = spec.place();
-        let aws = Aws::connect(&place, Some((&spec.id, &spec.secret)), at.run.watcher()).await?;
+        let aws = Aws::connect(&place, Some((&spec.id, &spec.secret)), &at.run.proxies()?, at.run.watcher()).await?;
         let other = spec.other_bucket(at).await?;
         let deadline = Instant::now() + Duration::from_secs(spec.timeout.into());
         let mut pause = PAUSE;

@@ -21,8 +21,8 @@ pub(crate) fn added() -> Vec<(String, Vec<u8>)> {
     let all =
         entries(Path::new(FOLDER)).flat_map(|path| if path.is_dir() { entries(&path).collect() } else { vec![path] });
     let mut found: Vec<(String, Vec<u8>)> = all
-        .filter(|path| path.extension().is_some_and(|ending| ending == "crt"))
-        .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), fs::read(&path).ok()?)))
+        .filter(|path| path.is_file() && path.extension().is_some_and(|ending| ending == "crt"))
+        .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), files::read_through(&path).ok()??)))
         .collect();
     found.sort();
     found.dedup_by(|a, b| a.0 == b.0);

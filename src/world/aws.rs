@@ -6,6 +6,7 @@ mod buckets;
 mod fault;
 mod identity;
 mod objects;
+mod sized;
 mod users;
 
 use std::collections::BTreeMap;
@@ -28,21 +29,25 @@ use aws_sdk_s3::config::{
     Credentials, RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::secret::Secret;
+use crate::world::proxy::{Proxies, Proxy};
 use crate::world::{files, host};
 
 pub(crate) use buckets::{Bucket, Encryption, Setting, Settings};
 pub(crate) use fault::{Call, Fault};
 pub(crate) use identity::Identity;
+use sized::Sized;
 pub(crate) use users::{AccessKey, User};
 
 /// How often a call is sent before its error is told, with the SDK's growing pauses between.
@@ -91,12 +96,12 @@ pub(crate) struct Aws {
 pub(crate) struct Clients(tokio::sync::Mutex<BTreeMap<Place, Arc<Aws>>>);
 
 impl Clients {
-    pub async fn get(&self, place: &Place, watcher: Option<Events>) -> Result<Arc<Aws>> {
+    pub async fn get(&self, place: &Place, proxies: &Proxies, watcher: Option<Events>) -> Result<Arc<Aws>> {
         let mut clients = self.0.lock().await;
         if let Some(found) = clients.get(place) {
             return Ok(found.clone());
         }
-        let made = Arc::new(Aws::connect(place, None, watcher).await?);
+        let made = Arc::new(Aws::connect(place, None, proxies, watcher).await?);
         clients.insert(place.clone(), made.clone());
         Ok(made)
     }
@@ -183,11 +188,10 @@ pub(crate) fn read_key(given: &str) -> Result<(String, Secret)> {
     })
 }
 
-fn http_client(endpoints: &[Option<String>], authority: Option<&str>) -> Result<SharedHttpClient> {
-    let plain = |endpoint: &Option<String>| endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
-    if endpoints.iter().all(plain) {
-        // The certificates of the system need not be read.
-        return Ok(Builder::new().build_http());
+/// What is known of TLS with stores; none where none is spoken, and the certificates of the system need not be read.
+fn tls_context(addresses: &[String], authority: Option<&str>) -> Result<Option<TlsContext>> {
+    if addresses.iter().all(|url| url.starts_with("http://")) {
+        return Ok(None);
     }
     let mut trusted = TrustStore::empty().with_native_roots(true);
     if let Some(path) = host::variable("AWS_CA_BUNDLE") {
@@ -197,23 +201,59 @@ fn http_client(endpoints: &[Option<String>], authority: Option<&str>) -> Result<
         trusted.add_pem_certificate(pem.as_bytes());
     }
     let context = TlsContext::builder().with_trust_store(trusted).build();
-    let context = context.map_err(|error| Error::new(format!("cannot make an HTTPS client: {error}")))?;
-    Ok(Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https())
+    context.map(Some).map_err(|error| Error::new(format!("cannot make an HTTPS client: {error}")))
+}
+
+/// A client for what is reached through a proxy, or directly.
+fn http_client(context: Option<&TlsContext>, proxy: Option<&Proxy>) -> Result<SharedHttpClient> {
+    let route = match proxy {
+        None => ProxyConfig::disabled(),
+        Some(proxy) => {
+            let route = ProxyConfig::all(proxy.url.as_str())
+                .map_err(|error| Error::new(format!("the proxy `{}` cannot be used: {error}", proxy.url)))?;
+            match &proxy.login {
+                Some((user, password)) => route.with_basic_auth(user, password),
+                None => route,
+            }
+        }
+    };
+    let context = context.cloned();
+    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut builder = Connector::builder().proxy_config(route.clone());
+        builder.set_connector_settings(settings.cloned());
+        builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        match &context {
+            Some(context) => {
+                builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context.clone()).build()
+            }
+            None => builder.build_http(),
+        }
+    }))
 }
 
 impl Aws {
     /// Clients that sign with a given key, or with what the usual chain finds: the environment, the profile, SSO, the
     /// machine's own role.
-    pub async fn connect(place: &Place, key: Option<(&str, &Secret)>, watcher: Option<Events>) -> Result<Self> {
+    pub async fn connect(
+        place: &Place,
+        key: Option<(&str, &Secret)>,
+        proxies: &Proxies,
+        watcher: Option<Events>,
+    ) -> Result<Self> {
         let region = place.region().await?;
         let [s3, iam, sts] = [place.endpoint(), place.service_endpoint("IAM"), place.service_endpoint("STS")];
-        let client = http_client(&[s3.clone(), iam.clone(), sts.clone()], given(place.authority.as_ref()))?;
+        let at_amazon = |service: &str, endpoint: &Option<String>| {
+            endpoint.clone().unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com"))
+        };
+        let addresses = [at_amazon("s3", &s3), at_amazon("iam", &iam), at_amazon("sts", &sts)];
+        let context = tls_context(&addresses, given(place.authority.as_ref()))?;
+        let client = |url: &str| http_client(context.as_ref(), proxies.of_url(url).as_ref());
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(30))
+            .operation_attempt_timeout(sized::ANSWER.time)
             .build();
         let loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(client)
+            .http_client(client(&addresses[2])?)
             .region(Region::new(region.clone()))
             .retry_config(
                 RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(200)),
@@ -226,19 +266,26 @@ impl Aws {
             Some(provider) => loader.credentials_provider(provider).load().await,
             None => loader.load().await,
         };
-        let at = |endpoint: Option<String>| {
+        let at = |endpoint: Option<String>, url: &str| -> Result<SdkConfig> {
             let mut builder = config.clone().into_builder();
             builder.set_endpoint_url(endpoint);
-            builder.build()
+            if proxies.of_url(url) != proxies.of_url(&addresses[2]) {
+                builder.set_http_client(Some(client(url)?));
+            }
+            Ok(builder.build())
         };
         let path_style = s3.is_some();
-        let s3_config: SdkConfig = at(s3.clone());
+        let s3_config = at(s3.clone(), &addresses[0])?;
         Ok(Self {
             s3: aws_sdk_s3::Client::from_conf(
-                aws_sdk_s3::config::Builder::from(&s3_config).force_path_style(path_style).build(),
+                aws_sdk_s3::config::Builder::from(&s3_config).force_path_style(path_style).interceptor(Sized).build(),
             ),
-            iam: aws_sdk_iam::Client::new(&at(iam)),
-            sts: aws_sdk_sts::Client::new(&at(sts)),
+            iam: aws_sdk_iam::Client::from_conf(
+                aws_sdk_iam::config::Builder::from(&at(iam, &addresses[1])?).interceptor(Sized).build(),
+            ),
+            sts: aws_sdk_sts::Client::from_conf(
+                aws_sdk_sts::config::Builder::from(&at(sts, &addresses[2])?).interceptor(Sized).build(),
+            ),
             config: s3_config,
             region,
             endpoint: s3,

@@ -59,6 +59,9 @@ impl Engine {
         if let Some(events) = &watcher {
             events.send(Event::Engine { address: endpoint.describe() });
         }
+        if let Some(path) = endpoint.socket().filter(|path| !files::exists(path)) {
+            return Err(unreachable(&endpoint, &Cause::SocketNotFoundError(path.display().to_string())));
+        }
         let transport = Transport { way: endpoint.way.clone(), watcher };
         let sender = transport.clone();
         let send = move |request: BollardRequest| sender.send(request);

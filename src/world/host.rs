@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use time::OffsetDateTime;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::error::{Error, Result};
+use crate::world::limit::{Breach, Limit};
 
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
@@ -151,6 +153,9 @@ pub(crate) fn port_holder(port: u16) -> Option<String> {
     owner(inode).map(|(name, id)| format!("{name} (process {id})"))
 }
 
+/// What is taken of the words of a program, and how long it may work; an installation of many packages takes minutes.
+const WORDS: Limit = Limit::new(16 << 20, 2 * 3600);
+
 /// What a program printed, and how it ended.
 pub(crate) struct Ran {
     pub success: bool,
@@ -166,19 +171,37 @@ pub(crate) struct Ran {
 pub(crate) async fn ask(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Ran> {
     let mut command = tokio::process::Command::new(program);
     command.args(arguments).envs(environment.iter().copied()).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = command.output().await.map_err(|error| match error.kind() {
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             Error::new(format!("`{program}` is not installed")).hint(format!("apt-get install {program}"))
         }
         _ => Error::new(format!("cannot run `{program}`: {error}")),
     })?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let work = async {
+        let (out, err) = futures_util::future::try_join(said(out, program), said(err, program)).await?;
+        let status = child.wait().await;
+        Ok((status.map_err(|error| Error::new(format!("cannot wait for `{program}`: {error}")))?, out, err))
+    };
+    let ended = tokio::time::timeout(WORDS.time, work).await;
+    let (status, out, err) = ended.unwrap_or_else(|_| Err(endless(program, Breach::Time)))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Ran {
-        success: output.status.success(),
-        status: output.status.to_string(),
-        out: text(&output.stdout),
-        err: text(&output.stderr),
-    })
+    Ok(Ran { success: status.success(), status: status.to_string(), out: text(&out), err: text(&err) })
+}
+
+/// What a program says, to its end.
+async fn said(pipe: Option<impl AsyncRead + Unpin>, program: &str) -> Result<Vec<u8>> {
+    let mut said = Vec::new();
+    if let Some(pipe) = pipe {
+        let read = pipe.take(WORDS.bytes + 1).read_to_end(&mut said).await;
+        read.map_err(|error| Error::new(format!("cannot hear `{program}`: {error}")))?;
+    }
+    if said.len() > WORDS.size() { Err(endless(program, Breach::Bytes)) } else { Ok(said) }
+}
+
+fn endless(program: &str, breach: Breach) -> Error {
+    Error::new(format!("what `{program}` prints: {}", WORDS.told(breach)))
 }
 
 impl Ran {

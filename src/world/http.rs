@@ -9,13 +9,24 @@ use reqwest::{Certificate, Method, redirect};
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::world::limit::{Breach, Limit};
+use crate::world::proxy::Proxy;
 
-/// How long one request may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one request may take, and what is taken of its answer.
+const ANSWER: Limit = Limit::new(16 << 20, 10);
 
 pub(crate) struct Client {
     client: reqwest::Client,
     login: Option<(String, Secret)>,
+}
+
+/// Which way a server is reached.
+pub(crate) enum Route {
+    /// By its name.
+    Direct,
+    /// At an address, whatever its name resolves to.
+    Address(SocketAddr),
+    Through(Proxy),
 }
 
 /// One request: method, URL, and what goes with it.
@@ -41,33 +52,42 @@ pub(crate) struct Answer {
 }
 
 impl Client {
-    /// A client for `host`, which it looks for at `address`, that trusts nothing but `authority` (PEM).
-    pub fn new(
-        host: &str,
-        address: Option<SocketAddr>,
-        authority: Option<&str>,
-        login: Option<(String, Secret)>,
-    ) -> Result<Self> {
+    /// A client for `host`, which it looks for at `route`, that trusts nothing but `authority` (PEM).
+    pub fn new(host: &str, route: Route, authority: Option<&str>, login: Option<(String, Secret)>) -> Result<Self> {
         // A second call finds the provider installed, which is what is wanted.
         drop(rustls::crypto::ring::default_provider().install_default());
         let fail = |error: reqwest::Error| Error::new(format!("cannot make an HTTPS client: {}", reasons(&error)));
-        let mut builder =
-            reqwest::Client::builder().timeout(TIMEOUT).no_proxy().tls_info(true).redirect(redirect::Policy::none());
+        let mut builder = reqwest::Client::builder()
+            .timeout(ANSWER.time)
+            .no_proxy()
+            .tls_info(true)
+            .redirect(redirect::Policy::none());
         let certificates = match authority {
             Some(pem) => Certificate::from_pem_bundle(pem.as_bytes()).map_err(fail)?,
             None => Vec::new(),
         };
         builder = builder.tls_certs_only(certificates);
-        if let Some(address) = address {
-            builder = builder.resolve(host, address);
-        }
+        builder = match route {
+            Route::Direct => builder,
+            Route::Address(address) => builder.resolve(host, address),
+            Route::Through(proxy) => {
+                let through = reqwest::Proxy::all(&proxy.url).map_err(fail)?;
+                builder.proxy(match &proxy.login {
+                    Some((user, password)) => through.basic_auth(user, password),
+                    None => through,
+                })
+            }
+        };
         Ok(Self { client: builder.build().map_err(fail)?, login })
     }
 
     /// Sends a request. Any status is an answer.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer> {
         let title = format!("{} {}", request.method, request.url);
-        let fail = |error: reqwest::Error| Error::new(format!("no answer to `{title}`: {}", reasons(&error)));
+        let fail = |error: reqwest::Error| {
+            let late = error.is_timeout().then(|| ANSWER.told(Breach::Time));
+            Error::new(format!("no answer to `{title}`: {}", late.unwrap_or_else(|| reasons(&error))))
+        };
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| Error::new(format!("`{}` is no HTTP method", request.method)))?;
         let mut builder = self.client.request(method, request.url);
@@ -83,13 +103,19 @@ impl Client {
         for (name, value) in request.headers {
             builder = builder.header(*name, *value);
         }
-        let response = builder.send().await.map_err(fail)?;
+        let mut response = builder.send().await.map_err(fail)?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (location, digest) = (header("Location"), header("Docker-Content-Digest"));
         let info = response.extensions().get::<TlsInfo>();
         let certificate = info.and_then(TlsInfo::peer_certificate).map(<[u8]>::to_vec);
         let status = response.status().as_u16();
-        let body = response.bytes().await.map_err(fail)?.to_vec();
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(fail)? {
+            body.extend_from_slice(&part);
+            if body.len() > ANSWER.size() {
+                return Err(Error::new(format!("the answer to `{title}`: {}", ANSWER.told(Breach::Bytes))));
+            }
+        }
         Ok(Answer { status, location, digest, certificate, body })
     }
 }

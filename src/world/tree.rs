@@ -2,8 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "this is a place with I/O")]
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -87,7 +87,10 @@ impl Tree {
         if !metadata.is_file() || metadata.len() > LARGEST {
             return Look::Nothing;
         }
-        match fs::read(&place) {
+        match File::open(&place).and_then(|file| {
+            let mut content = Vec::new();
+            file.take(LARGEST).read_to_end(&mut content).map(|_| content)
+        }) {
             Ok(content) => {
                 let text = crate::text::lossy(&content);
                 Look::File(Seen { text, mode: metadata.mode() & 0o7777 })

@@ -17,7 +17,7 @@ for folder in tls other; do
 done
 "#;
 
-const PLAYBOOK: &str = "resources:\n  - network: net\n";
+const PLAYBOOK: &str = "resources:\n  - network: net\n    name: \"{{ name }}\"\n";
 
 /// An engine that speaks TLS on port 2376 of a network of its own, with contexts that lead to it.
 struct Far {
@@ -35,6 +35,8 @@ impl Far {
         for (flag, file) in [("tlscacert", "ca"), ("tlscert", "server"), ("tlskey", "server-key")] {
             more.push(format!("--{flag}={tls}/tls/{file}.pem"));
         }
+        // Room for one network beside its own.
+        more.extend(["--default-address-pool", "base=10.199.0.0/23,size=24"].map(str::to_owned));
         let engine = SecondEngine::bare(test, folder, more);
         sandbox.write("net.yml", PLAYBOOK);
         Self { engine, sandbox }
@@ -85,13 +87,14 @@ fn the_engine_that_docker_reaches_is_the_one_that_is_used() {
     what_asks_for_protection_is_refused_where_it_cannot_be_had(&far);
     a_deployment_stays_on_its_engine(&far);
     a_user_without_the_system_s_socket_has_one_of_its_own(&far);
+    where_no_addresses_are_left_it_is_said_what_to_do(&far);
 }
 
 fn what_asks_for_protection_is_refused_where_it_cannot_be_had(far: &Far) {
     let refused = |environment: &str, says: &str| {
         far.run(&format!("{environment}; ! docker version >/dev/null 2>&1")).ok();
         let home = far.sandbox.home.path().display();
-        let code = if says.contains("asks for") { 2 } else { 1 };
+        let code = if ["asks for", "no context"].iter().any(|mistake| says.contains(mistake)) { 2 } else { 1 };
         far.run(&format!("{environment}; provision apply {home}/net.yml --name $net")).fails(code).says(says);
     };
     refused("export DOCKER_HOST=tcp://localhost:2376", "this engine wants TLS");
@@ -150,4 +153,13 @@ fn a_user_without_the_system_s_socket_has_one_of_its_own(far: &Far) {
          user {home}/user/provision destroy $net --yes"
     ));
     ran.ok().says(&format!("engine: unix://{home}/user/run/docker.sock"));
+}
+
+fn where_no_addresses_are_left_it_is_said_what_to_do(far: &Far) {
+    let (home, socket) = (far.sandbox.home.path().display().to_string(), far.engine.address());
+    let ran = far.run(&format!(
+        "export DOCKER_HOST={socket}; docker network create $net-other; provision apply {home}/net.yml --name $net"
+    ));
+    ran.fails(1).says("address pool").says("`default-address-pools`").says("`docker network ls`");
+    far.run(&format!("export DOCKER_HOST={socket}; docker network rm $net-other")).ok();
 }

@@ -14,7 +14,7 @@ use crate::change::is_unknown;
 use crate::content::{Mode, fingerprint};
 use crate::error::{Error, Result};
 use crate::world::engine::Engine;
-use crate::world::host;
+use crate::world::{host, read};
 
 /// What renames a file in a container, and what a file is called until then.
 const SHELL: &str = "/bin/sh";
@@ -103,7 +103,12 @@ pub(super) async fn look(file: &File<'_>, name: &str, engine: &Engine) -> Result
         && found.size == content.len() as u64
         && found.mode == file.mode.bits() & 0o777
         && nanoseconds(&found.modified) == Some(file.nanoseconds());
-    if same { Ok(FileState::AsWanted) } else { read(file, name, engine).await }
+    if found.size > read::FILE.bytes {
+        // Whatever wrote it, it is none of ours, and is not worth being read.
+        let content = format!("{} bytes", found.size);
+        return Ok(FileState::Differs { content, mode: Mode::new(found.mode), owner: file.owner() });
+    }
+    if same { Ok(FileState::AsWanted) } else { fetch(file, name, engine).await }
 }
 
 /// The part of a second in a time of RFC 3339.
@@ -113,7 +118,7 @@ fn nanoseconds(time: &str) -> Option<u32> {
     format!("{digits:0<9}").parse().ok()
 }
 
-async fn read(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState> {
+async fn fetch(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState> {
     let fail =
         |error: std::io::Error| Error::new(format!("cannot read `{}` in the container `{name}`: {error}", file.path));
     let Some(archive) = engine.download(name, &file.path).await? else { return Ok(FileState::Missing) };
@@ -125,7 +130,7 @@ async fn read(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState>
     let owner = format!("{}:{}", number(header.uid()), number(header.gid()));
     let mode = Mode::new(header.mode().unwrap_or_default() & 0o7777);
     let mut content = Vec::new();
-    entry.read_to_end(&mut content).map_err(fail)?;
+    entry.by_ref().take(read::FILE.bytes).read_to_end(&mut content).map_err(fail)?;
     let right =
         Some(content.as_slice()) == file.content.map(str::as_bytes) && mode == file.mode && owner == file.owner();
     Ok(if right { FileState::AsWanted } else { FileState::Differs { content: fingerprint(&content), mode, owner } })

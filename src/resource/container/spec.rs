@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backup::Dump;
+use super::outward::CallsOut;
 use crate::content::{Content, Mode, fingerprint, sha256_bytes};
 use crate::error::{Error, Result, did_you_mean};
 use crate::format::Format;
@@ -29,12 +30,14 @@ pub(crate) struct Spec {
     /// Environment variables that hold a secret though they show in `docker inspect`: for images that take it no other way.
     #[serde(default)]
     pub secret_env: BTreeMap<String, Secret>,
+    /// It calls out to the world: it is given the proxies of the deployment.
+    pub calls_out: Option<CallsOut>,
     /// Labels beside those that tell whose it is.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Files in it by their paths. A path that ends in a slash is a folder, made if it is missing.
     #[serde(default)]
-    files: BTreeMap<String, FileSpec>,
+    pub(super) files: BTreeMap<String, FileSpec>,
     /// Volumes by the paths where they are mounted.
     #[serde(default)]
     pub volumes: BTreeMap<String, String>,
@@ -99,16 +102,16 @@ pub(super) const NONE: &str = "none";
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct FileSpec {
-    content: Option<Secret>,
-    template: Option<Content>,
+pub(super) struct FileSpec {
+    pub(super) content: Option<Secret>,
+    pub(super) template: Option<Content>,
     /// The permission bits, in octal; by default 0444, and 0755 for a folder.
-    mode: Option<Mode>,
+    pub(super) mode: Option<Mode>,
     /// `USER:GROUP`, in numbers.
     #[serde(default = "root")]
-    owner: String,
+    pub(super) owner: String,
     /// A form that the content must have; it is checked before anything is changed.
-    check: Option<Format>,
+    pub(super) check: Option<Format>,
 }
 
 fn root() -> String {

@@ -7,6 +7,8 @@ use super::{Aws, Fault};
 
 type Answer<T> = Result<T, Fault>;
 
+/// More than this is read of no object.
+const SMALL: usize = 1 << 20;
 /// A part that is not the last has 5 MiB at least (S3's documented limit).
 const PART: usize = 5 << 20;
 
@@ -43,12 +45,17 @@ impl Aws {
         Ok(answer.version_id)
     }
 
-    /// Gets a small object.
+    /// Gets a small object, or the beginning of a large one.
     pub async fn get(&self, bucket: &str, key: &str) -> Answer<Vec<u8>> {
         let request = self.s3.get_object().bucket(bucket).key(key);
-        let answer = self.send(self.call("s3", "GetObject", &format!("{bucket}/{key}")), request.send()).await?;
-        let body = answer.body.collect().await;
-        Ok(body.map(aws_sdk_s3::primitives::AggregatedBytes::to_vec).unwrap_or_default())
+        let mut answer = self.send(self.call("s3", "GetObject", &format!("{bucket}/{key}")), request.send()).await?;
+        let mut content = Vec::new();
+        while let Some(Ok(part)) = answer.body.next().await
+            && content.len() < SMALL
+        {
+            content.extend_from_slice(&part);
+        }
+        Ok(content)
     }
 
     /// Asks for an object without a signature.

@@ -142,8 +142,6 @@ impl Endpoint {
         };
         let certificates = words.certificates.as_deref().or(folder);
         let tls = match &address {
-            // Nobody can listen in on a socket of this host.
-            Address::Socket(_) => None,
             Address::Network { scheme: Scheme::Http, .. } if words.asks_for_tls() => {
                 return Err(Error::usage(format!(
                     "`DOCKER_TLS_VERIFY` asks for TLS, and `DOCKER_HOST={address}` for none"
@@ -162,7 +160,8 @@ impl Endpoint {
                 ))
                 .hint("set `DOCKER_TLS_VERIFY=1` as well; or unset `DOCKER_CERT_PATH` to go without protection"));
             }
-            Address::Network { .. } => None,
+            // Nobody can listen in on a socket of this host.
+            Address::Socket(_) | Address::Network { .. } => None,
         };
         Ok(Self { address: address.to_string(), context: None, way: address.way(tls) })
     }
@@ -189,7 +188,6 @@ impl Endpoint {
         };
         let material = Material::in_folder(&contexts.join("tls").join(&id).join("docker"), false).map_err(within)?;
         let tls = match &address {
-            Address::Socket(_) => None,
             Address::Network { .. } if skip && words.verify => {
                 return Err(Error::usage(format!(
                     "`DOCKER_TLS_VERIFY` asks for a server that is verified, and the context `{name}` does without"
@@ -207,7 +205,7 @@ impl Endpoint {
                     "make the context anew with `ca`, `cert` and `key`, or unset `DOCKER_TLS_VERIFY` and `DOCKER_TLS`",
                 ));
             }
-            Address::Network { .. } => None,
+            Address::Socket(_) | Address::Network { .. } => None,
         };
         Ok(Self { address: address.to_string(), context: Some(name.to_owned()), way: address.way(tls) })
     }

@@ -126,7 +126,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Builds an image from a tar archive with a Dockerfile in it.
+    /// Builds an image from a tar archive with a Dockerfile in it, with arguments, on a network that is not the usual.
     ///
     /// # Errors
     /// The last lines of the build's own output are part of the error.
@@ -134,7 +134,7 @@ impl Engine {
         &self,
         context: Vec<u8>,
         reference: &str,
-        arguments: &HashMap<String, String>,
+        (arguments, network): (&HashMap<String, String>, Option<&str>),
         labels: &HashMap<String, String>,
         watch: &(dyn Fn(Step) + Send + Sync),
     ) -> Result<()> {
@@ -143,8 +143,11 @@ impl Engine {
             .rm(true)
             .forcerm(true)
             .buildargs(arguments)
-            .labels(labels)
-            .build();
+            .labels(labels);
+        let options = match network {
+            Some(network) => options.networkmode(network).build(),
+            None => options.build(),
+        };
         let (docker, meter) = self.flowing(PART);
         let mut stream = Box::pin(docker.build_image(options, None, Some(body_full(Bytes::from(context)))));
         let mut output: VecDeque<String> = VecDeque::new();

@@ -3,6 +3,9 @@
 //! Each request has a connection of its own, whose bytes and time are counted below HTTP, so that nothing an engine may send,
 //! headers, bodies, streams, can grow or drip without end.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,8 +29,8 @@ use super::endpoint::{Way, server_name};
 use crate::event::{Event, Events};
 use crate::world::limit::{Breach, Limit};
 
-/// What is taken of an answer that is read as a whole. A list of 10,000 containers has about 15 MiB.
-pub(super) const ANSWER: Limit = Limit::new(16 << 20, 150);
+/// What is taken of an answer that is read as a whole. A list of 3,000 containers has about 6 MiB, and several may be read at once.
+pub(super) const ANSWER: Limit = Limit::new(6 << 20, 150);
 /// How long it may take until a connection is there.
 const CONNECT: Duration = Duration::from_secs(15);
 

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test looks at the world")]
+
 use std::fs;
 
 use super::*;
