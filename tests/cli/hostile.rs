@@ -59,7 +59,7 @@ fn answers() -> Vec<(&'static str, Answer)> {
         }),
         ("no end of pieces", |to| {
             to.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-            forever(to, b"8\r\n{\"a\":\"bb\r\n")
+            forever(to, &[b"400\r\n".as_slice(), &[b'"'; 1024], b"\r\n"].concat())
         }),
         ("no end of reasons", |to| {
             to.write_all(b"HTTP/1.1 500 Oh\r\n\r\n{\"message\":\"")?;
