@@ -44,12 +44,12 @@ mod killed;
 mod machine;
 #[path = "live/pairs.rs"]
 mod pairs;
+#[path = "live/proxies.rs"]
+mod proxies;
 #[path = "live/questions.rs"]
 mod questions;
 #[path = "live/recorder.rs"]
 mod recorder;
-#[path = "live/proxies.rs"]
-mod proxies;
 #[path = "live/registry.rs"]
 mod registry;
 #[path = "live/registry_v1.rs"]
@@ -64,7 +64,7 @@ mod stores_odd;
 mod trust;
 #[path = "live/users.rs"]
 mod users;
-#[path = "live/wordpress.rs"]
-mod wordpress;
 #[path = "live/which_engine.rs"]
 mod which_engine;
+#[path = "live/wordpress.rs"]
+mod wordpress;

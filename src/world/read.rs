@@ -93,19 +93,18 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_writes_to_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &pipe,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-            0,
-        )
-        .unwrap();
-        assert!(file(&pipe, SMALL).unwrap_err().to_string().contains("does not come to an end in time"));
-        let writer = pipe.clone();
+        let pipe = |name: &str| {
+            let path = folder.path().join(name);
+            let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+            path
+        };
+        assert!(file(&pipe("silent"), SMALL).unwrap_err().to_string().contains("does not come to an end in time"));
+        // Another one: the thread that was given up still waits at the first.
+        let late = pipe("late");
+        let writer = late.clone();
         std::thread::spawn(move || fs::write(writer, "late").unwrap());
-        assert_eq!(file(&pipe, FILE).unwrap().unwrap(), b"late");
+        assert_eq!(file(&late, FILE).unwrap().unwrap(), b"late");
     }
 
     #[test]
