@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::graph::{Graph, Id, Vertex};
 use crate::resource::{At, Entry, Outputs, Owned, with_also};
 use crate::run::Run;
+use crate::world::flush;
 
 pub(crate) struct Plan {
     pub changes: BTreeMap<Id, Change>,
@@ -54,6 +55,7 @@ pub(crate) async fn visit<F: Future<Output = Result<()>>>(
     let mut running = FuturesUnordered::new();
     let mut failure: Option<Error> = None;
     loop {
+        flush::steps_begin(queue.ready.len());
         while let Some(id) = queue.ready.pop_front().filter(|_| failure.is_none()) {
             let work = begin(id.clone());
             running.push(async move { (id, work.await) });

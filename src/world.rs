@@ -6,7 +6,7 @@ pub(crate) mod aws;
 pub(crate) mod dpkg;
 pub(crate) mod engine;
 pub(crate) mod files;
-mod flush;
+pub(crate) mod flush;
 pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod init;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Error, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -9,6 +10,18 @@ use tokio::sync::oneshot;
 
 /// How many files of a group are flushed at the same time; the file system writes its own journal once for all of them.
 const AT_ONCE: usize = 16;
+
+/// How many steps have to begin together for their files to be flushed in groups.
+const MANY: usize = 16;
+
+/// Whether so many steps have begun together.
+static TOGETHER: AtomicBool = AtomicBool::new(false);
+
+/// Tells how many steps begin together. The files of a few are flushed one after the other, so that these steps end in the
+/// order in which they began.
+pub(crate) fn steps_begin(count: usize) {
+    TOGETHER.fetch_or(count > MANY, Ordering::Relaxed);
+}
 
 /// Files that wait for the next group, each with who waits for it.
 struct Queue {
@@ -25,6 +38,9 @@ fn queue() -> MutexGuard<'static, Queue> {
 
 /// Flushes a file's content to the disk, together with those of others who ask at the same time.
 pub(super) async fn flush(file: Arc<File>) -> Result<()> {
+    if !TOGETHER.load(Ordering::Relaxed) {
+        return file.sync_all();
+    }
     let (answer, answered) = oneshot::channel();
     let idle = {
         let mut queue = queue();
@@ -40,7 +56,7 @@ pub(super) async fn flush(file: Arc<File>) -> Result<()> {
 /// Flushes group after group until nothing waits.
 fn flush_all() {
     loop {
-        let mut group = {
+        let group = {
             let mut queue = queue();
             if queue.waiting.is_empty() {
                 queue.busy = false;
@@ -49,18 +65,21 @@ fn flush_all() {
             std::mem::take(&mut queue.waiting)
         };
         let share = group.len().div_ceil(AT_ONCE);
-        thread::scope(|scope| {
-            while !group.is_empty() {
-                let part = group.split_off(group.len().saturating_sub(share));
-                // Whoever has stopped waiting needs no answer.
-                let work = move || part.into_iter().for_each(|(file, answer)| drop(answer.send(file.sync_all())));
-                if group.is_empty() {
-                    work();
-                } else {
-                    drop(thread::Builder::new().spawn_scoped(scope, work));
-                }
-            }
+        let flushed: Vec<Result<()>> = thread::scope(|scope| {
+            let parts = group.chunks(share).map(|part| {
+                let work = move || part.iter().map(|(file, _)| file.sync_all()).collect::<Vec<_>>();
+                thread::Builder::new().spawn_scoped(scope, work).map_err(|_| part)
+            });
+            let parts: Vec<_> = parts.collect();
+            let ended = parts.into_iter().map(|part| match part {
+                Ok(thread) => thread.join().unwrap_or_default(),
+                // Without a thread more it is done here.
+                Err(part) => part.iter().map(|(file, _)| file.sync_all()).collect(),
+            });
+            ended.flatten().collect()
         });
+        // In the order in which they asked, so that two runs tell the same. Whoever has stopped waiting needs no answer.
+        group.into_iter().zip(flushed).for_each(|((_, answer), result)| drop(answer.send(result)));
     }
 }
 
@@ -71,6 +90,7 @@ mod tests {
     #[tokio::test]
     async fn each_of_many_is_answered_and_one_that_fails_is_told() {
         let folder = tempfile::tempdir().unwrap();
+        steps_begin(MANY + 1);
         let new = |name: String| Arc::new(File::create(folder.path().join(name)).unwrap());
         let files = (0..500).map(|number| flush(new(number.to_string())));
         let flushed = futures_util::future::join_all(files).await;
