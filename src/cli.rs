@@ -314,7 +314,7 @@ impl Invocation {
             ("render", Some(target)) => {
                 command::render::run(&session, target, word(matches, "out").unwrap_or_default()).await?;
             }
-            ("graph", Some(target)) => command::graph::run(&session, target)?,
+            ("graph", Some(target)) => command::graph::run(&session, &target)?,
             ("ci", Some(target)) => return command::ci::run(&session, target, ci::wanted(matches, self.style)?).await,
             ("ci down", _) => command::ci::down(&session, word(matches, "deployment")).await?,
             ("ci reap", _) => command::ci::reap(&session).await?,

@@ -69,10 +69,12 @@ impl Stopper {
 
     /// This run is the one to stop from now on.
     pub(crate) fn begin(&self, run: Arc<Run>) {
+        let mut current = self.0.run.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = current.insert(run);
+        // Asked for just before: then it was the last one that was told.
         if self.0.asked.load(Ordering::SeqCst) {
             run.cancel();
         }
-        *self.0.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
     }
 
     /// From now on signals stop no run, but are read here.

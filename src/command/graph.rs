@@ -4,8 +4,8 @@ use super::{Session, Target};
 use crate::error::Result;
 use crate::report::line;
 
-pub(crate) fn run(session: &Session, target: Target) -> Result<()> {
-    let prepared = session.prepare(&target)?;
+pub(crate) fn run(session: &Session, target: &Target) -> Result<()> {
+    let prepared = session.prepare(target)?;
     line(&format!("digraph \"{}\" {{", prepared.run.store.name()));
     line("  rankdir = LR; node [shape = box, style = rounded, fontname = \"sans-serif\"];");
     for (id, vertex) in &prepared.graph.nodes {
