@@ -7,6 +7,8 @@ use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::Field;
+use crate::content::Mode;
 use crate::error::{Error, Result};
 use crate::json;
 use crate::resource::{At, Owned};
@@ -20,11 +22,34 @@ pub(crate) struct Record {
     pub folders: Vec<PathBuf>,
 }
 
+/// The mode of folders that are made for a file: who may read the file has to get there.
+pub(crate) const FOLDER: u32 = 0o755;
+
 /// A file with its record, as found.
 #[derive(Debug, Clone)]
 pub(crate) struct HostFile {
     pub record: Option<Record>,
     pub found: Option<Found>,
+    /// How the folders that were made for it differ from what they have to be.
+    pub folders: Vec<Field>,
+}
+
+/// How folders that were made here differ in their modes from what they have to be; one that is gone differs in nothing.
+pub(crate) fn compare_folders(folders: impl IntoIterator<Item = impl AsRef<Path>>) -> Vec<Field> {
+    let differs = |folder: &Path| {
+        let [old, new] = [files::mode(folder)?, FOLDER].map(|mode| Mode::new(mode).to_string());
+        Field::compare(folder.display().to_string(), &old, &new)
+    };
+    folders.into_iter().filter_map(|folder| differs(folder.as_ref())).collect()
+}
+
+/// Gives such folders their mode.
+pub(crate) fn mend_folders(folders: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<()> {
+    let mend = |folder: &Path| match files::mode(folder) {
+        Some(mode) if mode != FOLDER => files::set_mode(folder, FOLDER),
+        _ => Ok(()),
+    };
+    folders.into_iter().try_for_each(|folder| mend(folder.as_ref()))
 }
 
 /// How to put a file and its record back.
@@ -50,7 +75,8 @@ impl HostFile {
     pub fn read(key: &str, path: &Path, at: &At) -> Result<Option<Self>> {
         let record = record(key, at)?;
         let found = files::read(path)?;
-        Ok((record.is_some() || found.is_some()).then_some(Self { record, found }))
+        let folders = compare_folders(record.iter().flat_map(|record| &record.folders));
+        Ok((record.is_some() || found.is_some()).then_some(Self { record, found, folders }))
     }
 
     /// Fails if the file exists but somebody else wrote it, or if it could not be written.
@@ -90,10 +116,12 @@ impl HostFile {
             erase(moved)?;
         }
         // Recorded first: a run that is killed here leaves no file that nobody knows of.
-        let text = serde_json::to_string(&Record { path: path.to_path_buf(), folders: known })
-            .map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
+        let written = Record { path: path.to_path_buf(), folders: known };
+        let text =
+            serde_json::to_string(&written).map_err(|error| Error::new(format!("cannot record a file: {error}")))?;
         at.store().put_with_others(key, &text).await?;
-        files::make_folder(folder, 0o755)?;
+        files::make_folder(folder, FOLDER)?;
+        mend_folders(&written.folders)?;
         files::write_with_others(path, content, mode).await
     }
 
@@ -170,7 +198,7 @@ impl Undo {
         match &self.before {
             Some((content, mode)) => {
                 if let Some(folder) = self.path.parent() {
-                    files::make_folder(folder, 0o755)?;
+                    files::make_folder(folder, FOLDER)?;
                 }
                 files::write(&self.path, content, *mode)?;
             }

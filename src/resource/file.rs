@@ -84,6 +84,7 @@ impl Kind for FileKind {
             &fingerprint(spec.text().unwrap_or_default().as_bytes()),
         ));
         fields.extend(Field::compare("mode", &Mode::new(found.mode).to_string(), &spec.mode.to_string()));
+        fields.extend(actual.folders.iter().cloned());
         Change::of(Action::Update, fields)
     }
 

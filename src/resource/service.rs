@@ -13,6 +13,7 @@ use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
+use crate::hostfile;
 use crate::kept::{read_all, read_json};
 use crate::world::init::{Init, State};
 use crate::world::inode::{self, Inode};
@@ -187,13 +188,14 @@ impl ServiceKind {
         for file in &wanted {
             let found = actual.found.get(file.path).and_then(Option::as_ref);
             if let Some(folder) = file.below(root).parent().filter(|_| file.body != Body::Gone) {
-                files::make_folder(folder, 0o755)?;
+                files::make_folder(folder, hostfile::FOLDER)?;
             }
             let there = found.is_some() || file.body == Body::Gone;
             if !there || !file.compare(found, at.store().is_rendering()).is_empty() {
                 file.install(root)?;
             }
         }
+        hostfile::mend_folders(&record.folders)?;
         record.files.values_mut().for_each(|installed| installed.earlier = None);
         record.put(&at.key(), at.store())
     }
@@ -274,6 +276,7 @@ impl Kind for ServiceKind {
         }
         let stale = record.files.keys().filter(|path| !wanted.iter().any(|file| file.path == *path));
         fields.extend(stale.filter_map(|path| Field::compare(format!("files.{path}"), "a file", "")));
+        fields.extend(hostfile::compare_folders(&record.folders));
         if !at.store().is_rendering() {
             if record.pending {
                 fields.extend(Field::compare("files", "not taken up", "taken up"));

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -108,18 +108,32 @@ pub(crate) fn write_brief(path: &Path, content: &[u8], mode: u32) -> Result<()> 
     whole::write(path, content, &Form { mode, owner: None, flushed: false })
 }
 
-/// Makes a folder and those above it; tells which were made, the outermost first.
+/// Makes a folder and those above it, with this mode whatever the umask says; tells which were made, the outermost first.
 pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<Vec<PathBuf>> {
     let missing: Vec<PathBuf> = path.ancestors().take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
     let mut made = Vec::new();
     for folder in missing.into_iter().rev() {
         match fs::DirBuilder::new().mode(mode).create(&folder) {
-            Ok(()) => made.push(folder),
+            Ok(()) => {
+                set_mode(&folder, mode)?;
+                made.push(folder);
+            }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(failed("make the folder", &folder, &error)),
         }
     }
     Ok(made)
+}
+
+/// The permission bits of what stands at a path; none if nothing does.
+pub(crate) fn mode(path: &Path) -> Option<u32> {
+    fs::symlink_metadata(path).ok().map(|found| found.mode() & 0o7777)
+}
+
+/// Gives what stands at a path these permission bits.
+pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    let set = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    set.map_err(|error| failed("change the mode of", path, &error))
 }
 
 /// The folders on the way to `path` that do not exist yet, the outermost first.

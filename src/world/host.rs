@@ -164,20 +164,24 @@ pub(crate) struct Ran {
     pub err: String,
 }
 
+/// What starts a program with the umask that its files need, whatever this process was started with: the system's own programs
+/// make files that everybody has to read.
+const WITH_UMASK: [&str; 3] = ["-c", "umask 022; exec \"$@\"", "sh"];
+/// What a shell gives for a program that is not there.
+const NOT_FOUND: i32 = 127;
+
 /// Runs a program and waits for it.
 ///
 /// # Errors
 /// It is not there or cannot be started. That it fails is no error here.
 pub(crate) async fn ask(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Ran> {
-    let mut command = tokio::process::Command::new(program);
-    command.args(arguments).envs(environment.iter().copied()).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::new(format!("`{program}` is not installed")).hint(format!("apt-get install {program}"))
-        }
-        _ => Error::new(format!("cannot run `{program}`: {error}")),
-    })?;
+    let mut command = tokio::process::Command::new("/bin/sh");
+    command.args(WITH_UMASK).arg(program).args(arguments).envs(environment.iter().copied()).kill_on_drop(true);
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().map_err(|error| Error::new(format!("cannot run `{program}`: {error}")))?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let work = async {
         let (out, err) = futures_util::future::try_join(said(out, program), said(err, program)).await?;
@@ -186,6 +190,9 @@ pub(crate) async fn ask(program: &str, arguments: &[&str], environment: &[(&str,
     };
     let ended = tokio::time::timeout(WORDS.time, work).await;
     let (status, out, err) = ended.unwrap_or_else(|_| Err(endless(program, Breach::Time)))?;
+    if status.code() == Some(NOT_FOUND) {
+        return Err(Error::new(format!("`{program}` is not installed")).hint(format!("apt-get install {program}")));
+    }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Ran { success: status.success(), status: status.to_string(), out: text(&out), err: text(&err) })
 }
