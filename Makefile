@@ -5,7 +5,7 @@ PROVISION = target/release/provision
 # To build it; to test, show and measure it.
 PACKAGES  = gcc pkg-config libssl-dev \
             mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml python3-aiosmtpd make \
-            chromium chromium-driver libnss3-tools iproute2 tinyproxy-bin
+            chromium chromium-driver libnss3-tools iproute2 faketime tinyproxy-bin
 .DEFAULT_GOAL := help
 .PHONY: help setup parts build demo test soak lint advisories bench
 

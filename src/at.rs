@@ -13,6 +13,7 @@ use crate::resource::Owned;
 use crate::run::Run;
 use crate::world::aws::{Aws, Place};
 use crate::world::engine::{DEPLOYMENT, Engine, ID, RESOURCE};
+use crate::x509;
 
 /// Where a resource stands: its name, and the run that it is part of.
 #[derive(Clone)]
@@ -36,6 +37,13 @@ impl At {
     }
 
     pub async fn aws(&self, place: &Place) -> Result<Arc<Aws>> {
+        if let Some(authority) = place.authority.as_deref().filter(|authority| !authority.is_empty()) {
+            x509::check_usable(authority, self.run.now).map_err(|error| {
+                error.within("the store's authority").hint(
+                    "ask whoever runs the store for the certificate of its present authority, and give that; or set the clock right",
+                )
+            })?;
+        }
         self.run.aws(place).await
     }
 

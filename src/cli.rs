@@ -22,7 +22,7 @@ use crate::event::Events;
 use crate::input::{self, Input};
 use crate::playbook::{self, Playbook, builtin_names};
 use crate::report::Style;
-use crate::run::{Images, Options, Wanted};
+use crate::run::{Anew, Images, Options, Wanted};
 use crate::secret::Secret;
 use crate::shell;
 pub use crate::stop::{Signal, Stopper};
@@ -247,7 +247,11 @@ fn verbs_of_deployments() -> [Command; 8] {
             yes(),
             wait(),
         ]),
-        verb("rotate", "Replace keys or certificates while everything goes on").args([deployment(), what(), wait()]),
+        verb("rotate", "Replace keys, certificates or the authority while everything goes on").args([
+            deployment(),
+            what(),
+            wait(),
+        ]),
         verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be")
             .arg(deployment()),
         verb("output", "Print the outputs of a deployment, or one of them").args([deployment(), key("Which output")]),
@@ -381,11 +385,15 @@ fn options(matches: &ArgMatches) -> Options {
         Some("build") => Images::Build,
         _ => Images::Auto,
     };
-    let what = word(matches, "what");
+    let anew = match word(matches, "what") {
+        Some("keys") => Some(Anew::Keys),
+        Some("authority") => Some(Anew::Authority),
+        Some("certificates") => Some(Anew::Certificates),
+        _ => flag_is_set(matches, "renew").then_some(Anew::Certificates),
+    };
     Options {
         images,
-        renew: flag_is_set(matches, "renew") || what == Some("certificates"),
-        rotate_keys: what == Some("keys"),
+        anew,
         delete_data: words(matches, "delete-data"),
         engine: if flag_is_set(matches, "engine-moved") { Wanted::Reached } else { Wanted::Known },
         proxy: None,

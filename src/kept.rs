@@ -146,6 +146,6 @@ impl KeptPair {
     }
 }
 
-fn damaged(store: &Store, key: &str, how: &str) -> Error {
+pub(crate) fn damaged(store: &Store, key: &str, how: &str) -> Error {
     Error::new(format!("the deployment's folder is damaged: `{}` {how}", store.path(key).display()))
 }

@@ -39,13 +39,22 @@ pub(crate) enum Wanted {
     Reached,
 }
 
+/// What is made anew, each of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Anew {
+    /// Every certificate that an authority issues.
+    Certificates,
+    /// Every authority's root, and so all under it.
+    Authority,
+    /// Every access key.
+    Keys,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     pub images: Images,
-    /// Whether every certificate is issued anew.
-    pub renew: bool,
-    /// Whether every access key is made anew.
-    pub rotate_keys: bool,
+    /// What is made anew though it is as it should be.
+    pub anew: Option<Anew>,
     /// The buckets whose objects may be deleted.
     pub delete_data: Vec<String>,
     /// The engine, where another one is reached than it was on.
@@ -73,6 +82,12 @@ pub(crate) struct Run {
     told: Mutex<BTreeSet<String>>,
     cancelled: AtomicBool,
     wake: Notify,
+}
+
+impl Options {
+    pub fn makes_anew(&self, what: Anew) -> bool {
+        self.anew == Some(what)
+    }
 }
 
 impl Run {

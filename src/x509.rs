@@ -4,11 +4,13 @@
 //! length, an issuing authority that is held to its names, and short-lived leaves under it.
 
 mod facts;
+mod lineage;
 mod name;
 mod pem;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod validity;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -25,8 +27,10 @@ use serde::Deserialize;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 pub(crate) use self::facts::{Facts, matches, read};
+pub(crate) use self::lineage::{Lineage, blocks};
 pub(crate) use self::name::Name;
 pub(crate) use self::survey::{PublicKey, Survey, public_half};
+pub(crate) use self::validity::{Phase, check_usable, faults};
 pub(crate) use self::verify::verify;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -170,10 +174,9 @@ fn signer(pair: &Pair, now: OffsetDateTime) -> Result<(Issuer<'static, KeyPair>,
         let what = "the authority's key does not belong to its certificate";
         return Err(Error::new(what).hint("restore the certificate and the key that were made together"));
     }
-    if !(facts.not_before..=facts.not_after).contains(&now) {
-        let (from, to) = (facts.not_before.date(), facts.not_after.date());
-        let what = format!("the authority is valid from {from} to {to}, and today is {}", now.date());
-        return Err(Error::new(what).hint("renew the authority, or set the clock right"));
+    if let Some(fault) = facts.fault(now) {
+        return Err(Error::new(format!("the authority that signs {fault}"))
+            .hint("`provision rotate DEPLOYMENT --what authority` makes a new one; or set the clock right"));
     }
     let issuer = Issuer::from_ca_cert_der(&der.as_slice().into(), key)
         .map_err(|e| failed("load the authority's certificate", &e))?;
@@ -194,6 +197,16 @@ fn authority(common_name: &str, constraints: BasicConstraints) -> Result<Certifi
     params.is_ca = IsCa::Ca(constraints);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
+}
+
+/// The last second of a certificate that `issuer` would sign now for `days` days.
+pub(crate) fn end(days: u32, issuer: &Facts, now: OffsetDateTime) -> OffsetDateTime {
+    window(days, now).map_or(issuer.not_after, |(_, end)| end.min(issuer.not_after))
+}
+
+/// How many days there are until a moment, one that has begun among them.
+pub(crate) fn days_until(end: OffsetDateTime, now: OffsetDateTime) -> i64 {
+    (end - now).whole_days() + 1
 }
 
 /// The first and the last second of a certificate's life, both part of it (RFC 5280 section 4.1.2.5).

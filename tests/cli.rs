@@ -13,6 +13,8 @@ mod backup;
 mod certs;
 #[path = "cli/ci.rs"]
 mod ci;
+#[path = "cli/clock.rs"]
+mod clock;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/fields.rs"]

@@ -20,6 +20,8 @@ mod browser;
 mod ci;
 #[path = "live/ci_examples.rs"]
 mod ci_examples;
+#[path = "live/clock.rs"]
+mod clock;
 #[path = "live/converge.rs"]
 mod converge;
 #[path = "live/engine.rs"]

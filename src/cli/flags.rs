@@ -135,8 +135,8 @@ pub(super) fn what() -> Arg {
         .long("what")
         .value_name("WHAT")
         .required(true)
-        .value_parser(["keys", "certificates"])
-        .help("keys: the access keys of AWS or a store like it; certificates: all that were issued")
+        .value_parser(["keys", "certificates", "authority"])
+        .help("keys: the access keys of AWS or a store like it; certificates: all that were issued; authority: the root that clients trust, and all under it")
 }
 
 pub(super) fn keep_data() -> Arg {

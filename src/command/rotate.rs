@@ -1,10 +1,11 @@
-//! `provision rotate`: new keys or certificates for a deployment that goes on meanwhile.
+//! `provision rotate`: new keys, certificates or a new authority for a deployment that goes on meanwhile.
 
 use std::time::Instant;
 
 use super::{Session, Target, apply};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
+use crate::run::Anew;
 
 /// Carries the deployment's playbook out again; the options of the run say what is made anew.
 pub(crate) async fn run(session: &Session, name: &str) -> Result<()> {
@@ -22,7 +23,11 @@ fn target(session: &Session, name: &str) -> Result<Target> {
         return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
             .hint(format!("`provision apply {name}` takes the data up again")));
     }
-    let kind = if session.options.rotate_keys { "access-key" } else { "certificate" };
+    let kind = match &session.options {
+        options if options.makes_anew(Anew::Keys) => "access-key",
+        options if options.makes_anew(Anew::Authority) => "authority",
+        _ => "certificate",
+    };
     if !record.kinds.contains(kind) {
         return Err(Error::new(format!("the deployment `{name}` has no {} to rotate", kind.replace('-', " "))));
     }

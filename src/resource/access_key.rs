@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
 use crate::change::{Action, Change, Field, is_unknown};
 use crate::error::{Error, Result};
+use crate::run::Anew;
 use crate::secret::Secret;
 use crate::world::aws::{AccessKey, Aws, Place, is_key, read_key};
 use crate::world::host;
@@ -198,7 +199,7 @@ impl Kind for AccessKeyKind {
 
     async fn check(spec: &Spec, _: Option<&Actual>, _: &Change, at: &At) -> Result<()> {
         match spec.file() {
-            Some(file) if at.run.options.rotate_keys => Err(Error::new(if is_key(file) {
+            Some(file) if at.run.options.makes_anew(Anew::Keys) => Err(Error::new(if is_key(file) {
                 "the key was given, and none is made here".to_owned()
             } else {
                 format!("the key comes from the file `{file}`")
@@ -217,7 +218,7 @@ impl Kind for AccessKeyKind {
         fields.extend(actual.orphans().iter().map(|id| gone("orphan", id)));
         if let Some(previous) = actual.previous() {
             fields.push(gone("previous", previous));
-        } else if at.run.options.rotate_keys {
+        } else if at.run.options.makes_anew(Anew::Keys) {
             fields.push(Field { name: "id".to_owned(), old: actual.held.id.clone(), new: "(another)".to_owned() });
         }
         if !actual.is_active() {
@@ -236,7 +237,7 @@ impl Kind for AccessKeyKind {
     }
 
     fn pending(spec: &Spec, actual: &Actual, at: &At) -> Outputs {
-        let renewed = at.run.options.rotate_keys && actual.previous().is_none();
+        let renewed = at.run.options.makes_anew(Anew::Keys) && actual.previous().is_none();
         Self::outputs(spec, Some(actual).filter(|_| !renewed), at)
     }
 
@@ -266,7 +267,7 @@ impl Kind for AccessKeyKind {
         let previous = match actual.previous() {
             // A rotation that died: all that is left is to let go of the old one.
             Some(previous) => previous.clone(),
-            None if at.run.options.rotate_keys => {
+            None if at.run.options.makes_anew(Anew::Keys) => {
                 make(user, &place, Some(actual.held.id.clone()), &aws, at).await?;
                 actual.held.id
             }

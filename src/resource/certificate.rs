@@ -9,6 +9,7 @@ use super::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
 use crate::change::{Action, Change, Field, is_unknown, listed};
 use crate::error::{Error, Result};
 use crate::kept::KeptPair;
+use crate::run::Anew;
 use crate::secret::Secret;
 use crate::x509::{self, Algorithm, Facts, Leaf, Name, Pair};
 
@@ -36,10 +37,19 @@ fn days() -> u32 {
     90
 }
 
-/// An authority that signs, as its output `issuer` holds it: key, certificate, and the root above.
+/// An authority that signs, as its output `issuer` holds it: key, certificate, the root above, and by which certificates
+/// earlier roots vouch for that one.
 struct Issuer {
     pair: Pair,
     root: String,
+    crosses: String,
+}
+
+impl Issuer {
+    /// What a server shows after its own certificate.
+    fn chain(&self) -> String {
+        format!("{}{}", self.pair.certificate, self.crosses)
+    }
 }
 
 impl Spec {
@@ -48,19 +58,10 @@ impl Spec {
     }
 
     fn issuer(&self) -> Result<Issuer> {
-        let mut parts: Vec<String> = Vec::new();
-        let mut block = String::new();
-        for line in self.issuer.expose().lines() {
-            block.push_str(line);
-            block.push('\n');
-            if line.starts_with("-----END") {
-                parts.push(std::mem::take(&mut block));
-            }
-        }
-        match parts.as_slice() {
-            [key, certificate, root] => {
+        match x509::blocks(self.issuer.expose()).as_slice() {
+            [key, certificate, root, crosses @ ..] => {
                 let pair = Pair { certificate: certificate.clone(), key: Secret::new(key.as_str()) };
-                Ok(Issuer { pair, root: root.clone() })
+                Ok(Issuer { pair, root: root.clone(), crosses: crosses.concat() })
             }
             _ => Err(Error::new("the `issuer` of a certificate is not the output `issuer` of an authority")),
         }
@@ -73,20 +74,36 @@ impl CertificateKind {
     }
 
     /// How the days that it lives differ from those that are wanted. One that ends with its issuer lives as long as it can.
-    fn life(spec: &Spec, facts: &Facts, issuer: &Issuer) -> Option<Field> {
+    fn life(spec: &Spec, facts: &Facts, issuer: &Facts) -> Option<Field> {
         // Both ends belong to its life (RFC 5280, section 4.1.2.5).
         let days = (facts.not_after - facts.not_before + Duration::SECOND).whole_days();
-        let clipped = x509::read(&issuer.pair.certificate).is_ok_and(|issuer| facts.not_after >= issuer.not_after);
+        let clipped = facts.not_after >= issuer.not_after;
         if clipped { None } else { Field::compare("days", &days.to_string(), &spec.days.to_string()) }
     }
 
-    fn renewal(spec: &Spec, facts: &Facts, at: &At) -> Option<Field> {
-        let left = facts.not_after - at.run.now;
-        let life = facts.not_after - facts.not_before;
-        let days = left.whole_days();
-        let old = if left.is_negative() { "has expired".to_owned() } else { format!("in {days} days") };
-        let due = left * 3 < life || at.run.options.renew;
-        due.then(|| Field { name: "expires".to_owned(), old, new: format!("in {} days", spec.days) })
+    /// It is made anew when a third of its life is left, if a new one lives longer.
+    fn renewal(spec: &Spec, facts: &Facts, issuer: &Facts, at: &At) -> Option<Field> {
+        let now = at.run.now;
+        let next = x509::end(spec.days, issuer, now);
+        let due = facts.is_due((facts.not_after - facts.not_before) / 3, next, now)
+            || at.run.options.makes_anew(Anew::Certificates);
+        let new = format!("in {} days", x509::days_until(next, now));
+        due.then(|| Field { name: "expires".to_owned(), old: facts.remaining(now), new })
+    }
+
+    /// How it differs from one that this issuer would sign.
+    fn signed(spec: &Spec, actual: &KeptPair, issuer: &Issuer, at: &At) -> Vec<Field> {
+        let field =
+            |old: &str, new: &str| vec![Field { name: "issuer".to_owned(), old: old.to_owned(), new: new.to_owned() }];
+        let shown: String = x509::blocks(&actual.pair.certificate).into_iter().skip(1).collect();
+        if shown != issuer.chain() {
+            return field("another authority", "this one");
+        }
+        let Ok(facts) = x509::read(&issuer.pair.certificate) else { return field("another authority", "this one") };
+        Self::life(spec, &actual.facts, &facts)
+            .into_iter()
+            .chain(Self::renewal(spec, &actual.facts, &facts, at))
+            .collect()
     }
 }
 
@@ -104,7 +121,9 @@ impl Kind for CertificateKind {
         let [chain, key] = Self::keys(at);
         match KeptPair::read(at, &chain, &key) {
             // A new one takes the place of a damaged one, if that was asked for.
-            Err(_) if at.run.options.renew => Ok(None),
+            Err(_) if at.run.options.makes_anew(Anew::Certificates) || at.run.options.makes_anew(Anew::Authority) => {
+                Ok(None)
+            }
             found => found.map_err(|error| {
                 error.hint("put the file back from a backup, or issue a new certificate with `--renew`")
             }),
@@ -125,16 +144,8 @@ impl Kind for CertificateKind {
                 old: "the one that signed it".to_owned(),
                 new: "(a new one)".to_owned(),
             }),
-            Some(issuer) if !actual.pair.certificate.contains(issuer.pair.certificate.trim()) => {
-                fields.push(Field {
-                    name: "issuer".to_owned(),
-                    old: "another authority".to_owned(),
-                    new: "this one".to_owned(),
-                });
-            }
-            Some(issuer) => fields.extend(Self::life(spec, facts, issuer)),
+            Some(issuer) => fields.extend(Self::signed(spec, actual, issuer, at)),
         }
-        fields.extend(Self::renewal(spec, facts, at));
         Change::of(Action::Update, fields)
     }
 
@@ -153,12 +164,12 @@ impl Kind for CertificateKind {
         let issuer = spec.issuer()?;
         let request = Leaf { names: &names, days: spec.days, algorithm: spec.algorithm, client: spec.client };
         let leaf = x509::leaf(&issuer.pair, &request, at.run.now)?;
-        let chain = format!("{}{}", leaf.certificate, issuer.pair.certificate);
+        let chain = format!("{}{}", leaf.certificate, issuer.chain());
         if !spec.client {
             x509::verify(&chain, &leaf.key, &issuer.root, &names, at.run.now)?;
         }
         let [chain_key, private_key] = Self::keys(at);
-        at.keep_all(&[(&private_key, leaf.key.expose()), (&chain_key, &chain)]).await
+        at.keep_all(&[(&chain_key, &chain), (&private_key, leaf.key.expose())]).await
     }
 
     async fn undo(undo: Kept, at: &At) -> Result<()> {

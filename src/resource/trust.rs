@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::hostfile::{HostFile, Undo};
 use crate::shell;
 use crate::world::{authorities, files, host};
-use crate::x509;
+use crate::x509::{self, Phase};
 
 pub(crate) struct TrustKind;
 
@@ -24,9 +24,9 @@ pub(crate) struct TrustKind;
 pub(crate) struct Spec {
     /// The registries, exactly as image references name them: `localhost:5000`.
     hosts: Vec<String>,
-    /// The certificate of the authority, in PEM.
+    /// The certificate of the authority, in PEM, and those of its earlier roots.
     certificate: String,
-    /// The certificates of other authorities, in PEM, that clients go on trusting: such as the one before this.
+    /// The certificates of other authorities, in PEM, that clients go on trusting until they end: such as the one before this.
     #[serde(default)]
     also: String,
     /// Which programs are to trust it.
@@ -50,11 +50,20 @@ fn clients() -> Vec<Client> {
     vec![Client::Docker, Client::Containers]
 }
 
-/// One place where a certificate belongs.
+/// One place where certificates belong.
 pub(crate) struct Place {
     key: String,
     path: PathBuf,
+    content: String,
     file: Option<HostFile>,
+}
+
+impl Place {
+    fn is_right(&self) -> bool {
+        let found = self.file.as_ref().and_then(|file| file.found.as_ref());
+        let closed = self.file.iter().any(|file| !file.folders.is_empty());
+        !closed && found.is_some_and(|found| found.content == self.content.as_bytes() && found.mode == 0o644)
+    }
 }
 
 /// The places where it belongs, what the system's store lacks of it, and files of an earlier run that belong nowhere any more.
@@ -94,25 +103,46 @@ impl Client {
 
 impl Spec {
     /// All that is trusted, as one text: both kinds of clients read every certificate of a file.
-    fn bundle(&self) -> String {
-        let also = self.also.trim();
+    fn bundle(&self, at: &At) -> String {
+        let ended = |block: &String| x509::read(block).is_ok_and(|facts| facts.phase(at.run.now) == Phase::Over);
+        let also: String = x509::blocks(&self.also).into_iter().filter(|block| !ended(block)).collect();
         let own = self.certificate.trim_end();
-        if also.is_empty() || own == also { self.certificate.clone() } else { format!("{own}\n{also}\n") }
+        if also.is_empty() || own == also.trim_end() { self.certificate.clone() } else { format!("{own}\n{also}") }
     }
 
-    /// What stands in a file. The system's store takes one certificate a file.
-    fn content(&self, path: &Path) -> String {
-        if is_system(path) { self.certificate.clone() } else { self.bundle() }
+    /// The authority's own certificates for the system's store, which takes one a file: the name of each file, and what is in it.
+    fn of_the_system(&self, at: &At) -> Vec<(String, String)> {
+        let own = format!("provision-{}", at.store().name());
+        let blocks = x509::blocks(&self.certificate);
+        if blocks.len() < 2 {
+            return vec![(own, self.certificate.clone())];
+        }
+        let name = |(index, block): (usize, String)| match x509::read(&block) {
+            Ok(facts) if index > 0 => (format!("{own}-{}", &facts.fingerprint[..12]), block),
+            _ => (own.clone(), block),
+        };
+        blocks.into_iter().enumerate().map(name).collect()
     }
 
     fn places(&self, at: &At) -> Result<Vec<Place>> {
         let mut places = Vec::new();
+        let mut place = |word: String, path: PathBuf, content: String| -> Result<()> {
+            let key = format!("{}@{word}", at.key());
+            places.push(Place { file: HostFile::read(&key, &path, at)?, key, path, content });
+            Ok(())
+        };
+        // The file has the deployment's name, so that others may keep theirs in the same folder.
+        let own = format!("provision-{}", at.store().name());
         for client in &self.clients {
             for (word, folder) in client.folders(&self.hosts)? {
-                // The file has the deployment's name, so that others may keep theirs in the same folder.
-                let path = folder.join(format!("provision-{}.crt", at.store().name()));
-                let key = format!("{}@{word}", at.key());
-                places.push(Place { file: HostFile::read(&key, &path, at)?, key, path });
+                if *client != Client::System {
+                    place(word, folder.join(format!("{own}.crt")), self.bundle(at))?;
+                    continue;
+                }
+                for (name, content) in self.of_the_system(at) {
+                    let word = format!("{word}{}", name.strip_prefix(&own).unwrap_or_default());
+                    place(word, folder.join(format!("{name}.crt")), content)?;
+                }
             }
         }
         Ok(places)
@@ -126,8 +156,8 @@ impl Spec {
                 let link = authorities::link(&place.path).display().to_string();
                 fields.extend(Field::compare(link, "", &format!("→ {}", place.path.display())));
             }
-            if !authorities::bundle_holds(&self.certificate)? {
-                fields.extend(Field::compare(authorities::BUNDLE, "", &fingerprint(self.certificate.as_bytes())));
+            if !authorities::bundle_holds(&place.content)? {
+                fields.extend(Field::compare(authorities::BUNDLE, "", &fingerprint(place.content.as_bytes())));
             }
         }
         Ok(fields)
@@ -142,10 +172,6 @@ impl Spec {
         if !host::is_root() {
             return Err(Error::new("only root may change what the system trusts")
                 .hint("run the command with `sudo`, or leave out `--trust system`"));
-        }
-        if self.certificate.matches("BEGIN CERTIFICATE").count() > 1 {
-            return Err(Error::new("the system's store takes one certificate a file, and here are several")
-                .hint("name one authority"));
         }
         Ok(())
     }
@@ -189,11 +215,6 @@ async fn take_away(owned: &Owned, at: &At) -> Result<()> {
     HostFile::remove(owned, at)
 }
 
-fn is_right(place: &Place, spec: &Spec) -> bool {
-    let found = place.file.as_ref().and_then(|file| file.found.as_ref());
-    found.is_some_and(|found| found.content == spec.content(&place.path).as_bytes() && found.mode == 0o644)
-}
-
 impl Kind for TrustKind {
     const NAME: &'static str = "trust";
     const ABOUT: &'static str = "an authority's certificate where the clients of this host look for it";
@@ -212,9 +233,14 @@ impl Kind for TrustKind {
         Ok(exists.then_some(Actual { places, lacking: spec.lacking(at)?, stale }))
     }
 
-    async fn check(spec: &Spec, actual: Option<&Actual>, change: &Change, _: &At) -> Result<()> {
+    async fn check(spec: &Spec, actual: Option<&Actual>, change: &Change, at: &At) -> Result<()> {
         if !spec.also.is_empty() {
-            x509::read(&spec.also).map_err(|error| error.within("the authority that is trusted as well"))?;
+            let faults = x509::faults(&spec.also, at.run.now);
+            for (name, fault) in faults.map_err(|error| error.within("the authority that is trusted as well"))? {
+                at.run.note_once(&format!(
+                    "the authority `{name}`, which is trusted as well, {fault}: no client accepts it"
+                ));
+            }
         }
         if change.is_change() {
             spec.check_system()?;
@@ -225,19 +251,17 @@ impl Kind for TrustKind {
         Ok(())
     }
 
-    fn diff(spec: &Spec, actual: &Actual, _: &At) -> Change {
+    fn diff(_: &Spec, actual: &Actual, _: &At) -> Change {
         let mut fields: Vec<Field> = Vec::new();
-        for place in actual.places.iter().filter(|place| !is_right(place, spec)) {
+        for place in actual.places.iter().filter(|place| !place.is_right()) {
             let name = place.path.display().to_string();
             let found = place.file.as_ref().and_then(|file| file.found.as_ref());
             let old =
                 found.map(|found| format!("{} {:04o}", fingerprint(&found.content), found.mode)).unwrap_or_default();
-            fields.extend(Field::compare(
-                name,
-                &old,
-                &format!("{} 0644", fingerprint(spec.content(&place.path).as_bytes())),
-            ));
+            fields.extend(Field::compare(name, &old, &format!("{} 0644", fingerprint(place.content.as_bytes()))));
         }
+        let folders = actual.places.iter().filter_map(|place| place.file.as_ref()).flat_map(|file| &file.folders);
+        fields.extend(folders.cloned());
         fields.extend(actual.lacking.iter().cloned());
         fields.extend(actual.stale.iter().filter_map(|owned| Field::compare(owned.label.clone(), "trusted", "")));
         Change::of(Action::Update, fields)
@@ -254,9 +278,20 @@ impl Kind for TrustKind {
             HostFile::will_remove(owned, at)?;
             take_away(owned, at).await?;
         }
-        for place in spec.places(at)?.iter().filter(|place| !is_right(place, spec)) {
+        for place in spec.places(at)?.iter().filter(|place| !place.is_right()) {
             HostFile::check(&place.path, place.file.as_ref())?;
-            HostFile::write(&place.key, &place.path, spec.content(&place.path).as_bytes(), 0o644, at).await?;
+            if is_system(&place.path) && place.file.is_some() {
+                // The store looks at names alone: of one that has another content it would keep the old links.
+                let owned = Owned {
+                    id: at.id.clone(),
+                    handle: place.key.clone(),
+                    label: place.path.display().to_string(),
+                    data: false,
+                };
+                HostFile::will_remove(&owned, at)?;
+                take_away(&owned, at).await?;
+            }
+            HostFile::write(&place.key, &place.path, place.content.as_bytes(), 0o644, at).await?;
         }
         if !spec.lacking(at)?.is_empty() {
             authorities::update().await?;

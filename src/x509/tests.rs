@@ -239,7 +239,7 @@ fn nothing_outlives_its_issuer() {
     let late = leaf(&young, &request, NOW + 29 * DAY).unwrap();
     assert_eq!(read(&late.certificate).unwrap().not_after, read(&old.certificate).unwrap().not_after);
     let refusal = outcome(leaf(&young, &request, NOW + 31 * DAY));
-    assert!(refusal.contains("the authority is valid from 2026-03-01 to 2026-03-31, and today is 2026-04-01"));
+    assert!(refusal.contains("the authority that signs ended on 2026-03-31, and today is 2026-04-01"));
 }
 
 #[test]
@@ -341,5 +341,79 @@ fn serials_are_positive_and_sixteen_bytes_long() {
     for _ in 0..1000 {
         let bytes = serial().unwrap().to_bytes();
         assert!(bytes.len() == 16 && (1..0x80).contains(&bytes[0]));
+    }
+}
+
+/// What there is of a certificate, seen from a moment: its phase, and whether a successor that ends then is due.
+#[test]
+fn both_ends_of_a_life_count_and_nothing_is_made_that_does_not_live_longer() {
+    let root = root("root", 3650, NOW).unwrap();
+    let facts = read(&root.certificate).unwrap();
+    let (start, end) = (facts.not_before, facts.not_after);
+    let margin = 120 * DAY;
+    for (now, next, phase, due) in [
+        // Made by a clock that was ahead: neither end of it is near, and still nobody accepts it.
+        (start - DAY, end + DAY, Phase::Early, true),
+        (start - DAY, end, Phase::Early, true),
+        (start, end + DAY, Phase::Running, false),
+        (end - margin, end + DAY, Phase::Running, false),
+        (end - margin + Duration::SECOND, end + DAY, Phase::Running, true),
+        // Its issuer ends with it: another one would not live longer.
+        (end - margin + Duration::SECOND, end, Phase::Running, false),
+        (end - Duration::SECOND, end, Phase::Running, false),
+        (end, end, Phase::Running, false),
+        (end + Duration::SECOND, end, Phase::Over, true),
+    ] {
+        assert_eq!((facts.phase(now), facts.is_due(margin, next, now)), (phase, due), "{now} {next}");
+        assert_eq!(facts.fault(now).is_none(), phase == Phase::Running);
+    }
+}
+
+/// Near the end of a root each new certificate ends with it, and that it is made once is enough.
+#[test]
+fn in_the_last_days_of_a_root_there_is_a_moment_when_all_is_done() {
+    let root = root("root", 3650, NOW).unwrap();
+    let root_facts = read(&root.certificate).unwrap();
+    for left in [DAY * 119, DAY * 30, DAY, Duration::HOUR, Duration::MINUTE] {
+        let now = root_facts.not_after - left;
+        let issuing = issuing(&root, "issuing", &names(&["a.test"]), 397, now).unwrap();
+        let issuer = read(&issuing.certificate).unwrap();
+        assert!(!issuer.is_due(120 * DAY, end(397, &root_facts, now), now), "{left}");
+        let request = Leaf { names: &names(&["a.test"]), days: 90, algorithm: Algorithm::P256, client: false };
+        let facts = read(&leaf(&issuing, &request, now).unwrap().certificate).unwrap();
+        for later in [now, now + left / 2, now + left - Duration::SECOND] {
+            let due = facts.is_due((facts.not_after - facts.not_before) / 3, end(90, &issuer, later), later);
+            assert_eq!(due, facts.not_after < issuer.not_after && later > facts.not_after - 30 * DAY, "{left} {later}");
+        }
+    }
+}
+
+#[test]
+fn a_client_of_an_earlier_root_accepts_what_a_later_one_has_signed() {
+    let texts = names(&["a.test"]);
+    let roots: Vec<Pair> = (0..3).map(|number| root(&format!("root {number}"), 3650, NOW).unwrap()).collect();
+    let mut lineage = Lineage::default();
+    for pair in roots.windows(2) {
+        lineage = lineage.succeeded(&pair[0], &pair[1], NOW).unwrap();
+    }
+    let issuing = issuing(&roots[2], "issuing", &texts, 365, NOW).unwrap();
+    let request = Leaf { names: &texts, days: 90, algorithm: Algorithm::P256, client: false };
+    let leaf = leaf(&issuing, &request, NOW).unwrap();
+    let chain = format!("{}{}{}", leaf.certificate, issuing.certificate, lineage.crosses());
+    for root in &roots {
+        assert_eq!(outcome(verify(&chain, &leaf.key, &root.certificate, &texts, NOW)), "");
+    }
+    // What is written is what is read, in this order; a link to a root that never came to be is passed over.
+    let [latest, all] = [&roots[2].certificate, &lineage.text()].map(String::clone);
+    assert_eq!(Lineage::read(&all, &latest, NOW).unwrap(), lineage);
+    let never = Lineage::default().succeeded(&roots[2], &root("never", 1, NOW).unwrap(), NOW).unwrap().text();
+    assert_eq!(Lineage::read(&format!("{never}{all}"), &latest, NOW).unwrap(), lineage);
+    assert_eq!(Lineage::read(&all, &root("other", 1, NOW).unwrap().certificate, NOW).unwrap(), Lineage::default());
+    // None is trusted any longer than it is valid, and one that is not valid vouches for nothing.
+    let later = NOW + 3650 * DAY;
+    assert_eq!(Lineage::read(&all, &latest, later).unwrap(), Lineage::default());
+    for now in [later, NOW - DAY] {
+        let next = root("next", 3650, now).unwrap();
+        assert!(lineage.clone().succeeded(&roots[2], &next, now).unwrap().is_empty());
     }
 }

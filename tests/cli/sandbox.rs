@@ -68,6 +68,16 @@ impl Sandbox {
         self.outcome(arguments, &output)
     }
 
+    /// Runs `provision` by way of another program, such as one that sets a clock or a umask for it.
+    pub fn around(&self, program: &[&str], arguments: &[&str]) -> Outcome {
+        let plain = self.command(&[]);
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(env!("CARGO_BIN_EXE_provision")).args(arguments).current_dir(self.path(""));
+        command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        self.outcome(arguments, &output)
+    }
+
     /// The command, with nothing of this process's environment but the path of programs.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
