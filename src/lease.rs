@@ -95,7 +95,7 @@ impl Lease {
         Err(Error::new(format!("it is on the engine at `{}`, and this is the one at `{address}`", self.engine)).hint(
             format!(
                 "run the command again with `DOCKER_HOST={}`, or with the context that it was made in",
-                self.engine
+                crate::shell::quoted(&self.engine)
             ),
         ))
     }

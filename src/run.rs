@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::journal::Journal;
 use crate::secret::Secret;
+use crate::shell::quoted;
 use crate::world::aws::{Aws, Clients, Place};
 use crate::world::engine::{Engine, Identity};
 use crate::world::host;
@@ -192,8 +193,11 @@ impl Run {
 
 fn elsewhere(name: &str, known: &Identity, found: &Identity) -> Error {
     let back = match &known.context {
-        Some(context) => format!("`DOCKER_CONTEXT={context}` or `docker context use {context}`"),
-        None => format!("`DOCKER_HOST={}`", known.address),
+        Some(context) => {
+            let context = quoted(context);
+            format!("`DOCKER_CONTEXT={context}` or `docker context use {context}`")
+        }
+        None => format!("`DOCKER_HOST={}`", quoted(&known.address)),
     };
     Error::new(format!(
         "the deployment `{name}` is on the engine {}, and this is another one: that {}",

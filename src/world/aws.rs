@@ -52,6 +52,9 @@ pub(crate) use users::{AccessKey, User};
 
 /// How often a call is sent before its error is told, with the SDK's growing pauses between.
 const ATTEMPTS: u32 = 5;
+/// Where a machine asks for its own role: no proxy knows whose that is.
+const OF_THE_MACHINE: &str =
+    "169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254,fd00:ec2::23,localhost,127.0.0.1,::1";
 /// Where a store that has no regions of its own is taken to be; the name goes into signatures only.
 const ANYWHERE: &str = "us-east-1";
 
@@ -210,7 +213,8 @@ fn http_client(context: Option<&TlsContext>, proxy: Option<&Proxy>) -> Result<Sh
         None => ProxyConfig::disabled(),
         Some(proxy) => {
             let route = ProxyConfig::all(proxy.url.as_str())
-                .map_err(|error| Error::new(format!("the proxy `{}` cannot be used: {error}", proxy.url)))?;
+                .map_err(|error| Error::new(format!("the proxy `{}` cannot be used: {error}", proxy.url)))?
+                .no_proxy(OF_THE_MACHINE);
             match &proxy.login {
                 Some((user, password)) => route.with_basic_auth(user, password),
                 None => route,
@@ -320,7 +324,7 @@ impl Aws {
         config.set_credentials_provider(None);
         config.set_retry_config(Some(RetryConfig::standard().with_max_attempts(2)));
         let config = aws_sdk_s3::config::Builder::from(&config.build()).force_path_style(self.endpoint.is_some());
-        aws_sdk_s3::Client::from_conf(config.allow_no_auth().build())
+        aws_sdk_s3::Client::from_conf(config.allow_no_auth().interceptor(Sized).build())
     }
 
     /// The first part of the names of things there (`arn:aws:…`), which differs in China and for the US government.

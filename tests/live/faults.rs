@@ -263,3 +263,23 @@ fn two_deployments_of_one_playbook_stand_side_by_side() {
     one.plan(&["--exit-code"]).ok();
     one.destroy().ok();
 }
+
+/// A container can make a file that is compared as large as it likes: it is not read, and mended like any other.
+#[test]
+fn a_file_that_a_container_has_grown_is_told_and_mended_without_being_read() {
+    let sandbox = Sandbox::new("grown");
+    let playbook = sandbox.write(
+        "box.yml",
+        "resources:\n  - image: a\n    reference: nginx:1.30\n    build: nginx\n  - container: box\n    image: \"{{ a.reference }}\"\n    command: [sleep, \"600\"]\n    files: { /etc/x: { content: text } }\n",
+    );
+    let (name, home, program) = (&sandbox.name, sandbox.home.path().display(), env!("CARGO_BIN_EXE_provision"));
+    sandbox.command(&["apply", &playbook, "--name", name]).ok();
+    shell(&format!("docker exec -u 0 {name}-box truncate -s 4G /etc/x")).ok();
+    let planned = shell(&format!("PROVISION_HOME={home}/home /usr/bin/time -f 'memory %M' {program} plan {name}")).ok();
+    let memory: u64 = planned.err.rsplit_once("memory ").unwrap().1.trim().parse().unwrap();
+    assert!(memory < 100 << 10, "{memory} KiB");
+    planned.says("4294967296 bytes");
+    sandbox.command(&["apply", &playbook, "--name", name]).ok().says("replaced  container box");
+    sandbox.command(&["plan", name]).ok().says("nothing to change");
+    sandbox.destroy().ok();
+}
