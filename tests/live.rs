@@ -22,6 +22,8 @@ mod ci;
 mod ci_examples;
 #[path = "live/clock.rs"]
 mod clock;
+#[path = "live/containers.rs"]
+mod containers;
 #[path = "live/converge.rs"]
 mod converge;
 #[path = "live/engine.rs"]

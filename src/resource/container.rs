@@ -4,29 +4,38 @@ mod backup;
 mod body;
 mod diff;
 mod files;
+mod ours;
 mod outward;
 mod ports;
 mod ready;
+mod record;
+mod reload;
 mod spec;
+mod state;
+mod unnamed;
 mod words;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
-use bollard::models::{ContainerInspectResponse, HealthStatusEnum, ImageInspect};
-use futures_util::future::{join_all, try_join};
+use bollard::models::{ContainerInspectResponse, ImageInspect};
+use futures_util::future::{join, join_all, try_join};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use super::volume::VolumeKind;
 use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::backup::Part;
 use crate::change::{Action, Change, is_unknown, unknown};
 use crate::content::digest;
-use crate::error::{Error, Result};
-use crate::world::engine::{Engine, ID, Sink};
-use crate::world::read;
+use crate::error::Result;
+use crate::world::engine::{Engine, Sink};
+use crate::world::host;
 use files::FileState;
-use spec::Ready;
+use record::Record;
 pub(crate) use spec::Spec;
+use spec::{File, Ready};
+use state::State;
 
 /// The label of an anonymous volume that holds uploaded files.
 pub(crate) const FILES: &str = "provision.files";
@@ -35,6 +44,10 @@ pub(crate) const FILES: &str = "provision.files";
 pub(crate) const OVERLAP: &str = "provision.overlap";
 /// The label with the text for which a container has run once.
 const ONCE: &str = "provision.once";
+/// The label of a container that reloads, with who sends it the signal. One without it may have got signals of an earlier
+/// version, by the engine, which then counts it as stopped by hand and does not start it again with itself.
+const RELOAD: &str = "provision.reload";
+const INSIDE: &str = "from inside";
 
 pub(crate) struct ContainerKind;
 
@@ -43,6 +56,9 @@ pub(crate) struct Actual {
     container: ContainerInspectResponse,
     image: Option<ImageInspect>,
     files: BTreeMap<String, FileState>,
+    /// What is known of it from when it was made.
+    record: Record,
+    looked: OffsetDateTime,
 }
 
 /// How a step is taken back.
@@ -51,6 +67,8 @@ pub(crate) struct Actual {
 pub(crate) enum Undo {
     /// It was made, and nothing stood in its place.
     Created { name: String },
+    /// It was called otherwise.
+    Renamed { from: String, to: String },
     /// The old one was stopped and stands aside under another name.
     Replaced { name: String, running: bool, ready: Option<Ready> },
     /// It was started.
@@ -72,9 +90,12 @@ fn predecessor(name: &str) -> String {
 }
 
 impl Actual {
-    fn is_ours(&self, at: &At) -> bool {
-        let labels = self.container.config.as_ref().and_then(|config| config.labels.as_ref());
-        labels.and_then(|labels| labels.get(ID)).is_some_and(|id| id == at.store().id())
+    fn name(&self) -> String {
+        ours::name(&self.container)
+    }
+
+    fn state(&self) -> State {
+        state::of(&self.container, self.looked)
     }
 
     /// Whether a new one can run beside it, though they share volumes.
@@ -87,15 +108,6 @@ impl Actual {
 
     fn is_running(&self) -> bool {
         self.container.state.as_ref().and_then(|state| state.running).unwrap_or_default()
-    }
-
-    fn is_paused(&self) -> bool {
-        self.container.state.as_ref().and_then(|state| state.paused).unwrap_or_default()
-    }
-
-    fn is_unhealthy(&self) -> bool {
-        let health = self.container.state.as_ref().and_then(|state| state.health.as_ref());
-        health.and_then(|health| health.status) == Some(HealthStatusEnum::UNHEALTHY)
     }
 
     /// The host's ports that it holds as it is.
@@ -131,22 +143,42 @@ impl ContainerKind {
         }
     }
 
+    /// Ends a container and starts it again.
+    async fn restart(name: &str, at: &At) -> Result<()> {
+        let engine = at.engine().await?;
+        engine.stop_container(name).await?;
+        engine.start_container(name).await
+    }
+
     /// Starts what is there but does not run as it should.
     async fn mend(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
         let engine = at.engine().await?;
         let name = spec.name(at);
-        if actual.is_paused() {
-            at.will(&Undo::Started { name: name.clone() })?;
-            // It was ready before, and will not say so again.
-            return engine.unpause_container(&name).await;
-        }
-        if actual.is_unhealthy() && actual.is_running() {
-            at.will(&Undo::Restarted { name: name.clone() })?;
-            engine.stop_container(&name).await?;
-        } else {
-            at.will(&Undo::Started { name: name.clone() })?;
+        match actual.state() {
+            State::Paused => {
+                at.will(&Undo::Started { name: name.clone() })?;
+                // It was ready before, and will not say so again.
+                return engine.unpause_container(&name).await;
+            }
+            State::Unhealthy => {
+                at.will(&Undo::Restarted { name: name.clone() })?;
+                engine.stop_container(&name).await?;
+            }
+            _ => at.will(&Undo::Started { name: name.clone() })?,
         }
         Self::start(spec, &name, at).await
+    }
+
+    /// Makes it where nothing is that could be kept.
+    async fn make(spec: &Spec, at: &At) -> Result<()> {
+        let name = spec.name(at);
+        at.will(&Undo::Created { name: name.clone() })?;
+        Self::create(spec, &name, at).await?;
+        at.run.check_cancelled()?;
+        let started = Instant::now();
+        Self::start(spec, &name, at).await?;
+        record::keep(&name, started.elapsed(), at).await?;
+        backup::load(spec, &name, at).await
     }
 
     async fn replace(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
@@ -166,8 +198,10 @@ impl ContainerKind {
         Self::create(spec, &next, at).await?;
         at.run.check_cancelled()?;
         let overlaps = actual.overlaps(spec);
+        let started = Instant::now();
         if spec.may_overlap() || overlaps {
             Self::start(spec, &next, at).await?;
+            record::keep(&next, started.elapsed(), at).await?;
             engine.rename_container(&name, &predecessor(&name)).await?;
             engine.rename_container(&next, &name).await?;
             if overlaps {
@@ -179,34 +213,8 @@ impl ContainerKind {
         engine.stop_container(&name).await?;
         engine.rename_container(&name, &predecessor(&name)).await?;
         engine.rename_container(&next, &name).await?;
-        Self::start(spec, &name, at).await
-    }
-
-    /// Puts changed files into a running container and has it read them.
-    async fn reload(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
-        let engine = at.engine().await?;
-        let name = spec.name(at);
-        let Some(reload) = &spec.reload else { return Ok(()) };
-        let mut before = Vec::new();
-        for path in actual.files.keys() {
-            // What is too large to be one of ours is not worth putting back.
-            if engine.stat(&name, path).await?.is_some_and(|found| found.size > read::FILE.bytes) {
-                continue;
-            }
-            if let Some(archive) = engine.download(&name, path).await? {
-                before.push((path.clone(), archive));
-            }
-        }
-        at.will(&Undo::Uploaded { name: name.clone(), before, signal: Some(reload.signal.clone()) })?;
-        files::replace(spec, &name, engine).await?;
-        if !reload.check.is_empty() {
-            let checked = engine.execute(&name, &reload.check).await?;
-            if checked.code != 0 {
-                return Err(Error::new(format!("`{}` does not accept its new files", reload.check.join(" ")))
-                    .detail(checked.output.lines().map(str::to_owned)));
-            }
-        }
-        engine.signal_container(&name, &reload.signal).await
+        Self::start(spec, &name, at).await?;
+        record::keep(&name, started.elapsed(), at).await
     }
 
     async fn take_back(name: &str, running: bool, ready: Option<&Ready>, at: &At) -> Result<()> {
@@ -229,18 +237,34 @@ impl ContainerKind {
     }
 }
 
-async fn look(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Actual>> {
+async fn read(spec: &Spec, name: &str, at: &At) -> Result<Option<Actual>> {
+    let engine = at.engine().await?;
     let image = async { if is_unknown(&spec.image) { Ok(None) } else { engine.image(&spec.image).await } };
     // What has run once is not looked into.
     let files = if spec.once.is_some() { Vec::new() } else { spec.files()? };
-    let states = join_all(files.into_iter().map(|file| async move {
-        let state = files::look(&file, name, engine).await;
+    let states = |name: String| look(&files, name, engine);
+    let (found, mut seen) = join(try_join(ours::find(name, at), image), states(name.to_owned())).await;
+    let (Some(container), image) = found? else { return Ok(None) };
+    if ours::name(&container) != name {
+        seen = states(ours::name(&container)).await;
+    }
+    let looked = host::now();
+    let files = match state::of(&container, looked) {
+        // There may be nothing left to look into.
+        State::Dying => BTreeMap::new(),
+        _ => seen?,
+    };
+    Ok(Some(Actual { container, image, files, record: record::read(at)?, looked }))
+}
+
+/// Each file of a container against what is there.
+async fn look(wanted: &[File<'_>], name: String, engine: &Engine) -> Result<BTreeMap<String, FileState>> {
+    let name = &name;
+    let states = join_all(wanted.iter().map(|file| async move {
+        let state = files::look(file, name, engine).await;
         state.map(|state| (file.path.clone(), state))
     }));
-    let (found, states) = futures_util::future::join(try_join(engine.container(name), image), states).await;
-    let (Some(container), image) = found? else { return Ok(None) };
-    let files = states.into_iter().collect::<Result<BTreeMap<_, _>>>()?;
-    Ok(Some(Actual { container, image, files }))
+    states.await.into_iter().collect()
 }
 
 impl Kind for ContainerKind {
@@ -249,6 +273,7 @@ impl Kind for ContainerKind {
     /// `port` is the first of its ports of the host, also where the engine chose it.
     const OUTPUTS: &'static [Output] = &[public("name"), public("port")];
     const ALSO: Option<&'static str> = Some(VolumeKind::NAME);
+    const OF_THIS_HOST: bool = true;
 
     type Spec = Spec;
     type Actual = Actual;
@@ -259,14 +284,21 @@ impl Kind for ContainerKind {
     }
 
     async fn actual(spec: &Spec, at: &At) -> Result<Option<Actual>> {
-        look(spec, &spec.name(at), at.engine().await?).await
+        read(spec, &spec.name(at), at).await
     }
 
     async fn check(spec: &Spec, actual: Option<&Actual>, change: &Change, at: &At) -> Result<()> {
         spec.check()?;
-        if let Some(actual) = actual.filter(|actual| !actual.is_ours(at)) {
-            let labels = actual.container.config.as_ref().and_then(|config| config.labels.as_ref());
-            return Err(At::taken("container", &spec.name(at), labels));
+        let name = spec.name(at);
+        let stranger = match actual {
+            Some(actual) if !ours::is_ours(&actual.container, at) => Some(actual.container.clone()),
+            // Ours was renamed, and somebody else's may have its name by now.
+            Some(actual) if actual.name() != name => at.engine().await?.container(&name).await?,
+            _ => None,
+        };
+        if let Some(stranger) = stranger {
+            let labels = stranger.config.as_ref().and_then(|config| config.labels.as_ref());
+            return Err(At::taken("container", &name, labels));
         }
         if change.is_change() { ports::check(spec, actual, at).await } else { Ok(()) }
     }
@@ -284,19 +316,24 @@ impl Kind for ContainerKind {
     }
 
     async fn apply(spec: &Spec, actual: Option<Actual>, change: &Change, at: &At) -> Result<()> {
-        let name = spec.name(at);
-        let Some(actual) = actual else {
-            at.will(&Undo::Created { name: name.clone() })?;
-            Self::create(spec, &name, at).await?;
-            at.run.check_cancelled()?;
-            Self::start(spec, &name, at).await?;
-            return backup::load(spec, &name, at).await;
-        };
+        let Some(actual) = actual else { return Self::make(spec, at).await };
+        let (from, to) = (actual.name(), spec.name(at));
+        if actual.state() == State::Dying {
+            at.engine().await?.remove_container(&from).await?;
+            return Self::make(spec, at).await;
+        }
+        if from != to {
+            at.will(&Undo::Renamed { from: from.clone(), to: to.clone() })?;
+            at.engine().await?.rename_container(&from, &to).await?;
+        }
+        let differs = |is: fn(&str) -> bool| change.fields.iter().any(|field| is(&field.name));
         match change.action {
-            Action::Update if change.fields.iter().any(|field| field.name == diff::STATE) => {
-                Self::mend(spec, &actual, at).await
+            Action::Update if differs(|field| field == diff::STATE) => Self::mend(spec, &actual, at).await,
+            Action::Update if differs(|field| field.starts_with(diff::FILES)) => {
+                reload::reload(spec, &actual, at).await
             }
-            Action::Update => Self::reload(spec, &actual, at).await,
+            // Its name alone.
+            Action::Update => Ok(()),
             _ => Self::replace(spec, &actual, at).await,
         }
     }
@@ -308,17 +345,11 @@ impl Kind for ContainerKind {
             Undo::Replaced { name, running, ready } => Self::take_back(&name, running, ready.as_ref(), at).await,
             Undo::Started { name } => engine.stop_container(&name).await,
             Undo::Restarted { name } => engine.start_container(&name).await,
-            Undo::Uploaded { name, before, signal } => {
-                for (path, archive) in before {
-                    let folder =
-                        path.rsplit_once('/').map_or("/", |(folder, _)| if folder.is_empty() { "/" } else { folder });
-                    engine.upload(&name, folder, archive).await?;
-                }
-                match signal {
-                    Some(signal) => engine.signal_container(&name, &signal).await,
-                    None => Ok(()),
-                }
-            }
+            Undo::Renamed { from, to } => match engine.container(&to).await? {
+                Some(found) if ours::is_ours(&found, at) => engine.rename_container(&to, &from).await,
+                _ => Ok(()),
+            },
+            Undo::Uploaded { name, before, signal } => reload::take_back(&name, before, signal, at).await,
         }
     }
 
@@ -343,17 +374,7 @@ impl Kind for ContainerKind {
     }
 
     async fn owned(at: &At) -> Result<Vec<Owned>> {
-        let found = at.engine().await?.containers_of(at.store().id()).await?;
-        let owned = found.into_iter().map(|container| {
-            let name = container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
-            let mut owned = At::owned(container.labels.as_ref(), container.id, name, false);
-            if owned.label.ends_with(".new") || owned.label.ends_with(".old") {
-                // Left over from a run that was killed: no resource of the playbook stands for it.
-                owned.id.push_str(" (left over)");
-            }
-            owned
-        });
-        Ok(owned.collect())
+        ours::owned(at).await
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {

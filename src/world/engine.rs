@@ -18,7 +18,7 @@ use bollard::{BollardRequest, ClientVersion, Docker};
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 
-pub(crate) use containers::Execution;
+pub(crate) use containers::{Execution, Heard};
 pub(crate) use endpoint::{Endpoint, docker_folder};
 pub(crate) use identity::Identity;
 pub(crate) use images::{PullError, Step};

@@ -258,9 +258,14 @@ impl SecondEngine {
     /// Starts it with these images of the first engine.
     pub fn new(test: &str, images: &[&str]) -> Self {
         let engine = Self::bare(test, tempfile::tempdir().unwrap(), Vec::new());
-        let (images, address) = (images.join(" "), engine.address());
-        shell(&format!("set -e -o pipefail; docker save {images} | docker -H {address} load")).ok();
+        engine.load(images);
         engine
+    }
+
+    /// Gives it images of the first engine.
+    pub fn load(&self, images: &[&str]) {
+        let (images, address) = (images.join(" "), self.address());
+        shell(&format!("set -e -o pipefail; docker save {images} | docker -H {address} load")).ok();
     }
 
     /// Starts it without images, in a folder and with more of a command line.

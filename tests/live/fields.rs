@@ -94,6 +94,16 @@ fn every_field_of_a_container_is_watched() {
         ("cap_add: SYS_TIME → (none)", Box::new(|body| body["HostConfig"]["CapAdd"] = json!(["SYS_TIME"]))),
         ("security: (none) → no-new-privileges", Box::new(|body| body["HostConfig"]["SecurityOpt"] = json!([]))),
         ("tmpfs: (none) → /scratch:size=1m", Box::new(|body| body["HostConfig"]["Tmpfs"] = json!({}))),
+        ("HostConfig.ShmSize: 1048576 → 67108864", Box::new(|body| body["HostConfig"]["ShmSize"] = json!(1_048_576))),
+        (
+            "HostConfig.LogConfig: Config=max-size=1m",
+            Box::new(|body| body["HostConfig"]["LogConfig"]["Config"] = json!({ "max-size": "1m" })),
+        ),
+        (
+            "HostConfig.ExtraHosts: a:1.2.3.4 → (none)",
+            Box::new(|body| body["HostConfig"]["ExtraHosts"] = json!(["a:1.2.3.4"])),
+        ),
+        ("Config.WorkingDir: /tmp → (none)", Box::new(|body| body["WorkingDir"] = json!("/tmp"))),
         ("volumes./data: (none) → ", Box::new(|body| body["HostConfig"]["Mounts"] = json!([]))),
         ("volumes./host: /tmp → (none)", Box::new(|body| body["HostConfig"]["Binds"] = json!(["/tmp:/host"]))),
         ("publish: ", Box::new(|body| body["HostConfig"]["PortBindings"] = json!({}))),
@@ -105,6 +115,10 @@ fn every_field_of_a_container_is_watched() {
             }),
         ),
     ];
+    // What can be changed while it runs.
+    shell(&format!("docker update --cpu-shares 512 {name}")).ok();
+    plan().fails(3).says("HostConfig.CpuShares: 512 → (none)").says("nobody answers for about");
+    apply();
     for (field, change) in changes {
         recreate(&name, &*change);
         let told = plan();

@@ -6,6 +6,7 @@ use bollard::models::{ContainerCreateBody, Volume};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::ours;
 use super::spec::Spec;
 use crate::backup::Part;
 use crate::error::{Error, Result};
@@ -52,7 +53,7 @@ pub(super) async fn parts(spec: &Spec, at: &At) -> Result<Vec<Part>> {
         return Ok(parts);
     }
     let name = spec.name(at);
-    let found = engine.container(&name).await?.ok_or_else(|| missing(&format!("container `{name}`"), at))?;
+    let found = ours::find(&name, at).await?.ok_or_else(|| missing(&format!("container `{name}`"), at))?;
     let labels = found.config.and_then(|config| config.labels);
     if labels.as_ref().and_then(|labels| labels.get(ID)).is_none_or(|id| id != at.store().id()) {
         return Err(At::taken("container", &name, labels.as_ref()));
@@ -84,7 +85,8 @@ fn own(volume: &Volume, at: &At) -> Option<String> {
 /// Writes what a part stands for into `sink`.
 pub(super) async fn read(part: &Part, spec: &Spec, at: &At, sink: crate::world::engine::Sink<'_>) -> Result<()> {
     let engine = at.engine().await?;
-    let name = spec.name(at);
+    // Whatever it is called by now.
+    let name = ours::find(&spec.name(at), at).await?.as_ref().map_or_else(|| spec.name(at), ours::name);
     let Some(program) = &part.dump else { return engine.read_folder(&name, &part.path, sink).await };
     let ended = engine.read_program(&name, program, sink).await?;
     if ended.code == 0 {

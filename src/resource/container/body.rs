@@ -8,7 +8,7 @@ use bollard::models::{
 };
 
 use super::spec::{BRIDGE, NONE, Restart, Spec};
-use super::{FILES, ONCE, OVERLAP};
+use super::{FILES, INSIDE, ONCE, OVERLAP, RELOAD};
 use crate::content::digest;
 use crate::error::Result;
 use crate::resource::At;
@@ -55,6 +55,7 @@ pub(super) fn labels(spec: &Spec, at: &At) -> HashMap<String, String> {
     let mut labels: HashMap<String, String> = at.labels().into_iter().collect();
     labels.extend(spec.labels.clone());
     labels.extend(spec.overlap().map(|text| (OVERLAP.to_owned(), digest(text.as_bytes()))));
+    labels.extend(spec.reload.iter().map(|_| (RELOAD.to_owned(), INSIDE.to_owned())));
     labels.extend(spec.once.iter().map(|text| (ONCE.to_owned(), text.clone())));
     labels
 }

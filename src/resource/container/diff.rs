@@ -6,14 +6,15 @@ use bollard::models::{HealthConfig, HostConfig, ImageConfig};
 
 use super::files::FileState;
 use super::spec::{Publish, Spec};
-use super::{Actual, body};
+use super::state::{self, State};
+use super::{Actual, body, unnamed};
 use crate::change::{Action, Change, Field, is_unknown, listed};
 use crate::resource::At;
 
 /// The field that says whether it runs.
 pub(super) const STATE: &str = "state";
-/// What that field says of a container that runs and fails its own check.
-const UNHEALTHY: &str = "unhealthy";
+/// How the fields of its files begin.
+pub(super) const FILES: &str = "files.";
 
 pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
     if spec.once.is_some() {
@@ -26,15 +27,42 @@ pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
     limits(&mut fixed, spec, actual.container.host_config.as_ref().unwrap_or(&default));
     health(&mut fixed, spec, actual);
     places(&mut fixed, spec, actual);
+    fixed.0.extend(unnamed::compare(spec, &actual.container, actual.image.as_ref(), &actual.record));
     let mut files = Fields::default();
     file_fields(&mut files, spec, actual);
-    let state = state(actual);
-    let action = match (fixed.0.is_empty(), files.0.is_empty(), &state) {
+    let mut name = Fields::default();
+    name.add("name", actual.name(), spec.name(at));
+    let state = state::told(&actual.container, actual.looked);
+    let action = match (fixed.0.is_empty(), files.0.is_empty(), actual.state()) {
+        // What makes one end again and again may lie in what it has written itself.
+        (_, _, State::Dying | State::Looping) => Action::Replace,
         (true, true, _) => Action::Update,
-        (true, false, None) if spec.reload.is_some() => Action::Update,
+        (true, false, State::Running) if spec.reload.is_some() => Action::Update,
         _ => Action::Replace,
     };
-    Change::of(action, fixed.0.into_iter().chain(files.0).chain(state).collect())
+    let state = state.map(|old| Field { name: STATE.to_owned(), old, new: "running".to_owned() });
+    let fields = name.0.into_iter().chain(fixed.0).chain(files.0).chain(state).collect();
+    told(Change::of(action, fields), spec, actual)
+}
+
+/// Says why, and for how long nobody answers meanwhile, where the fields do not.
+fn told(change: Change, spec: &Spec, actual: &Actual) -> Change {
+    if change.action != Action::Replace {
+        return change;
+    }
+    let mut reasons = Vec::new();
+    let labels = actual.container.config.as_ref().and_then(|config| config.labels.as_ref());
+    if spec.reload.is_some() && labels.is_none_or(|labels| !labels.contains_key(super::RELOAD)) {
+        reasons.push(
+            "an earlier version had it read files by a signal of the engine, which may then not start it again after a \
+             restart of its own"
+                .to_owned(),
+        );
+    }
+    if actual.state() == State::Running && !spec.may_overlap() && !actual.overlaps(spec) {
+        reasons.push(actual.record.gap());
+    }
+    if reasons.is_empty() { change } else { change.because(reasons.join("; ")) }
 }
 
 /// What has run once is done, whatever it would be made of now.
@@ -62,16 +90,6 @@ impl Fields {
     fn add_list(&mut self, name: &str, old: Option<&Vec<String>>, new: &[String]) {
         self.add(name, listed(old.into_iter().flatten()), listed(new));
     }
-}
-
-fn state(actual: &Actual) -> Option<Field> {
-    let old = match super::ready::ended(&actual.container) {
-        Some(reason) if !actual.is_running() => reason,
-        _ if actual.is_paused() => "paused".to_owned(),
-        _ if actual.is_unhealthy() => UNHEALTHY.to_owned(),
-        _ => return None,
-    };
-    Some(Field { name: STATE.to_owned(), old, new: "running".to_owned() })
 }
 
 fn health(fields: &mut Fields, spec: &Spec, actual: &Actual) {
@@ -246,7 +264,7 @@ fn networks(fields: &mut Fields, spec: &Spec, actual: &Actual) {
 
 fn file_fields(fields: &mut Fields, spec: &Spec, actual: &Actual) {
     for file in spec.files().unwrap_or_default() {
-        let name = format!("files.{}", file.path);
+        let name = format!("{FILES}{}", file.path);
         match actual.files.get(&file.path) {
             None | Some(FileState::AsWanted) => {}
             Some(FileState::Missing) => fields.add(name, "", "a file"),

@@ -17,7 +17,7 @@ use crate::world::engine::Engine;
 use crate::world::{host, read};
 
 /// What renames a file in a container, and what a file is called until then.
-const SHELL: &str = "/bin/sh";
+pub(super) const SHELL: &str = "/bin/sh";
 const MOVE: &str = "/bin/mv";
 const ASIDE: &str = ".provision";
 

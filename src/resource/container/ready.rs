@@ -11,7 +11,7 @@ use super::spec::Ready;
 use super::words;
 use crate::error::{Error, Result};
 use crate::resource::At;
-use crate::world::engine::Engine;
+use crate::world::engine::{Engine, Heard};
 use crate::world::{host, http};
 
 /// Milliseconds between two looks, and how many of them are made before they become fewer.
@@ -37,16 +37,21 @@ pub(super) async fn wait(ready: Option<&Ready>, name: &str, at: &At) -> Result<(
     let seconds = ready.map_or(60, |ready| ready.timeout);
     let log = ready.and_then(|ready| ready.log.as_deref());
     let port = ready.and_then(|ready| ready.tcp);
+    let socket = ready.and_then(|ready| ready.socket.as_deref());
     let work = async {
-        if let Some(text) = log {
-            said(text, name, at).await?;
-        }
+        let heard = match log {
+            Some(text) => said(text, name, at).await?,
+            None => false,
+        };
         if let Some(port) = port {
             listens(port, name, at).await?;
         }
+        if let Some(path) = socket {
+            accepts(path, name, at).await?;
+        }
         match ready.filter(|ready| !ready.command.is_empty()) {
             Some(ready) => succeeds(ready, name, at).await,
-            None if log.is_some() || port.is_some() => Ok(()),
+            None if heard || port.is_some() || socket.is_some() => Ok(()),
             None => settles(name, at).await,
         }
     };
@@ -54,7 +59,7 @@ pub(super) async fn wait(ready: Option<&Ready>, name: &str, at: &At) -> Result<(
         Ok(result) => result,
         Err(_) => Err(Error::new(format!("the container `{name}` runs, but was not ready within {seconds} seconds"))
             .detail(words::last(name, engine).await)
-            .hint("these are its last lines; a slow host may need a longer `timeout` in `ready`")),
+            .hint("a slow host may need a longer `timeout` in `ready`; what it printed last, as far as the engine keeps it, stands here")),
     }
 }
 
@@ -66,14 +71,14 @@ async fn look(name: &str, at: &At) -> Result<ContainerInspectResponse> {
     let found = found.ok_or_else(|| Error::new(format!("the container `{name}` was removed while it started")))?;
     match ended(&found) {
         None => Ok(found),
-        Some(reason) => Err(Error::new(format!("the container `{name}` {reason}"))
-            .detail(words::last(name, engine).await)
-            .hint("these are its last lines; mend their cause, then run the command again")),
+        Some(reason) => Err(words::explained(format!("the container `{name}` {reason}"), name, engine).await),
     }
 }
 
-/// Waits until it has printed a text since it last ended. Its start is no such bound: the engine notes it a moment late.
-async fn said(text: &str, name: &str, at: &At) -> Result<()> {
+/// Waits until it has printed a text since it last ended; false if what it prints cannot be read.
+///
+/// Its start is no such bound: the engine notes it a moment late.
+async fn said(text: &str, name: &str, at: &At) -> Result<bool> {
     let engine = at.engine().await?;
     let ended = look(name, at).await?.state.and_then(|state| state.finished_at);
     let ended =
@@ -81,7 +86,16 @@ async fn said(text: &str, name: &str, at: &At) -> Result<()> {
     loop {
         tokio::select! {
             // The lines end when the container does, and the next look tells why.
-            found = engine.logs_until(name, ended, text) => if found { return Ok(()) },
+            heard = engine.logs_until(name, ended, text) => match heard {
+                Heard::Said => return Ok(true),
+                Heard::Ended => {}
+                Heard::Unreadable => {
+                    look(name, at).await?;
+                    let note = format!("the engine keeps no log of `{name}` that can be read, so that it runs has to do");
+                    at.events().note(Some(&at.id), note);
+                    return Ok(false);
+                }
+            },
             () = host::sleep(CALM) => {}
         }
         look(name, at).await?;
@@ -136,9 +150,7 @@ pub(super) async fn finishes(name: &str, at: &At) -> Result<()> {
         }
         return match unfinished(&found) {
             None => Ok(()),
-            Some(reason) => Err(Error::new(format!("the container `{name}` {reason}"))
-                .detail(words::last(name, engine).await)
-                .hint("these are its last lines; mend their cause, then run the command again")),
+            Some(reason) => Err(words::explained(format!("the container `{name}` {reason}"), name, engine).await),
         };
     }
     Err(Error::new(format!("the container `{name}` did not end within {LONGEST} seconds"))
@@ -168,6 +180,28 @@ async fn listens(port: u16, name: &str, at: &At) -> Result<()> {
         host::sleep(if round < EAGER { PAUSE } else { PATIENT }).await;
     }
     Ok(())
+}
+
+/// Waits until something in the container listens on a Unix socket.
+async fn accepts(path: &str, name: &str, at: &At) -> Result<()> {
+    let engine = at.engine().await?;
+    let command = ["cat", "/proc/net/unix"].map(str::to_owned);
+    loop {
+        look(name, at).await?;
+        if is_accepting(&engine.execute(name, &command).await?.output, path) {
+            return Ok(());
+        }
+        host::sleep(PAUSE).await;
+    }
+}
+
+/// Whether the kernel's table has a socket that listens at a path.
+fn is_accepting(table: &str, path: &str) -> bool {
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // The flag 00010000 is __SO_ACCEPTCON.
+        fields.get(3) == Some(&"00010000") && fields.get(7) == Some(&path)
+    })
 }
 
 /// Whether something in the container listens on a port: by its address where that can be reached, else by the kernel's
@@ -208,4 +242,19 @@ pub(super) fn ended(found: &ContainerInspectResponse) -> Option<String> {
         return None;
     }
     Some(format!("ended with exit code {code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_accepting;
+
+    #[test]
+    fn a_socket_that_listens_is_told_from_one_that_is_only_used() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            ffff: 00000002 00000000 00010000 0001 01 37318 /run/a\n\
+            ffff: 00000003 00000000 00000000 0001 03 37319 /run/b\n";
+        assert!(is_accepting(table, "/run/a"));
+        assert!(!is_accepting(table, "/run/b"));
+        assert!(!is_accepting(table, "/run"));
+    }
 }

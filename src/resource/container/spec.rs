@@ -133,7 +133,10 @@ pub(crate) enum Restart {
 pub(crate) struct Ready {
     /// Something listens on this TCP port.
     pub tcp: Option<u16>,
-    /// This text stands in what it printed since it was started.
+    /// Something listens on this Unix socket.
+    pub socket: Option<String>,
+    /// This text stands in what it printed since it was started. Where the engine keeps no log that can be read, the rest has
+    /// to do.
     pub log: Option<String>,
     /// A command in the container that then succeeds.
     #[serde(default)]

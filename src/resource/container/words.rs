@@ -1,5 +1,6 @@
 //! A container's own last words: those of its log that tell why it does not run.
 
+use crate::error::Error;
 use crate::world::engine::Engine;
 
 /// How many lines an error shows, and out of how many of the last ones they are chosen.
@@ -9,6 +10,17 @@ const READ: usize = 400;
 /// The lines to show of a container that is not as it should be.
 pub(super) async fn last(name: &str, engine: &Engine) -> Vec<String> {
     telling(engine.logs(name, READ).await)
+}
+
+/// An error with what the container printed last.
+pub(super) async fn explained(what: String, name: &str, engine: &Engine) -> Error {
+    let lines = last(name, engine).await;
+    let hint = if lines.is_empty() {
+        "it printed nothing, or the engine keeps no log of it; mend the cause, then run the command again"
+    } else {
+        "these are its last lines; mend their cause, then run the command again"
+    };
+    Error::new(what).detail(lines).hint(hint)
 }
 
 /// The last lines without the traces of a program in Go, which are long and come after what they are about. A line that says

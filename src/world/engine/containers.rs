@@ -1,7 +1,10 @@
 //! Containers of an engine.
 
+use std::time::{Duration, Instant};
+
 use bollard::body_full;
 use bollard::container::LogOutput;
+use bollard::errors::Error as Cause;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters as query;
@@ -12,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Engine, ID, gone, labelled, optional};
 use crate::error::{Error, Result};
+use crate::world::host;
 use crate::world::limit::Limit;
 use crate::world::read;
 
@@ -39,6 +43,24 @@ pub(crate) struct Archived {
 pub(crate) struct Execution {
     pub code: i64,
     pub output: String,
+}
+
+/// What became of listening to a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Said,
+    Ended,
+    /// The engine keeps no log of it that can be read.
+    Unreadable,
+}
+
+/// How long a removal that somebody else began may take, and the milliseconds between two looks.
+const REMOVAL: Duration = Duration::from_secs(60);
+const PAUSE: u64 = 50;
+
+/// Whether a container is being removed already: the engine tells it by a text.
+fn is_under_way(error: &Cause) -> bool {
+    matches!(error, Cause::DockerResponseServerError { status_code: 409, message } if message.contains("already in progress"))
 }
 
 impl Engine {
@@ -87,16 +109,21 @@ impl Engine {
     }
 
     /// Removes a container, running or not, with its anonymous volumes.
+    ///
+    /// # Errors
+    /// The engine refuses, or a removal that somebody else began does not end within a minute.
     pub async fn remove_container(&self, name: &str) -> Result<()> {
-        let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let removed = self.docker.remove_container(name, Some(options)).await;
-        gone(removed).map_err(|error| self.failed(&format!("remove the container `{name}`"), &error))
-    }
-
-    pub async fn signal_container(&self, name: &str, signal: &str) -> Result<()> {
-        let options = query::KillContainerOptionsBuilder::default().signal(signal).build();
-        let sent = self.docker.kill_container(name, Some(options)).await;
-        sent.map_err(|error| self.failed(&format!("send {signal} to the container `{name}`"), &error))
+        let started = Instant::now();
+        loop {
+            let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            match gone(self.docker.remove_container(name, Some(options)).await) {
+                // Somebody else removes it: it is gone when that has ended, and is tried again if that fails.
+                Err(error) if is_under_way(&error) && started.elapsed() < REMOVAL => host::sleep(PAUSE).await,
+                removed => {
+                    return removed.map_err(|error| self.failed(&format!("remove the container `{name}`"), &error));
+                }
+            }
+        }
     }
 
     /// Unpacks a tar archive into a folder of a container, running or not.
@@ -199,8 +226,8 @@ impl Engine {
         resumed.map_err(|error| self.failed(&format!("let the container `{name}` go on"), &error))
     }
 
-    /// Reads what a container prints after a time, by the engine's clock, until a line holds `text`; false if it ends before.
-    pub async fn logs_until(&self, name: &str, after: OffsetDateTime, text: &str) -> bool {
+    /// Reads what a container prints after a time, by the engine's clock, until a line holds `text`.
+    pub async fn logs_until(&self, name: &str, after: OffsetDateTime, text: &str) -> Heard {
         // The engine counts in whole seconds: what it said earlier in the same one is told by the time before each line.
         let since = i32::try_from(after.unix_timestamp().max(0)).unwrap_or_default();
         let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true);
@@ -209,7 +236,15 @@ impl Engine {
         let (docker, meter) = self.flowing(LINE);
         let mut stream = Box::pin(docker.logs(name, Some(options)));
         let mut unfinished = String::new();
-        while let Some(Ok(part)) = stream.next().await {
+        while let Some(part) = stream.next().await {
+            let part = match part {
+                Ok(part) => part,
+                // Whatever the reason: a driver that keeps nothing to be read, `none` for one, says so in words of its own.
+                Err(Cause::DockerResponseServerError { .. } | Cause::DockerStreamError { .. }) => {
+                    return Heard::Unreadable;
+                }
+                Err(_) => return Heard::Ended,
+            };
             meter.mark();
             if unfinished.len() > LINE.size() {
                 unfinished.clear();
@@ -217,11 +252,11 @@ impl Engine {
             unfinished.push_str(&String::from_utf8_lossy(&part.into_bytes()));
             let mut lines = unfinished.lines().filter_map(|line| line.split_once(' '));
             if lines.any(|(time, said)| said.contains(text) && is_later(time)) {
-                return true;
+                return Heard::Said;
             }
             let line = unfinished.rfind('\n').map_or(0, |end| end + 1);
             unfinished.drain(..line);
         }
-        false
+        Heard::Ended
     }
 }

@@ -1,0 +1,62 @@
+//! What is kept of a container from when it was made, because the engine does not tell it later: [`Record`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::unnamed;
+use crate::error::Result;
+use crate::resource::At;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// How long it took from its start, or from the end of the one before it, until it was ready.
+    pub milliseconds: Option<u64>,
+    /// The engine's own defaults of that time, for fields of which each engine has its own.
+    #[serde(default)]
+    pub defaults: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// For how long nobody answers while it is replaced.
+    pub fn gap(&self) -> String {
+        match self.milliseconds {
+            Some(milliseconds) => {
+                let tenths = milliseconds.div_ceil(100).max(1);
+                format!(
+                    "nobody answers for about {}.{} s meanwhile, as long as its last start took",
+                    tenths / 10,
+                    tenths % 10
+                )
+            }
+            None => "nobody answers meanwhile, until the new one is ready".to_owned(),
+        }
+    }
+}
+
+/// What was kept of the container of a resource.
+pub(super) fn read(at: &At) -> Result<Record> {
+    Ok(at.kept_json()?.unwrap_or_default())
+}
+
+/// Keeps what is to be known of a container that has just become ready.
+pub(super) async fn keep(name: &str, took: Duration, at: &At) -> Result<()> {
+    let Some(found) = at.engine().await?.container(name).await? else { return Ok(()) };
+    let milliseconds = u64::try_from(took.as_millis()).ok();
+    let record = Record { milliseconds, defaults: unnamed::defaults(&found) };
+    at.store().put(&at.key(), &serde_json::json!(record).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Record;
+
+    #[test]
+    fn the_gap_is_told_in_tenths_of_a_second() {
+        let gap = |milliseconds| Record { milliseconds, ..Record::default() }.gap();
+        assert!(gap(Some(430)).contains("about 0.5 s"), "{}", gap(Some(430)));
+        assert!(gap(Some(2001)).contains("about 2.1 s"));
+        assert!(gap(None).contains("until the new one is ready"));
+    }
+}
