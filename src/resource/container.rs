@@ -322,6 +322,11 @@ impl Kind for ContainerKind {
             at.engine().await?.remove_container(&from).await?;
             return Self::make(spec, at).await;
         }
+        if actual.state() == State::Looping {
+            // The engine cannot rename one that it is just starting again.
+            at.will(&Undo::Restarted { name: from.clone() })?;
+            at.engine().await?.stop_container(&from).await?;
+        }
         if from != to {
             at.will(&Undo::Renamed { from: from.clone(), to: to.clone() })?;
             at.engine().await?.rename_container(&from, &to).await?;

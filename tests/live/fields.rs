@@ -96,8 +96,8 @@ fn every_field_of_a_container_is_watched() {
         ("tmpfs: (none) → /scratch:size=1m", Box::new(|body| body["HostConfig"]["Tmpfs"] = json!({}))),
         ("HostConfig.ShmSize: 1048576 → 67108864", Box::new(|body| body["HostConfig"]["ShmSize"] = json!(1_048_576))),
         (
-            "HostConfig.LogConfig: Config=max-size=1m",
-            Box::new(|body| body["HostConfig"]["LogConfig"]["Config"] = json!({ "max-size": "1m" })),
+            "max-size=1m Type=json-file → ",
+            Box::new(|body| body["HostConfig"]["LogConfig"]["Config"]["max-size"] = json!("1m")),
         ),
         (
             "HostConfig.ExtraHosts: a:1.2.3.4 → (none)",
