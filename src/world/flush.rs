@@ -84,6 +84,7 @@ fn flush_all() {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test acts on the world")]
 mod tests {
     use super::*;
 
