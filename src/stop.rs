@@ -61,7 +61,8 @@ impl Stopper {
         let mut signals = self.listen();
         let answer = tokio::select! {
             answer = answer => Ok(answer),
-            Some(_) = signals.recv() => Err(Error::new("stopped while it waited for an answer")),
+            // Another signal, as one that a program around this one passes on, changes nothing any more.
+            Some(_) = signals.recv() => return Err(Error::new("stopped while it waited for an answer")),
         };
         *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
         answer

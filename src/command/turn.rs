@@ -87,7 +87,7 @@ impl Session {
         let mut agreed = BTreeSet::new();
         loop {
             let turn = Turn { lock: self.lock(name, verb).await?, agreed, yes: self.yes };
-            match work(&turn).await {
+            match Box::pin(work(&turn)).await {
                 Ok(done) => return Ok(done),
                 Err(Halt::Failed(error)) => return Err(error),
                 Err(Halt::Asked { data, hint }) => {

@@ -216,3 +216,32 @@ fn what_appears_after_the_plan_is_looked_at_anew() {
     assert!(sandbox.things().contains(&format!("volume {name}-data\n")), "{}", sandbox.things());
     sandbox.command(&["apply", &playbook, "--name", &name]).fails(1).says("exists already");
 }
+
+/// Containers that somebody removed leave volumes with their files, keys among them: no run overlooks those.
+#[test]
+fn files_of_containers_that_were_removed_by_hand_are_removed() {
+    let sandbox = Sandbox::new("loose");
+    let name = &sandbox.name;
+    let files = || {
+        shell(&format!(
+            "docker volume ls -q --filter label=provision.files --filter label=provision.deployment={name} | sort"
+        ))
+        .ok()
+        .out
+    };
+    sandbox.registry(&["--trust", "no"]).ok();
+    let first = files();
+    assert!(!first.is_empty());
+    let remove = format!("docker rm -f {name}-registry {name}-proxy");
+    // The next run sees to it.
+    shell(&remove).ok();
+    sandbox.registry(&["--trust", "no"]).ok();
+    let second = files();
+    assert_eq!(second.lines().count(), first.lines().count());
+    assert!(first.lines().all(|volume| !second.contains(volume)), "{first} {second}");
+    sandbox.plan(&["--trust", "no", "--exit-code"]).ok();
+    // And so does the way back.
+    shell(&remove).ok();
+    sandbox.destroy().ok();
+    assert_eq!(sandbox.things(), "");
+}

@@ -5,6 +5,8 @@ use crate::machine::{BARE, Host, PROGRAMS, same, use_registry};
 const REGISTRY: &str =
     "registry --on host --port 5443 --hosts-entry --cn registry.example.com --san localhost --trust system";
 const DESTROY: &str = "destroy registry --yes";
+/// More than any run tells of.
+const NEVER: usize = 1_000_000;
 /// How many points of a run are tried.
 const POINTS: usize = 6;
 
@@ -50,8 +52,8 @@ fn at_points(test: &str, points: usize) {
     // nginx serves something else already, so it has to take up the site rather than start with it.
     host.run("printf 'server { listen 80; }\\n' >/etc/nginx/sites-enabled/own; systemctl start nginx").ok();
     let before = host.state();
-    let up = kill_at(&host, usize::MAX, REGISTRY).unwrap();
-    let down = kill_at(&host, usize::MAX, DESTROY).unwrap();
+    let up = kill_at(&host, NEVER, REGISTRY).unwrap();
+    let down = kill_at(&host, NEVER, DESTROY).unwrap();
     same(&host.state(), &before, "destroyed");
     assert!(up > 10 && down > 10, "{up} and {down} steps");
     let mut killed = 0;
