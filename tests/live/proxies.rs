@@ -144,7 +144,7 @@ fn a_registry_with_a_private_authority_is_passed_on_through_the_proxy() {
     let (password, ca) = (sandbox.password(), sandbox.output("ca"));
     let (before, own) = (proxy.requests().len(), sandbox.port);
     shell(&format!(
-        "curl -sf --noproxy '*' --cacert {ca} -u admin:{password} https://localhost:{own}/v2/team/app/manifests/1"
+        "curl -sf --noproxy '*' --cacert {ca} -u admin:{password} -H 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json' https://localhost:{own}/v2/team/app/manifests/1"
     ))
     .ok();
     let after = proxy.requests();
