@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn every_state_of_the_engine_is_known() {
         let now = OffsetDateTime::from_unix_timestamp(1_767_225_603).unwrap();
-        let table = [
+        let table = vec![
             (found(Status::RUNNING, |_| ()), State::Running),
             (found(Status::CREATED, |_| ()), State::Created),
             (found(Status::EXITED, |state| state.exit_code = Some(1)), State::Ended),

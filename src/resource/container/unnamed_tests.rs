@@ -7,6 +7,9 @@ use bollard::models::{
 
 use super::{Record, Spec, compare, defaults};
 
+/// What somebody does to a container behind our back.
+type Change = Box<dyn FnOnce(&mut HostConfig, &mut ContainerConfig)>;
+
 fn spec() -> Spec {
     serde_json::from_value(serde_json::json!({ "image": "nginx", "publish": ["8080:80"] })).unwrap()
 }
@@ -83,7 +86,6 @@ fn the_engines_own_defaults_are_no_difference_where_they_were_not_kept() {
 fn every_field_that_decides_how_it_runs_is_named_with_its_default() {
     let text = |text: &str| Some(text.to_owned());
     let list = |text: &str| Some(vec![text.to_owned()]);
-    type Change = Box<dyn FnOnce(&mut HostConfig, &mut ContainerConfig)>;
     let table: Vec<(Change, &str)> = vec![
         (Box::new(|host, _| host.cpu_quota = Some(50_000)), "HostConfig.CpuQuota: 50000 -> (none)"),
         (Box::new(|host, _| host.cpu_shares = Some(512)), "HostConfig.CpuShares: 512 -> (none)"),

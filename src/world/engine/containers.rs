@@ -55,7 +55,7 @@ pub(crate) enum Heard {
 }
 
 /// How long a removal that somebody else began may take, and the milliseconds between two looks.
-const REMOVAL: Duration = Duration::from_secs(60);
+const REMOVAL: Duration = Duration::from_mins(1);
 const PAUSE: u64 = 50;
 
 /// Whether a container is being removed already: the engine tells it by a text.
