@@ -165,6 +165,9 @@ async fn undo(run: &Arc<Run>) -> bool {
         let Some(kind) = crate::resource::kind(&entry.kind) else { continue };
         let at = At { id: entry.id.clone(), kind: kind.name, run: run.clone() };
         let error = (kind.undo)(entry.undo, &at).await.err().map(|error| error.to_string());
+        if error.is_some() {
+            run.journal.leave(&entry.id);
+        }
         let place = *places.entry(entry.id.clone()).or_insert(told.len());
         match told.get_mut(place) {
             Some((_, _, earlier)) => *earlier = earlier.take().or(error),

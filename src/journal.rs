@@ -3,6 +3,7 @@
 //! It is kept in memory, so it serves a failing step and Ctrl-C. Every entry is plain data and is recorded before its step
 //! is taken: a journal on disk is this file's business alone.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     entries: Mutex<Vec<Entry>>,
+    /// The resources of which a step could not be taken back.
+    left: Mutex<BTreeSet<String>>,
 }
 
 impl Journal {
@@ -42,5 +45,14 @@ impl Journal {
         let mut entries = std::mem::take(&mut *self.entries());
         entries.reverse();
         entries
+    }
+
+    /// Notes that a step of a resource could not be taken back, so something of it may exist.
+    pub fn leave(&self, id: &str) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+    }
+
+    pub fn is_left(&self, id: &str) -> bool {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 }

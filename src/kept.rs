@@ -83,6 +83,10 @@ impl At {
 
 impl Kept {
     pub fn restore(self, at: &At) -> Result<()> {
+        // What is kept tells where to find what may still exist.
+        if at.run.journal.is_left(&at.id) {
+            return Ok(());
+        }
         self.put_back(at.store())
     }
 

@@ -6,6 +6,7 @@ mod buckets;
 mod fault;
 mod identity;
 mod objects;
+mod order;
 mod sized;
 mod users;
 
@@ -47,6 +48,7 @@ use crate::world::{files, host};
 pub(crate) use buckets::{Bucket, Encryption, Setting, Settings};
 pub(crate) use fault::{Call, Fault};
 pub(crate) use identity::Identity;
+use order::in_order;
 use sized::Sized;
 pub(crate) use users::{AccessKey, User};
 
@@ -285,10 +287,10 @@ impl Aws {
                 aws_sdk_s3::config::Builder::from(&s3_config).force_path_style(path_style).interceptor(Sized).build(),
             ),
             iam: aws_sdk_iam::Client::from_conf(
-                aws_sdk_iam::config::Builder::from(&at(iam, &addresses[1])?).interceptor(Sized).build(),
+                aws_sdk_iam::config::Builder::from(&in_order(at(iam, &addresses[1])?)).interceptor(Sized).build(),
             ),
             sts: aws_sdk_sts::Client::from_conf(
-                aws_sdk_sts::config::Builder::from(&at(sts, &addresses[2])?).interceptor(Sized).build(),
+                aws_sdk_sts::config::Builder::from(&in_order(at(sts, &addresses[2])?)).interceptor(Sized).build(),
             ),
             config: s3_config,
             region,

@@ -443,7 +443,7 @@ outputs:
 "#;
 
 /// Writes that playbook, with the policy that the registry's has.
-fn playbook(sandbox: &Sandbox) -> String {
+pub fn playbook(sandbox: &Sandbox) -> String {
     let policy = include_str!("../../templates/aws/registry-policy.json");
     sandbox.write("policy.json", policy);
     sandbox.write("aws.yml", AWS)
@@ -455,7 +455,7 @@ fn apply(sandbox: &Sandbox, playbook: &str, url: &str, bucket: &str, more: &[&st
 }
 
 /// What there is of a sandbox at a store.
-fn left(store: &Store, sandbox: &Sandbox) -> String {
+pub fn left(store: &Store, sandbox: &Sandbox) -> String {
     let mut text = store.aws("s3api list-buckets --query Buckets[].Name --output text").ok().out;
     text.push_str(&store.aws("iam list-users --query Users[].UserName --output text").ok().out);
     let words: Vec<&str> = text.split_whitespace().filter(|word| word.starts_with(&sandbox.name)).collect();

@@ -164,6 +164,8 @@ pub enum Fault {
     LoseAnswer,
     /// The connection is closed at once.
     Drop,
+    /// The call is passed on, and `ResponseMetadata` stand at the beginning of the answer, as Ceph has them.
+    MetadataFirst,
 }
 
 /// One call as it came by: the method, the path with its query, and the action of a call to IAM or STS.
@@ -320,9 +322,22 @@ fn pass(
         if matches!(fault, Some(Fault::LoseAnswer)) {
             break;
         }
+        let body = if matches!(fault, Some(Fault::MetadataFirst)) { metadata_first(&body) } else { body };
         client.write_all(head.as_bytes())?;
         client.write_all(&body)?;
     }
     drop(client.shutdown(std::net::Shutdown::Both));
     Ok(())
+}
+
+/// An answer of IAM with its two elements in the other order.
+fn metadata_first(body: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(body);
+    let moved = || {
+        let (start, rest) = text.split_at(text.find("<ResponseMetadata>")?);
+        let (metadata, end) = rest.split_at(rest.find("</ResponseMetadata>")? + "</ResponseMetadata>".len());
+        let root = start.find("Response")? + start[start.find("Response")?..].find('>')? + 1;
+        Some([&start[..root], metadata, &start[root..], end].concat())
+    };
+    moved().unwrap_or_else(|| text.into_owned()).into_bytes()
 }

@@ -217,3 +217,42 @@ fn a_store_without_the_block_is_proven_private() {
     odd.sandbox.destroy().ok();
     assert!(!odd.exists());
 }
+
+/// Ceph's answers: IAM's elements in another order, a listing for a setting. All goes as at a store that has the usual ones.
+#[test]
+fn a_store_that_answers_as_ceph_does_is_set_up_rotated_and_left() {
+    let mut odd = Odd::new("ceph", Store::moto());
+    odd.playbook = crate::s3::playbook(&odd.sandbox);
+    odd.proxy.fail(|call| {
+        if call.path.contains("?ownershipControls") {
+            return Some(Fault::Answer { status: 200, headers: "", body: LISTING });
+        }
+        (!call.action.is_empty()).then_some(Fault::MetadataFirst)
+    });
+    odd.run("apply", &[]).ok().says("has no ownership of objects: left out").says("checked   s3-probe");
+    odd.run("apply", &[]).ok().says("nothing to change");
+    odd.sandbox.command(&["rotate", &odd.sandbox.name, "--what", "keys"]).ok();
+    odd.run("plan", &["--exit-code"]).ok();
+    odd.sandbox.destroy().ok();
+    assert_eq!(crate::s3::left(&odd.store, &odd.sandbox), "");
+    let deleted = odd.proxy.calls().into_iter().filter(|call| call.method == "DELETE").map(|call| call.name());
+    assert!(deleted.into_iter().all(|call| !call.contains("ownershipControls")));
+}
+
+/// A failed run whose steps cannot be taken back either: nothing of it is forgotten, and `destroy` finds all.
+#[test]
+fn what_could_not_be_taken_back_is_not_forgotten() {
+    let mut odd = Odd::new("left", Store::moto());
+    odd.playbook = crate::s3::playbook(&odd.sandbox);
+    odd.proxy.fail(|call| {
+        let bucket = call.method == "DELETE" && !call.path.contains("provision-probe");
+        let denied = bucket || call.action.starts_with("Delete") || call.action == "PutUserPolicy";
+        let body = "<Error><Code>AccessDenied</Code><Message>by the test</Message></Error>";
+        denied.then_some(Fault::Answer { status: 403, headers: "", body })
+    });
+    odd.run("apply", &[]).fails(1).says("not all could be taken back");
+    assert!(crate::s3::left(&odd.store, &odd.sandbox).contains("-writer"), "there is something to find");
+    odd.proxy.heal();
+    odd.sandbox.destroy().ok();
+    assert_eq!(crate::s3::left(&odd.store, &odd.sandbox), "");
+}
