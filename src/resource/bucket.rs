@@ -294,8 +294,7 @@ impl Kind for BucketKind {
             }
         })?;
         at.run.check_cancelled()?;
-        look::appears(&name, &aws, at).await?;
-        let settings = aws.settings(&name).await?;
+        let settings = look::appears(&name, &aws, at).await?;
         let made = Actual { settings, record: Some(record), region: String::new() };
         Self::set(spec, &made, true, at).await
     }

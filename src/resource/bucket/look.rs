@@ -2,23 +2,30 @@
 
 use crate::error::{Error, Result};
 use crate::resource::At;
-use crate::world::aws::{Aws, Fault};
+use crate::world::aws::{Aws, Fault, Settings};
 use crate::world::host;
 
 /// How often a bucket that was just made is looked for, and the milliseconds between.
 const TRIES: u32 = 20;
 const PAUSE: u64 = 250;
 
-/// Waits until a bucket that was just made is there for all.
-pub(super) async fn appears(name: &str, aws: &Aws, at: &At) -> Result<()> {
-    for _ in 1..TRIES {
+/// Waits until a bucket that was just made is there for all, and gives its settings.
+pub(super) async fn appears(name: &str, aws: &Aws, at: &At) -> Result<Settings> {
+    let mut round = 0;
+    loop {
+        round += 1;
+        let later = |fault: &Fault| fault.is_no_bucket() && round < TRIES;
         match aws.is_empty(name).await {
-            Err(fault) if fault.is_no_bucket() => host::sleep(PAUSE).await,
-            answer => return answer.map(drop).map_err(|fault| unseen(name, fault)),
+            Ok(_) => match aws.settings(name).await {
+                Err(fault) if later(&fault) => {}
+                answer => return Ok(answer?),
+            },
+            Err(fault) if later(&fault) => {}
+            Err(fault) => return Err(unseen(name, fault)),
         }
+        host::sleep(PAUSE).await;
         at.run.check_cancelled()?;
     }
-    aws.is_empty(name).await.map(drop).map_err(|fault| unseen(name, fault))
 }
 
 /// The error for a bucket that cannot be looked at.
