@@ -43,7 +43,7 @@ impl Session {
         serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{path}: {error}: {}", ran.all()))
     }
 
-    /// WordPress reaches itself by its own address, as its own check says.
+    /// `WordPress` reaches itself by its own address, as its own check says.
     #[track_caller]
     pub fn check_loopback(&self) {
         let health = self.ask("wp-site-health/v1/tests/loopback-requests", "");
@@ -85,7 +85,7 @@ impl Session {
     }
 }
 
-/// Runs PHP in a site's container with WordPress loaded, and gives what it prints.
+/// Runs PHP in a site's container with `WordPress` loaded, and gives what it prints.
 pub fn run_php(container: &str, code: &str) -> String {
     let code = format!("<?php require '/var/www/html/wp-load.php'; {code}");
     shell(&format!("docker exec -i {container} php <<'END'\n{code}\nEND")).ok().out
@@ -100,7 +100,7 @@ pub fn own_answer(container: &str) -> String {
     )
 }
 
-/// Sends a mail as WordPress does; `true`, or why not.
+/// Sends a mail as `WordPress` does; `true`, or why not.
 pub fn send_mail(container: &str) -> String {
     run_php(
         container,
