@@ -143,8 +143,10 @@ fn a_registry_with_a_private_authority_is_passed_on_through_the_proxy() {
     hides_the_login(&sandbox, &ran.all());
     let (password, ca) = (sandbox.password(), sandbox.output("ca"));
     let (before, own) = (proxy.requests().len(), sandbox.port);
+    // Started anew, it has no connection of before to go on with.
     shell(&format!(
-        "curl -sf --noproxy '*' --cacert {ca} -u admin:{password} -H 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json' https://localhost:{own}/v2/team/app/manifests/1"
+        "set -e; docker restart -t 1 {name}-registry
+         curl -sf --retry 30 --retry-all-errors --retry-delay 1 --noproxy '*' --cacert {ca} -u admin:{password} -H 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json' https://localhost:{own}/v2/team/app/manifests/1"
     ))
     .ok();
     let after = proxy.requests();

@@ -11,7 +11,7 @@ use super::spec::Ready;
 use super::words;
 use crate::error::{Error, Result};
 use crate::resource::At;
-use crate::world::engine::{Engine, Heard};
+use crate::world::engine::{Execution, Heard};
 use crate::world::{host, http};
 
 /// Milliseconds between two looks, and how many of them are made before they become fewer.
@@ -75,6 +75,17 @@ async fn look(name: &str, at: &At) -> Result<ContainerInspectResponse> {
     }
 }
 
+/// Runs a command in it. Where it has ended meanwhile, that is told, and not that nothing can be run in it.
+async fn execute(name: &str, command: &[String], at: &At) -> Result<Execution> {
+    match at.engine().await?.execute(name, command).await {
+        Ok(ran) => Ok(ran),
+        Err(error) => {
+            look(name, at).await?;
+            Err(error)
+        }
+    }
+}
+
 /// Waits until it has printed a text since it last ended; false if what it prints cannot be read.
 ///
 /// Its start is no such bound: the engine notes it a moment late.
@@ -114,15 +125,14 @@ async fn settles(name: &str, at: &At) -> Result<()> {
 
 /// Waits until a command in the container succeeds. One that goes on failing for three seconds has a reason to.
 async fn succeeds(ready: &Ready, name: &str, at: &At) -> Result<()> {
-    let engine = at.engine().await?;
-    let mut tried = engine.execute(name, &ready.command).await?;
+    let mut tried = execute(name, &ready.command, at).await?;
     for _ in 1..TRIES {
         if tried.code == 0 {
             break;
         }
         host::sleep(BETWEEN).await;
         look(name, at).await?;
-        tried = engine.execute(name, &ready.command).await?;
+        tried = execute(name, &ready.command, at).await?;
     }
     if tried.code == 0 {
         return Ok(());
@@ -171,10 +181,9 @@ pub(super) fn unfinished(found: &ContainerInspectResponse) -> Option<String> {
 
 /// Waits until something in the container listens on a port.
 async fn listens(port: u16, name: &str, at: &At) -> Result<()> {
-    let engine = at.engine().await?;
     for round in 0_u32.. {
         let found = look(name, at).await?;
-        if is_open(name, port, &found, round, engine).await? {
+        if is_open(name, port, &found, round, at).await? {
             return Ok(());
         }
         host::sleep(if round < EAGER { PAUSE } else { PATIENT }).await;
@@ -184,11 +193,10 @@ async fn listens(port: u16, name: &str, at: &At) -> Result<()> {
 
 /// Waits until something in the container listens on a Unix socket.
 async fn accepts(path: &str, name: &str, at: &At) -> Result<()> {
-    let engine = at.engine().await?;
     let command = ["cat", "/proc/net/unix"].map(str::to_owned);
     loop {
         look(name, at).await?;
-        if is_accepting(&engine.execute(name, &command).await?.output, path) {
+        if is_accepting(&execute(name, &command, at).await?.output, path) {
             return Ok(());
         }
         host::sleep(PAUSE).await;
@@ -206,7 +214,8 @@ fn is_accepting(table: &str, path: &str) -> bool {
 
 /// Whether something in the container listens on a port: by its address where that can be reached, else by the kernel's
 /// own table, which is also read now and then in case a firewall is in the way.
-async fn is_open(name: &str, port: u16, found: &ContainerInspectResponse, round: u32, engine: &Engine) -> Result<bool> {
+async fn is_open(name: &str, port: u16, found: &ContainerInspectResponse, round: u32, at: &At) -> Result<bool> {
+    let engine = at.engine().await?;
     let networks = found.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
     let address = networks.values().find_map(|network| network.ip_address.as_deref()?.parse::<IpAddr>().ok());
     if let Some(address) = address.filter(|_| engine.is_local())
@@ -218,7 +227,7 @@ async fn is_open(name: &str, port: u16, found: &ContainerInspectResponse, round:
         return Ok(false);
     }
     let command = ["cat", "/proc/net/tcp", "/proc/net/tcp6"].map(str::to_owned);
-    let table = engine.execute(name, &command).await?.output;
+    let table = execute(name, &command, at).await?.output;
     let wanted = format!(":{port:04X}");
     Ok(table.lines().any(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
