@@ -338,7 +338,7 @@ fn a_restore_that_fails_leaves_nothing() {
         }
     }
     sandbox.command(&["apply", &name]).fails(1).says("a restore of it was broken off");
-    sandbox.restore(&name, "one.age", &[]).fails(1).says(&format!("`provision destroy {name}`"));
+    sandbox.restore(&name, "one.age", &[]).fails(1).says("restore it under another name");
     sandbox.destroy().ok();
     nothing(&sandbox);
 }
