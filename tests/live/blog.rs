@@ -236,12 +236,8 @@ fn the_data_is_kept_and_taken_up_again(sandbox: &Sandbox) {
 fn a_site_outlives_its_engine() {
     let sandbox = Sandbox::new("engine");
     sandbox.blog_images();
-    let image = |build: &str| {
-        let listed =
-            shell(&format!("docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' provision/{build} | head -1"));
-        listed.ok().out.trim().to_owned()
-    };
-    let images = [image("mysql"), image("wordpress")];
+    let images =
+        [sandbox.built("mysql:9.7", "mysql", "sid"), sandbox.built("wordpress:7.1-apache", "wordpress", "sid")];
     let mut engine = SecondEngine::new("eng", &images.each_ref().map(String::as_str));
     let home = sandbox.home.path().join("home").display().to_string();
     let provision = format!("PROVISION_HOME={home} {}", env!("CARGO_BIN_EXE_provision"));

@@ -128,6 +128,21 @@ impl Sandbox {
         });
     }
 
+    /// The image that this version builds in the place of another: earlier ones may have left theirs beside it.
+    pub fn built(&self, reference: &str, build: &str, suite: &str) -> String {
+        let playbook = self.write(
+            "built.yml",
+            &format!(
+                "resources:\n  - image: it\n    reference: {reference}\n    build: {build}\n    suite: {suite}\noutputs: {{ built: \"{{{{ it.reference }}}}\" }}\n"
+            ),
+        );
+        let name = format!("{}-built", self.name);
+        self.command(&["apply", &playbook, "--name", &name]).ok();
+        let built = self.command(&["output", &name, "built"]).ok().out.trim().to_owned();
+        self.command(&["destroy", &name, "--yes"]).ok();
+        built
+    }
+
     pub fn write(&self, file: &str, text: &str) -> String {
         let path = self.home.path().join(file);
         std::fs::write(&path, text).unwrap();
