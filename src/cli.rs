@@ -7,6 +7,7 @@ mod time;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -298,7 +299,12 @@ impl Invocation {
     ///
     /// # Errors
     /// Whatever went wrong, as a user should read it.
-    pub async fn run(self, events: Events, stopper: Stopper) -> Result<u8> {
+    pub fn run(self, events: Events, stopper: Stopper) -> Pin<Box<dyn Future<Output = Result<u8>>>> {
+        // In a box, it is compiled once and here: not once more with the program.
+        Box::pin(self.carry_out(events, stopper))
+    }
+
+    async fn carry_out(self, events: Events, stopper: Stopper) -> Result<u8> {
         let matches = &self.matches;
         let wait = word(matches, "wait").map_or(Ok(0), time::wait)?;
         let (yes, wait) = (flag_is_set(matches, "yes"), Duration::from_secs(wait));

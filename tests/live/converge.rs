@@ -78,7 +78,7 @@ fn soak_200_runs_that_are_killed_at_random_need_no_hand() {
     let sandbox = Sandbox::new("random");
     let up = registry(&sandbox);
     let up: Vec<&str> = up.iter().map(String::as_str).collect();
-    let mut seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let mut seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     eprintln!("seed {seed}");
     for round in 0..200 {
         // xorshift64

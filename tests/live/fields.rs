@@ -53,16 +53,9 @@ fn recreate(name: &str, change: &dyn Fn(&mut Value)) {
 /// A change to the body that a container is created from.
 type Edit = Box<dyn Fn(&mut Value)>;
 
-#[test]
-fn every_field_of_a_container_is_watched() {
-    let sandbox = Sandbox::new("fields");
-    let playbook = sandbox.write("web.yml", &PLAYBOOK.replace("PORT", &sandbox.port.to_string()));
-    let apply = || sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
-    let plan = || sandbox.command(&["plan", &playbook, "--name", &sandbox.name, "--exit-code"]);
-    apply();
-    plan().ok();
-    let name = format!("{}-web", sandbox.name);
-    let changes: Vec<(&str, Edit)> = vec![
+/// What a plan says of each change.
+fn changes() -> Vec<(&'static str, Edit)> {
+    vec![
         ("nothing to change", Box::new(|_| {})),
         ("env.COLOUR: (none) → blue", Box::new(|body| body["Env"] = json!([]))),
         ("env.EXTRA: 1 → (none)", Box::new(|body| body["Env"].as_array_mut().unwrap().push(json!("EXTRA=1")))),
@@ -114,12 +107,23 @@ fn every_field_of_a_container_is_watched() {
                 body["NetworkingConfig"] = json!({});
             }),
         ),
-    ];
+    ]
+}
+
+#[test]
+fn every_field_of_a_container_is_watched() {
+    let sandbox = Sandbox::new("fields");
+    let playbook = sandbox.write("web.yml", &PLAYBOOK.replace("PORT", &sandbox.port.to_string()));
+    let apply = || sandbox.command(&["apply", &playbook, "--name", &sandbox.name]).ok();
+    let plan = || sandbox.command(&["plan", &playbook, "--name", &sandbox.name, "--exit-code"]);
+    apply();
+    plan().ok();
+    let name = format!("{}-web", sandbox.name);
     // What can be changed while it runs.
     shell(&format!("docker update --cpu-shares 512 {name}")).ok();
     plan().fails(3).says("HostConfig.CpuShares: 512 → (none)").says("nobody answers for about");
     apply();
-    for (field, change) in changes {
+    for (field, change) in changes() {
         recreate(&name, &*change);
         let told = plan();
         let code = if field == "nothing to change" { 0 } else { 3 };

@@ -28,6 +28,7 @@ pub enum Fate {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says that one thing has come to pass")]
 struct State {
     requests: Vec<String>,
     mutating: usize,
@@ -109,7 +110,7 @@ impl Recorder {
     /// Waits until a request is held.
     pub fn wait_until_held(&self) {
         let state = self.shared.state.lock().unwrap();
-        let limit = std::time::Duration::from_secs(120);
+        let limit = std::time::Duration::from_mins(2);
         let (state, _) = self.shared.changed.wait_timeout_while(state, limit, |state| !state.held).unwrap();
         assert!(state.held, "there was no such request: {:?}", state.requests);
     }
@@ -199,7 +200,7 @@ impl Shared {
 
     fn wait_for_answer(&self) {
         let state = self.state.lock().unwrap();
-        let limit = std::time::Duration::from_secs(60);
+        let limit = std::time::Duration::from_mins(1);
         let (state, _) = self.changed.wait_timeout_while(state, limit, |state| !state.answered).unwrap();
         assert!(state.answered, "the engine has not answered what was held");
     }

@@ -3,7 +3,7 @@
 use crate::engine::{Ran, Sandbox, SecondEngine, shell};
 
 /// Certificates as Docker's own guide makes them, in `folder/tls`, and others of a stranger in `folder/other`.
-const CERTIFICATES: &str = r#"
+const CERTIFICATES: &str = r"
 set -e
 for folder in tls other; do
     mkdir -p $1/$folder; cd $1/$folder
@@ -15,7 +15,7 @@ for folder in tls other; do
     done
     cp client.pem cert.pem; cp client-key.pem key.pem
 done
-"#;
+";
 
 const PLAYBOOK: &str = "resources:\n  - network: net\n    name: \"{{ name }}\"\n";
 
