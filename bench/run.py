@@ -20,6 +20,7 @@ import ci
 import compose
 import engine
 import s3
+import scale
 from measure import RUNS, Failed, Table, in_turn, median, megabytes, milliseconds, peak_memory, read, run, then
 from raw import Raw
 
@@ -160,11 +161,12 @@ def bench(program, folder):
     s3.bench(table, program, folder, PREFIX, local)
     jobs(table, program, folder)
     blog.bench(table, program, PREFIX, folder)
+    scale.bench(table, program, folder)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["blog", "ci"], help="measure this alone")
+    parser.add_argument("--only", choices=["blog", "ci", "scale"], help="measure this alone")
     parser.add_argument("--program", default=ROOT / "target/release/provision", type=Path, help="the provision to measure")
     arguments = parser.parse_args()
     program = arguments.program.resolve()
@@ -174,6 +176,8 @@ def main():
         stack.callback(clean_up)
         if arguments.only == "blog":
             blog.bench(Table(), program, PREFIX, folder)
+        elif arguments.only == "scale":
+            scale.bench(Table(), program, folder)
         elif arguments.only == "ci":
             jobs(Table(), program, folder)
         else:
