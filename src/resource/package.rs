@@ -104,6 +104,7 @@ impl Kind for PackageKind {
     }
 
     async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
+        let _alone = dpkg::alone().await;
         let mut record = actual.and_then(|actual| actual.record).unwrap_or_default();
         record.wanted.clone_from(&spec.packages);
         let before = if at.store().is_rendering() { BTreeSet::new() } else { dpkg::installed().await? };
@@ -127,6 +128,7 @@ impl Kind for PackageKind {
     }
 
     async fn undo(undo: Undo, at: &At) -> Result<()> {
+        let _alone = dpkg::alone().await;
         if !at.store().is_rendering() {
             let brought: Vec<String> = dpkg::installed().await?.difference(&undo.before).cloned().collect();
             if !brought.is_empty() {
@@ -144,6 +146,7 @@ impl Kind for PackageKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
+        let _alone = dpkg::alone().await;
         let mut record: Record = at.kept_json()?.unwrap_or_default();
         if let Some(begun) = record.begun {
             dpkg::let_start()?;

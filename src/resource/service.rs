@@ -224,6 +224,10 @@ impl Kind for ServiceKind {
     type Actual = Actual;
     type Undo = Undo;
 
+    fn complete(spec: &mut Spec, at: &At) -> Result<()> {
+        spec.complete(at)
+    }
+
     async fn actual(spec: &Spec, at: &At) -> Result<Option<Actual>> {
         let record: Option<Record> = at.kept_json()?;
         let root = at.store().root();
@@ -299,8 +303,11 @@ impl Kind for ServiceKind {
     async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {
         let actual = actual.unwrap_or(Actual { record: None, found: BTreeMap::new(), state: State::default() });
         let pending = actual.record.as_ref().is_some_and(|record| record.pending);
+        let wanted = spec.files(at)?;
+        let kept = actual.record.iter().flat_map(|record| record.files.keys());
         let changed = pending
-            || spec.files(at)?.iter().any(|file| {
+            || kept.into_iter().any(|path| !wanted.iter().any(|file| file.path == *path))
+            || wanted.iter().any(|file| {
                 !file
                     .compare(actual.found.get(file.path).and_then(Option::as_ref), at.store().is_rendering())
                     .is_empty()

@@ -1,20 +1,26 @@
 //! Packages of a Debian host: which are installed, what they brought, and how they come and go.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use openssl::hash::{MessageDigest, hash};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::host::Ran;
-use super::{files, host};
+use super::{files, host, lock};
 use crate::deployment::hex;
 use crate::error::{Error, Result};
 
 /// What keeps services from being started while their packages are installed (Debian's policy-rc.d(8)).
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const NOT_NOW: &str = "#!/bin/sh\n# Written by provision while it installs packages: what they bring is started once it is configured.\nexit 101\n";
-/// Seconds to wait for another program that installs packages.
+/// Seconds to wait for another program that installs packages: for `apt-get`, and for us.
 const PATIENCE: &str = "DPkg::Lock::Timeout=120";
+const PATIENCE_OF_OURS: Duration = Duration::from_secs(120);
+/// What a program holds while it works on packages, dpkg among them.
+const FRONTEND_LOCK: &str = "/var/lib/dpkg/lock-frontend";
 /// Nobody is there to answer a question.
 const ENVIRONMENT: [(&str, &str); 1] = [("DEBIAN_FRONTEND", "noninteractive")];
 /// What `apt-get` wants to be run first, in every language, where dpkg was broken off; and the answers to its questions.
@@ -24,6 +30,12 @@ const CONFIGURE_ARGUMENTS: [&str; 4] = ["--configure", "-a", "--force-confdef", 
 /// Whether this host has packages at all.
 pub(crate) fn is_there() -> bool {
     files::exists(Path::new("/usr/bin/apt-get")) && files::exists(Path::new("/usr/bin/dpkg-query"))
+}
+
+/// One step of ours at a time: what a step has brought is what was not there before it.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    ALONE.lock().await
 }
 
 /// The names of all packages that are installed.
@@ -59,7 +71,29 @@ pub(crate) fn let_start() -> Result<()> {
     if ours { files::remove(policy) } else { Ok(()) }
 }
 
+/// Waits until no other program works on packages, and keeps others from it until the file is dropped, as `apt-get` does.
+///
+/// # Errors
+/// Another program does not come to an end.
+async fn frontend_lock() -> Result<File> {
+    let began = Instant::now();
+    loop {
+        if let Some(file) = lock::of_others(Path::new(FRONTEND_LOCK))? {
+            return Ok(file);
+        }
+        if began.elapsed() > PATIENCE_OF_OURS {
+            return Err(Error::new(format!(
+                "another program has been installing packages for {} s: `{FRONTEND_LOCK}` is locked",
+                PATIENCE_OF_OURS.as_secs()
+            ))
+            .hint("see which with `fuser -v /var/lib/dpkg/lock-frontend`; run again when it has ended"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Runs `apt-get`. Where a kill or a power cut has broken dpkg off, it does nothing before that is brought to its end.
+/// It takes a dpkg that still runs, such as that of a run which was killed, for one that was broken off.
 async fn apt_get(arguments: &[&str]) -> Result<Ran> {
     let done = host::ask("apt-get", arguments, &ENVIRONMENT).await?;
     if done.success || !done.err.contains(CONFIGURE) {
@@ -70,12 +104,18 @@ async fn apt_get(arguments: &[&str]) -> Result<Ran> {
     if mine {
         files::write(policy, NOT_NOW.as_bytes(), 0o755)?;
     }
-    let configured = host::ask("dpkg", &CONFIGURE_ARGUMENTS, &ENVIRONMENT).await;
+    let configured = configure().await;
     if mine {
         files::remove(policy)?;
     }
     configured?.ok(CONFIGURE)?;
     host::ask("apt-get", arguments, &ENVIRONMENT).await
+}
+
+async fn configure() -> Result<Ran> {
+    let _lock = frontend_lock().await?;
+    let environment = [ENVIRONMENT[0], ("DPKG_FRONTEND_LOCKED", "true")];
+    host::ask("dpkg", &CONFIGURE_ARGUMENTS, &environment).await
 }
 
 async fn install_all(names: &[String]) -> Result<()> {

@@ -6,7 +6,8 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, OFlags, fcntl_lock, flock};
+use rustix::io::Errno;
 
 use super::files::{check_own, failed, make_folder};
 use crate::error::{Error, Result};
@@ -62,6 +63,21 @@ pub(crate) fn attempt(path: &Path, words: impl Fn(&str) -> String) -> Result<Att
         let lock = Lock { file, path: path.to_path_buf(), made, found };
         lock.write(&words(&lock.found))?;
         return Ok(Attempt::Taken(lock));
+    }
+}
+
+/// Tries to take the lock on a file that belongs to other programs, by their own way: fcntl(2), held until the file is dropped.
+/// None while another process has it; this process does not keep itself out.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(crate) fn of_others(path: &Path) -> Result<Option<File>> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(path);
+    let file = file.map_err(|error| failed("lock", path, &error))?;
+    match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
+        Err(error) => Err(failed("lock", path, &error.into())),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
 use crate::world::apart::apart;
+use crate::world::host;
 
 /// A control character that is switched off (`_POSIX_VDISABLE` of Linux, termios(3)).
 const NONE: u8 = 0;
@@ -23,6 +25,11 @@ pub(crate) fn is_there() -> bool {
     std::io::stdin().is_terminal()
 }
 
+/// Whether it has gone away, as when its window is closed: what is read from it then has an end, and a signal comes with that.
+fn is_gone() -> bool {
+    tcgetattr(std::io::stdin()).is_err_and(|error| error == Errno::IO)
+}
+
 /// Whether what is printed is seen by somebody, and not read by a program.
 pub(crate) fn is_shown() -> bool {
     std::io::stdout().is_terminal()
@@ -39,6 +46,9 @@ pub(crate) fn hide() -> Option<Hidden> {
     Some(Hidden(before))
 }
 
+/// Milliseconds that the signal of a terminal which goes away may come after the end of what is read from it.
+const SIGNAL: u64 = 1000;
+
 /// Waits for a line that is typed, without its end. None if there is none any more.
 pub(crate) async fn line() -> Option<String> {
     let read = || {
@@ -46,5 +56,10 @@ pub(crate) async fn line() -> Option<String> {
         let bytes = std::io::stdin().lock().read_line(&mut line).ok()?;
         (bytes > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned())
     };
-    apart(read).await.ok().flatten()
+    let line = apart(read).await.ok().flatten();
+    if line.is_none() && is_gone() {
+        // Whoever waits for both hears the signal.
+        host::sleep(SIGNAL).await;
+    }
+    line
 }

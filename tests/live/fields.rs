@@ -26,6 +26,7 @@ resources:
     pids: 50
     cap_drop: [NET_RAW]
     restart: unless-stopped
+    reload: { signal: HUP }
 "#;
 
 /// Makes the container anew by the engine's own API, as it was but for one field.
@@ -66,7 +67,11 @@ fn changes() -> Vec<(&'static str, Edit)> {
             Box::new(|body| body["Labels"]["provision.resource"] = json!("other")),
         ),
         (
-            "command: nginx -g daemon off; worker_processes 1; → nginx -g daemon off;",
+            "an earlier version had it read files by a signal of the engine",
+            Box::new(|body| drop(body["Labels"].as_object_mut().unwrap().remove("provision.reload"))),
+        ),
+        (
+            "command: nginx -g 'daemon off; worker_processes 1;' → nginx -g 'daemon off;'",
             Box::new(|body| body["Cmd"] = json!(["nginx", "-g", "daemon off; worker_processes 1;"])),
         ),
         ("user: 0:0 → (none)", Box::new(|body| body["User"] = json!("0:0"))),
@@ -99,6 +104,35 @@ fn changes() -> Vec<(&'static str, Edit)> {
         ("Config.WorkingDir: /tmp → (none)", Box::new(|body| body["WorkingDir"] = json!("/tmp"))),
         ("volumes./data: (none) → ", Box::new(|body| body["HostConfig"]["Mounts"] = json!([]))),
         ("volumes./host: /tmp → (none)", Box::new(|body| body["HostConfig"]["Binds"] = json!(["/tmp:/host"]))),
+        (
+            "volumes./data.options: ReadOnly=true → (none)",
+            Box::new(|body| body["HostConfig"]["Mounts"][0]["ReadOnly"] = json!(true)),
+        ),
+        (
+            "volumes./data.options: VolumeOptions=NoCopy=true → (none)",
+            Box::new(|body| body["HostConfig"]["Mounts"][0]["VolumeOptions"] = json!({ "NoCopy": true })),
+        ),
+        (
+            "volumes./data.options: ro → (none)",
+            Box::new(|body| {
+                let volume = body["HostConfig"]["Mounts"][0]["Source"].as_str().unwrap().to_owned();
+                body["HostConfig"]["Mounts"] = json!([]);
+                body["HostConfig"]["Binds"] = json!([format!("{volume}:/data:ro")]);
+            }),
+        ),
+        (
+            "command: nginx -g daemon 'off;' → nginx -g 'daemon off;'",
+            Box::new(|body| body["Cmd"] = json!(["nginx", "-g", "daemon", "off;"])),
+        ),
+        ("nothing to change", Box::new(|body| body["HostConfig"]["CapDrop"] = json!(["CAP_NET_RAW"]))),
+        (
+            ".options: DriverOpts=com.example.note=x → (none)",
+            Box::new(|body| {
+                for endpoint in body["NetworkingConfig"]["EndpointsConfig"].as_object_mut().unwrap().values_mut() {
+                    *endpoint = json!({ "DriverOpts": { "com.example.note": "x" } });
+                }
+            }),
+        ),
         ("publish: ", Box::new(|body| body["HostConfig"]["PortBindings"] = json!({}))),
         (
             "networks: bridge → ",
@@ -125,6 +159,7 @@ fn every_field_of_a_container_is_watched() {
     apply();
     for (field, change) in changes() {
         recreate(&name, &*change);
+        println!("{field}");
         let told = plan();
         let code = if field == "nothing to change" { 0 } else { 3 };
         told.fails(code).says(field);

@@ -186,6 +186,12 @@ fn a_registry_is_installed_on_a_host_and_taken_away_again() {
     provision("users registry add --import /root/broken").fails(1).says("bcrypt that is cut off").says("hint:");
     assert_eq!(host.tree(), tree);
 
+    // A new root: what trusted the old one goes on as long as that is told to clients.
+    provision("rotate registry --what authority").ok();
+    let ca = provision("output registry ca").ok().out;
+    use_registry(&host, "localhost:5443", ca.trim(), password.trim());
+    provision("plan registry --exit-code").ok().says("nothing to change");
+
     // What stands there before is put back; what was edited by hand is kept beside.
     provision("destroy registry").fails(1).says("/var/lib/registry");
     let edited = ["/etc/logrotate.d/docker-registry", "/etc/nginx/sites-available/docker-registry.conf"];
@@ -200,6 +206,37 @@ fn a_registry_is_installed_on_a_host_and_taken_away_again() {
     assert_eq!(host.tree(), before);
     host.run("systemctl is-active nginx && curl -s -o /dev/null http://localhost/").ok();
     host.run("systemctl is-active docker-registry").fails(3);
+}
+
+/// A service that calls out has the proxies of its deployment, as a container has them.
+#[test]
+fn a_registry_on_a_host_calls_out_through_the_proxies() {
+    let host = Host::start("outward", &format!("{BARE} {PROGRAMS}"));
+    host.bring_provision();
+    host.run(
+        "cd /root && printf 'version: 0.1\\nstorage: {inmemory: {}}\\nhttp: {addr: 127.0.0.1:5000}\\n' >upstream.yml && \
+         (docker-registry serve upstream.yml >/dev/null 2>&1 &) && until curl -sf http://127.0.0.1:5000/v2/; do sleep 0.05; done",
+    )
+    .ok();
+    let provision = |arguments: &str| host.run(&format!("PROVISION_HOME=/root/home provision {arguments}"));
+    let proxy = "http://me:hidden-from-all@10.9.8.7:3128";
+    provision(&format!("registry --on host --port 5443 --mirror-of http://127.0.0.1:5000 --proxy {proxy}")).ok();
+    let environment = "tr '\\0' '\\n' </proc/$(systemctl show -p MainPID --value docker-registry)/environ";
+    host.run(environment).ok().says(&format!("HTTPS_PROXY={proxy}")).says("NO_PROXY=");
+    let shown = host
+        .run("systemctl show docker-registry; systemctl cat docker-registry; journalctl -u docker-registry; stat -c %a:%U /etc/default/docker-registry-proxy")
+        .ok();
+    assert!(!shown.all().contains("hidden-from-all") && shown.all().contains("600:root"), "{}", shown.all());
+    provision("registry").ok().says("nothing to change");
+    // It is a field like any other: drift of it is told, and it goes when no proxy is wanted any more.
+    host.run("sed -i s/3128/3129/ /etc/default/docker-registry-proxy").ok();
+    let told = provision("plan registry --exit-code").fails(3);
+    assert!(!told.all().contains("hidden-from-all"), "{}", told.all());
+    provision("registry").ok();
+    provision("registry --proxy none").ok();
+    host.run("test -e /etc/default/docker-registry-proxy").fails(1);
+    assert!(!host.run(environment).ok().out.contains("HTTPS_PROXY"));
+    provision("destroy registry --yes").ok();
 }
 
 #[test]
@@ -235,8 +272,17 @@ fn packages_come_with_a_registry_and_go_with_it() {
     host.run("mv /root/programs /root/home/deployments/registry/package/programs").ok();
     // As dpkg leaves it when it is broken off: from then on apt-get does nothing until that is mended.
     host.run("touch /var/lib/dpkg/updates/0001 && apt-get install --yes bash").fails(100).says("dpkg --configure -a");
+    // And somebody else's dpkg is still at work: it is waited for.
+    host.run(
+        "mkdir -p /root/slow/DEBIAN && cd /root && printf 'Package: slow\\nVersion: 1\\nArchitecture: all\\nMaintainer: t <t@localhost>\\nDescription: slow\\n' >slow/DEBIAN/control && \
+         printf '#!/bin/sh\\ntouch /root/held; until [ -e /root/go ]; do sleep 0.05; done\\n' >slow/DEBIAN/postinst && chmod 755 slow/DEBIAN/postinst && \
+         dpkg-deb --build slow && (dpkg -i slow.deb >/dev/null 2>&1 &) && until [ -e held ]; do sleep 0.05; done; (sleep 2; touch go) >/dev/null 2>&1 &",
+    )
+    .ok();
+    host.run("until [ -e /root/held ]; do sleep 0.05; done; touch /var/lib/dpkg/updates/0001").ok();
     provision("destroy registry --yes").ok();
     host.run("test -e /usr/sbin/policy-rc.d || test -e /var/lib/dpkg/updates/0001").fails(1);
+    host.run("dpkg --purge slow").ok();
     assert_eq!(packages(), before);
     host.run("ls /etc/nginx /etc/docker /var/lib/registry").fails(2);
 }

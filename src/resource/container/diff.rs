@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use bollard::models::{HealthConfig, HostConfig, ImageConfig};
 
 use super::files::FileState;
-use super::spec::{Publish, Spec};
+use super::spec::{BRIDGE, Publish, Spec};
 use super::state::{self, State};
 use super::{Actual, body, unnamed};
 use crate::change::{Action, Change, Field, is_unknown, listed};
 use crate::resource::At;
+use crate::shell;
 
 /// The field that says whether it runs.
 pub(super) const STATE: &str = "state";
@@ -96,14 +97,21 @@ fn health(fields: &mut Fields, spec: &Spec, actual: &Actual) {
     let show = |health: Option<HealthConfig>| {
         let health = health.unwrap_or_default();
         let seconds = |value: Option<i64>| value.unwrap_or_default() / 1_000_000_000;
-        let test = health.test.unwrap_or_default().join(" ");
+        let test = health.test.unwrap_or_default();
         let (interval, timeout, start) =
             (seconds(health.interval), seconds(health.timeout), seconds(health.start_period));
         let retries = health.retries.unwrap_or_default();
+        let meanwhile = match seconds(health.start_interval) {
+            0 => String::new(),
+            every => format!(", until then every {every} s"),
+        };
         if test.is_empty() {
-            test
+            String::new()
         } else {
-            format!("{test} (every {interval} s, {timeout} s, {retries} times, after {start} s)")
+            format!(
+                "{} (every {interval} s, {timeout} s, {retries} times, after {start} s{meanwhile})",
+                shell::line(test)
+            )
         }
     };
     let wanted = body::health(spec).or_else(|| image_config(actual).healthcheck);
@@ -127,8 +135,8 @@ fn identity(fields: &mut Fields, spec: &Spec, actual: &Actual, at: &At) {
     // The engine drops the image's own command where the entry point is another one.
     let default_command = if spec.entrypoint.is_some() { None } else { default.cmd };
     let command = spec.command.clone().or(default_command).unwrap_or_default();
-    fields.add("entrypoint", config.entrypoint.unwrap_or_default().join(" "), entrypoint.join(" "));
-    fields.add("command", config.cmd.unwrap_or_default().join(" "), command.join(" "));
+    fields.add("entrypoint", shell::line(config.entrypoint.unwrap_or_default()), shell::line(entrypoint));
+    fields.add("command", shell::line(config.cmd.unwrap_or_default()), shell::line(command));
     fields.add("user", config.user.unwrap_or_default(), spec.user.clone().or(default.user).unwrap_or_default());
     let found = config.labels.unwrap_or_default();
     let image_labels = default.labels.unwrap_or_default();
@@ -181,17 +189,28 @@ fn limits(fields: &mut Fields, spec: &Spec, found: &HostConfig) {
     let number = |value: Option<i64>| value.unwrap_or_default().to_string();
     fields.add("memory", number(found.memory), number(spec.memory().unwrap_or_default()));
     fields.add("cpus", number(found.nano_cpus), number(spec.cpus.map(body::nano_cpus)));
-    fields.add("pids", number(found.pids_limit), number(spec.pids));
+    // Engines write that there is no limit in several ways.
+    let pids = |limit: Option<i64>| number(limit.filter(|limit| *limit > 0));
+    fields.add("pids", pids(found.pids_limit), pids(spec.pids));
     fields.add("read_only", found.readonly_rootfs.unwrap_or_default().to_string(), spec.read_only.to_string());
     fields.add("privileged", found.privileged.unwrap_or_default().to_string(), "false");
-    fields.add_list("cap_drop", found.cap_drop.as_ref(), &spec.cap_drop);
-    fields.add_list("cap_add", found.cap_add.as_ref(), &spec.cap_add);
+    fields.add_list("cap_drop", Some(&capabilities(found.cap_drop.as_ref())), &capabilities(Some(&spec.cap_drop)));
+    fields.add_list("cap_add", Some(&capabilities(found.cap_add.as_ref())), &capabilities(Some(&spec.cap_add)));
     fields.add_list("security", found.security_opt.as_ref(), &body::security(spec));
     let tmpfs: BTreeMap<String, String> = found.tmpfs.clone().unwrap_or_default().into_iter().collect();
     let show = |map: &BTreeMap<String, String>| {
         map.iter().map(|(path, options)| format!("{path}:{options}")).collect::<Vec<_>>().join(" ")
     };
     fields.add("tmpfs", show(&tmpfs), show(&spec.tmpfs));
+}
+
+/// Capabilities by their short names: engines take both, and newer ones tell the long ones.
+fn capabilities(names: Option<&Vec<String>>) -> Vec<String> {
+    let short = |name: &String| {
+        let name = name.to_ascii_uppercase();
+        name.strip_prefix("CAP_").map(str::to_owned).unwrap_or(name)
+    };
+    names.into_iter().flatten().map(short).collect()
 }
 
 /// Ports, volumes and networks.
@@ -229,9 +248,12 @@ fn places(fields: &mut Fields, spec: &Spec, actual: &Actual) {
             volumes.insert(target, mount.source.unwrap_or_default());
         }
     }
-    for bind in found.binds.unwrap_or_default() {
+    for bind in found.binds.clone().unwrap_or_default() {
         let (source, target) = bind.split_once(':').unwrap_or((&bind, ""));
         volumes.insert(target.split(':').next().unwrap_or_default().to_owned(), source.to_owned());
+    }
+    for (target, options) in unnamed::mount_options(&found) {
+        fields.add(format!("volumes.{target}.options"), options, "");
     }
     let targets: BTreeSet<&String> = volumes.keys().chain(spec.volumes.keys()).collect();
     for target in targets {
@@ -246,9 +268,16 @@ fn networks(fields: &mut Fields, spec: &Spec, actual: &Actual) {
         actual.container.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
     let mut names: Vec<String> = networks.keys().cloned().collect();
     if spec.networks.is_empty() {
-        names.retain(|name| name != "bridge");
+        names.retain(|name| name != BRIDGE);
     }
+    // In the network of another container it is on none by itself.
+    let mode = actual.container.host_config.as_ref().and_then(|config| config.network_mode.clone());
+    names.extend(mode.filter(|mode| mode.starts_with("container:")));
     fields.add_list("networks", Some(&names), &spec.networks);
+    let ordered: BTreeMap<_, _> = networks.iter().collect();
+    for (name, endpoint) in ordered {
+        fields.add(format!("networks.{name}.options"), unnamed::endpoint_options(endpoint), "");
+    }
     let mut linked: BTreeSet<String> =
         networks.values().flat_map(|network| network.links.clone().unwrap_or_default()).collect();
     let old_links = actual.container.host_config.as_ref().and_then(|config| config.links.clone()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bollard::models::{ContainerInspectResponse, ImageInspect};
+use bollard::models::{ContainerInspectResponse, EndpointSettings, HostConfig, ImageInspect};
 use serde_json::{Map, Value as Json};
 
 use super::record::Record;
@@ -47,7 +47,8 @@ const ENGINES: [&str; 11] = [
 /// Those of a container's configuration that are the image's, or nothing.
 const IMAGES: [&str; 2] = ["StopSignal", "WorkingDir"];
 /// Those that are nothing.
-const EMPTY: [&str; 6] = ["Domainname", "NetworkDisabled", "OpenStdin", "StdinOnce", "StopTimeout", "Tty"];
+const EMPTY: [&str; 7] =
+    ["Domainname", "MacAddress", "NetworkDisabled", "OpenStdin", "StdinOnce", "StopTimeout", "Tty"];
 
 /// How the fields that nobody named differ from what they should be.
 pub(super) fn compare(
@@ -110,6 +111,38 @@ fn all(values: Option<Vec<String>>) -> String {
 pub(super) fn defaults(found: &ContainerInspectResponse) -> BTreeMap<String, String> {
     let fields = object(&found.host_config);
     ENGINES.iter().map(|name| ((*name).to_owned(), fields.get(*name).map(text).unwrap_or_default())).collect()
+}
+
+/// How each folder is mounted, where it is not as the engine mounts a volume by default; by the folder.
+pub(super) fn mount_options(found: &HostConfig) -> BTreeMap<String, String> {
+    let mut told = BTreeMap::new();
+    for mount in found.mounts.iter().flatten() {
+        let mut fields = object(mount);
+        for named in ["Source", "Target"] {
+            fields.remove(named);
+        }
+        // The labels are those of a volume that is yet to be made.
+        if let Some(Json::Object(volume)) = fields.get_mut("VolumeOptions") {
+            volume.remove("Labels");
+        }
+        fields.retain(|name, value| name != "Type" || value != "volume");
+        told.insert(mount.target.clone().unwrap_or_default(), text(&Json::Object(fields)));
+    }
+    for bind in found.binds.iter().flatten() {
+        let mut parts = bind.splitn(3, ':').skip(1);
+        let target = parts.next().unwrap_or_default();
+        let options = parts.next().unwrap_or_default().split(',').filter(|option| *option != "rw");
+        told.insert(target.to_owned(), options.collect::<Vec<_>>().join(","));
+    }
+    told
+}
+
+/// What was asked for of a network that decides how the container is reached in it: addresses, options of its driver.
+pub(super) fn endpoint_options(endpoint: &EndpointSettings) -> String {
+    let asked = object(endpoint);
+    let asked =
+        asked.into_iter().filter(|(name, _)| ["DriverOpts", "GwPriority", "IPAMConfig"].contains(&name.as_str()));
+    text(&Json::Object(asked.collect()))
 }
 
 /// A part of what the engine tells, by the names that `docker inspect` shows.

@@ -41,6 +41,22 @@ pub(crate) struct Spec {
     pub ports: Vec<u16>,
     /// When it counts as ready: this socket can be connected to.
     pub socket: Option<String>,
+    /// The file of variables that it reads when it starts, where it calls out to the world: the deployment's proxies stand in it.
+    calls_out: Option<CallsOut>,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CallsOut {
+    /// Whether it does.
+    #[serde(default = "yes")]
+    when: bool,
+    /// `NAME='VALUE'` in each line. There is none where there are no proxies.
+    file: String,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -132,6 +148,20 @@ impl Spec {
         }
     }
 
+    /// Adds the proxies to a service that calls out. A rendered tree is for another host, which may have others.
+    pub fn complete(&mut self, at: &At) -> Result<()> {
+        let Some(out) = self.calls_out.clone().filter(|out| out.when && !at.store().is_rendering()) else {
+            return Ok(());
+        };
+        let variables = at.run.proxies()?.variables(&[]);
+        let lines: String = variables.iter().map(|(name, value)| format!("{name}='{value}'\n")).collect();
+        if !lines.is_empty() {
+            // A login in it is a secret: what starts services reads it as root.
+            self.files.insert(out.file, FileSpec::secret(lines));
+        }
+        Ok(())
+    }
+
     /// Its files, in the order of their paths. Those for other init programs, or for a rendered tree alone, are among them only
     /// where such a tree is rendered. What it replaces and does not write itself is among them as gone.
     pub fn files(&self, at: &At) -> Result<Vec<File<'_>>> {
@@ -172,6 +202,19 @@ impl Spec {
 }
 
 impl FileSpec {
+    fn secret(content: String) -> Self {
+        Self {
+            content: Some(Secret::new(content)),
+            template: None,
+            link: None,
+            mode: Some(Mode::new(0o600)),
+            owner: root(),
+            check: None,
+            only: None,
+            rendered: false,
+        }
+    }
+
     fn file<'a>(&'a self, path: &'a str) -> Result<File<'a>> {
         let folder = path.ends_with('/');
         let wrong = |what: &str| Err(Error::new(format!("`{path}` {what}")));
