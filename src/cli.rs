@@ -4,6 +4,7 @@ mod ci;
 mod flags;
 mod instead;
 mod time;
+mod unnamed;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -75,7 +76,8 @@ impl From<Error> for Refusal {
 /// # Errors
 /// What is wrong with it, or with the playbook that it names.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<Invocation, Refusal> {
-    let matches = command().try_get_matches_from(instead::redirect(arguments.collect()))?;
+    let arguments = unnamed::complete(instead::redirect(arguments.collect()))?;
+    let matches = command().try_get_matches_from(&arguments).map_err(|error| unnamed::explain(error, &arguments))?;
     let Some((verb, inner)) = matches.subcommand() else {
         return Err(Error::usage("a verb or a playbook is needed").into());
     };
@@ -253,8 +255,11 @@ fn verbs_of_deployments() -> [Command; 8] {
             what(),
             wait(),
         ]),
-        verb("status", "Show each resource of a deployment as it is now; 3 if something is not as it should be")
-            .arg(deployment()),
+        verb(
+            "status",
+            "Show all deployments, or each resource of one, as they are now; 3 if something is not as it should be",
+        )
+        .arg(deployment().required(false).help("The deployment; without one, all are shown at a glance")),
         verb("output", "Print the outputs of a deployment, or one of them").args([deployment(), key("Which output")]),
         verb("secrets", "Print the secrets of a deployment, or one of them").args([deployment(), key("Which secret")]),
         users_verbs(verb("users", "Say who may log in to a registry, beside its own user")),
@@ -331,7 +336,7 @@ impl Invocation {
             (_, Some(target)) => command::apply::run(&session, target, "apply").await?,
             ("destroy", _) => command::destroy::run(&session, deployment, flag_is_set(matches, "keep-data")).await?,
             ("rotate", _) => command::rotate::run(&session, deployment).await?,
-            ("status", _) => return command::status::run(&session, deployment).await.map(differs),
+            ("status", _) => return command::status::run(&session, word(matches, "deployment")).await.map(differs),
             ("adopt", _) => command::adopt::run(&session, &adopted(matches))?,
             ("backup", _) => {
                 let sealing =

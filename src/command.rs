@@ -8,6 +8,7 @@ pub(crate) mod destroy;
 pub(crate) mod graph;
 pub(crate) mod list;
 pub(crate) mod output;
+pub(crate) mod overview;
 pub(crate) mod plan;
 pub(crate) mod render;
 pub(crate) mod restore;

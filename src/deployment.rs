@@ -15,6 +15,7 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::json;
 use crate::kept::{PENDING, recover};
 use crate::lease::Lease;
+use crate::measured::Measured;
 use crate::playbook::Playbook;
 use crate::world::engine::Identity;
 use crate::world::proxy::Proxies;
@@ -127,6 +128,12 @@ pub(crate) fn names() -> Result<Vec<String>> {
     let root = root()?;
     let names = files::names(&root)?;
     Ok(names.into_iter().filter(|name| files::exists(&root.join(name).join(RECORD))).collect())
+}
+
+/// The same without those that are to be gone by themselves.
+pub(crate) fn lasting_names() -> Result<Vec<String>> {
+    let root = root()?;
+    Ok(names()?.into_iter().filter(|name| !files::exists(&root.join(name).join(LEASE))).collect())
 }
 
 /// Reads a name for a deployment. It becomes part of the names of containers, so Docker's rule holds
@@ -368,6 +375,7 @@ impl Store {
 
     /// Removes the folder, its record last: by that, what a run that is killed leaves of it is known.
     pub fn forget(&self) -> Result<()> {
+        Measured::forget(&self.name);
         for name in files::names(&self.folder)?.iter().filter(|name| *name != RECORD && *name != LEASE) {
             files::remove_folder(&self.folder.join(name))?;
         }

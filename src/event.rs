@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// A file of a rendered tree as it must be on the host.
@@ -86,6 +86,12 @@ pub enum Event {
         fields: Vec<FieldEvent>,
         reason: Option<String>,
     },
+    /// All deployments, or one, at a glance.
+    Overview {
+        deployments: Vec<DeploymentEvent>,
+        /// At how many of them something is wrong.
+        wrong: usize,
+    },
     /// The engine that requests go to.
     Engine {
         address: String,
@@ -125,6 +131,58 @@ pub enum Event {
         milliseconds: u64,
         outcome: &'static str,
     },
+}
+
+/// A deployment at a glance. Times are in RFC 3339; what is not known, or is not there, is null.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct DeploymentEvent {
+    pub deployment: String,
+    pub playbook: String,
+    /// `ok`, `wrong`, `kept` where only its data is left, or `busy` while somebody works on it.
+    pub state: &'static str,
+    pub url: Option<String>,
+    /// Since when all of it has run.
+    pub up_since: Option<String>,
+    pub certificate: Option<CertificateEvent>,
+    pub space: Option<SpaceEvent>,
+    pub backup: Option<BackupEvent>,
+    pub users: Vec<String>,
+    /// When it was looked at: earlier than now where a look takes too long.
+    pub looked: Option<String>,
+    pub wrong: Vec<WrongEvent>,
+    pub notes: Vec<String>,
+}
+
+/// The certificate that ends first.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct CertificateEvent {
+    pub ends: String,
+    /// Until then; less than nothing if it has ended.
+    pub days: i64,
+}
+
+/// The bytes of all data, and when they were counted.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct SpaceEvent {
+    pub bytes: u64,
+    pub measured: String,
+    /// Whether that was at this look.
+    pub fresh: bool,
+}
+
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct BackupEvent {
+    pub file: String,
+    pub bytes: u64,
+    pub time: String,
+}
+
+/// Something that is not as it should be: a resource, or all of the deployment.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct WrongEvent {
+    pub resource: Option<String>,
+    pub what: String,
+    pub hint: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]

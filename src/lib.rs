@@ -16,6 +16,7 @@
 //! | `plan`, `change`, `apply`, `journal`, `run`, `stop`, `at` | compare all, carry out all, or take it back |
 //! | [`event`], `report/` | what happens, and who tells it |
 //! | [`ci`], `lease` | a deployment that is gone with the job that it is for, whatever happens to that |
+//! | `fact`, `measured` | what an overview tells of a deployment, and what of that is kept because it takes time to find out |
 //! | `backup` | all of a deployment in one encrypted file: its form, its writer, its reader |
 //! | `deployment`, `kept`, `hostfile`, `htpasswd`, `secret`, `content`, `format`, `json`, `text`, `shell`, `escape`, `x509` | what is kept of a deployment, and what it is made of |
 //! | `adopt` | a host that was set up by hand: what is wrong with it, and the inputs that take it over |
@@ -34,6 +35,7 @@ mod deployment;
 mod error;
 mod escape;
 pub mod event;
+mod fact;
 mod form;
 mod format;
 mod graph;
@@ -44,6 +46,7 @@ mod journal;
 mod json;
 mod kept;
 mod lease;
+mod measured;
 mod plan;
 mod playbook;
 pub mod report;

@@ -39,6 +39,8 @@ fn main() -> ExitCode {
     // Whoever reads what is printed may take their time; a signal ends that at once.
     stopper.end();
     report::told_now();
+    // What is asked of a name server, for instance, is not waited for any more.
+    runtime.shutdown_background();
     ExitCode::from(code)
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::change::{Action, Change};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::fact::Fact;
 use crate::graph::{Graph, Id, Vertex};
 use crate::resource::{At, Entry, Outputs, Owned, with_also};
 use crate::run::Run;
@@ -24,6 +25,8 @@ pub(crate) struct Plan {
     pub touched: BTreeSet<Id>,
     /// The outputs as they are now, as far as they are known.
     pub known: BTreeMap<Id, Outputs>,
+    /// What the resources tell of the whole deployment.
+    pub facts: Vec<Fact>,
 }
 
 /// The outputs found so far, for all resources that run at the same time.
@@ -113,6 +116,7 @@ struct Progress(Mutex<Planned>);
 struct Planned {
     changes: BTreeMap<Id, Change>,
     touched: BTreeSet<Id>,
+    facts: Vec<Fact>,
     failed: bool,
     /// Who is woken once a resource is planned.
     waiting: HashMap<Id, Vec<oneshot::Sender<()>>>,
@@ -123,8 +127,9 @@ impl Progress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert(&self, id: Id, needs: &BTreeSet<Id>, change: Change) {
+    fn insert(&self, id: Id, needs: &BTreeSet<Id>, change: Change, facts: Vec<Fact>) {
         let mut planned = self.lock();
+        planned.facts.extend(facts);
         if change.is_change() || needs.iter().any(|need| planned.touched.contains(need)) {
             planned.touched.insert(id.clone());
         }
@@ -203,8 +208,8 @@ impl Plan {
             async move {
                 // Boxed, so that what has not begun yet takes no room.
                 let examined = Box::pin(Self::examine(graph, run, &id, known, progress)).await;
-                let change = examined.inspect_err(|_| progress.fail())?;
-                progress.insert(id.clone(), &graph.nodes[&id].needs, change);
+                let (change, facts) = examined.inspect_err(|_| progress.fail())?;
+                progress.insert(id.clone(), &graph.nodes[&id].needs, change, facts);
                 Ok(())
             }
         };
@@ -216,11 +221,18 @@ impl Plan {
             changes: planned.changes,
             deletions: deletions?,
             touched: planned.touched,
+            facts: planned.facts,
             known: known.into_inner(),
         })
     }
 
-    async fn examine(graph: &Graph, run: &Arc<Run>, id: &Id, known: &Known, progress: &Progress) -> Result<Change> {
+    async fn examine(
+        graph: &Graph,
+        run: &Arc<Run>,
+        id: &Id,
+        known: &Known,
+        progress: &Progress,
+    ) -> Result<(Change, Vec<Fact>)> {
         let vertex = &graph.nodes[id];
         let at = at(graph, run, id);
         let look = async {
@@ -237,14 +249,14 @@ impl Plan {
             };
             let Some(examined) = early else {
                 known.insert(id, Outputs::default());
-                return Ok(Change::new(Action::Check));
+                return Ok((Change::new(Action::Check), Vec::new()));
             };
             examined?
         } else {
             look.await?
         };
         known.insert(id, examined.outputs);
-        Ok(examined.change)
+        Ok((examined.change, examined.facts))
     }
 
     /// What exists of this deployment and has no resource any more.

@@ -3,6 +3,7 @@
 mod clean;
 mod human;
 mod json;
+mod overview;
 mod printer;
 
 use tokio::sync::mpsc::UnboundedReceiver;

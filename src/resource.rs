@@ -17,6 +17,7 @@ pub(crate) use crate::at::At;
 use crate::backup::Part;
 use crate::change::{Action, Change, unknown};
 use crate::error::{Error, Result};
+use crate::fact::Fact;
 pub(crate) use crate::kept::Kept;
 use crate::world::engine::Sink;
 
@@ -151,6 +152,11 @@ pub(crate) trait Kind: 'static + Send + Sync {
     /// What has to change for `actual` to be as `spec` says.
     fn diff(spec: &Self::Spec, actual: &Self::Actual, at: &At) -> Change;
 
+    /// What it tells of the whole deployment.
+    fn facts(_spec: &Self::Spec, _actual: Option<&Self::Actual>, _at: &At) -> Vec<Fact> {
+        Vec::new()
+    }
+
     /// The outputs, as far as they are known while nothing exists yet.
     fn outputs(spec: &Self::Spec, actual: Option<&Self::Actual>, at: &At) -> Outputs;
 
@@ -208,13 +214,14 @@ type Task<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 pub(crate) struct Examined {
     pub change: Change,
     pub outputs: Outputs,
+    pub facts: Vec<Fact>,
     actual: Option<Thing>,
 }
 
 impl Examined {
     /// A check that is due, whatever a look would tell.
     pub fn to_check() -> Self {
-        Self { change: Change::new(Action::Check), outputs: Outputs::default(), actual: None }
+        Self { change: Change::new(Action::Check), outputs: Outputs::default(), facts: Vec::new(), actual: None }
     }
 }
 
@@ -320,7 +327,8 @@ async fn examine<K: Kind>(spec: &K::Spec, at: &At) -> Result<Examined> {
         Some(actual) if change.is_change() => K::pending(spec, actual, at),
         actual => K::outputs(spec, actual.as_ref(), at),
     };
-    Ok(Examined { change, outputs, actual: actual.map(|actual| Box::new(actual) as Thing) })
+    let facts = K::facts(spec, actual.as_ref(), at);
+    Ok(Examined { change, outputs, facts, actual: actual.map(|actual| Box::new(actual) as Thing) })
 }
 
 async fn apply<K: Kind>(spec: &K::Spec, examined: Examined, at: &At) -> Result<Outputs> {

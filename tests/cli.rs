@@ -31,6 +31,8 @@ mod lock;
 mod names;
 #[path = "cli/options.rs"]
 mod options;
+#[path = "cli/overview.rs"]
+mod overview;
 #[path = "cli/printing.rs"]
 mod printing;
 #[path = "cli/registry_v1.rs"]

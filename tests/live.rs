@@ -46,6 +46,8 @@ mod init;
 mod killed;
 #[path = "live/machine.rs"]
 mod machine;
+#[path = "live/overview.rs"]
+mod overview;
 #[path = "live/pairs.rs"]
 mod pairs;
 #[path = "live/proxies.rs"]

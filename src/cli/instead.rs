@@ -7,7 +7,7 @@ use crate::playbook::{Playbook, builtin_names, inputs_with_substitutes};
 /// The command line with the playbook that was meant: its name takes the place of the one that was typed, and the flag goes,
 /// so that the flags beside it are those of the playbook which is carried out.
 pub(super) fn redirect(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let first = first_word(&arguments);
+    let first = first_word(&arguments, 1);
     let words = first..arguments.len().min(first + 2);
     let Some(at) = words.into_iter().find(|at| named(&arguments[*at]).is_some()) else { return arguments };
     let Some(name) = named(&arguments[at]) else { return arguments };
@@ -20,9 +20,8 @@ pub(super) fn redirect(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// Where the first word stands that is no flag of all verbs.
-fn first_word(arguments: &[OsString]) -> usize {
-    let mut at = 1;
+/// Where, from a place on, the first word stands that is no flag of all verbs.
+pub(super) fn first_word(arguments: &[OsString], mut at: usize) -> usize {
     while let Some(word) = arguments.get(at).and_then(|word| word.to_str()).filter(|word| word.starts_with('-')) {
         at += if word == "--output" { 2 } else { 1 };
     }

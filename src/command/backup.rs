@@ -12,6 +12,7 @@ use crate::backup::{Contents, FORMAT, Key, Part, Pieces, Reader, Seal, Whole, Wr
 use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::measured::{Backup, Measured};
 use crate::plan::{Known, at, decode, located};
 use crate::report::ask_hidden;
 use crate::resource::volume::VolumeKind;
@@ -84,6 +85,9 @@ async fn within(session: &Session, name: &str, path: &Path, seal: Seal, started:
     let bytes = verify(&unfinished, path, &key, &run)?;
     run.check_cancelled()?;
     unfinished.publish()?;
+    let mut measured = Measured::read(&run.store);
+    measured.backup = Some(Backup { file: path.display().to_string(), bytes, time: contents.time });
+    measured.keep(&run.store);
     finish(&run, path, bytes, parts.len(), started);
     Ok(())
 }

@@ -1,13 +1,15 @@
-//! `provision status`: each resource of a deployment as it is now.
+//! `provision status`: all deployments at a glance, or each resource of one as it is now.
 
-use super::Session;
+use super::{Session, overview};
 use crate::change::Action;
 use crate::error::{Error, Result};
 use crate::event::{Event, FieldEvent};
 use crate::plan::Plan;
 
-/// Tells the state of each resource; true if something is not as it should be.
-pub(crate) async fn run(session: &Session, name: &str) -> Result<bool> {
+/// Tells the state of each resource of a deployment, then of the deployment, or that of all; true if something is not as it
+/// should be.
+pub(crate) async fn run(session: &Session, name: Option<&str>) -> Result<bool> {
+    let Some(name) = name else { return overview::all(session).await };
     let prepared = session.reopen(name)?;
     if prepared.record.kept {
         return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
@@ -30,5 +32,6 @@ pub(crate) async fn run(session: &Session, name: &str) -> Result<bool> {
             reason: change.reason.clone(),
         });
     }
-    Ok(!plan.is_empty())
+    let wrong = overview::one(session, &prepared, &plan).await?;
+    Ok(wrong || !plan.is_empty())
 }

@@ -53,6 +53,19 @@ pub(super) fn gone(name: &str) -> Result<Option<String>> {
     Ok(gone_in(&lock::words(&path(name)?)).map(str::to_owned))
 }
 
+/// Who works on a deployment, or did and came to no end.
+pub(crate) struct Holder {
+    pub words: String,
+    pub works: bool,
+}
+
+/// Who has the lock of a deployment or was killed while they had it, found out without taking it.
+pub(crate) fn holder(name: &str) -> Result<Option<Holder>> {
+    let path = path(name)?;
+    let found = lock::words(&path);
+    Ok(holder_in(&found).map(|words| Holder { words: words.to_owned(), works: lock::is_held(&path) }))
+}
+
 /// Tries to take the lock of a deployment, whether or not there is one of this name.
 pub(crate) fn attempt(name: &str, verb: &str) -> Result<Attempt> {
     check_name(name)?;

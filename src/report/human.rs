@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::clean::{clean, clean_line};
-use super::printer;
+use super::{overview, printer};
 use crate::event::{Event, FieldEvent, RenderedFile};
 
 /// How wide the column of actions is.
@@ -63,6 +63,7 @@ impl Human {
             Event::Status { resource, kind, state, fields, reason } => {
                 self.planned(resource, kind, state, fields, reason.as_deref());
             }
+            Event::Overview { deployments, .. } => overview::lines(deployments).iter().for_each(|text| line(text)),
             Event::Engine { address } => self.aside(&format!("engine: {address}")),
             Event::Request { method, path } => {
                 let who = if path.starts_with('/') { "engine" } else { "aws" };

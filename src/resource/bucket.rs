@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{At, Kept, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change};
 use crate::error::{Error, Result};
+use crate::fact::Fact;
 use crate::secret::Secret;
 use crate::world::aws::{Aws, Bucket, Place, Settings};
 use crate::world::engine::{DEPLOYMENT, ID};
@@ -263,6 +264,11 @@ impl Kind for BucketKind {
             return Change::new(Action::Update).because("it is adopted");
         }
         change
+    }
+
+    fn facts(spec: &Spec, actual: Option<&Actual>, _: &At) -> Vec<Fact> {
+        let bucket = || Fact::Bucket { place: spec.place(), name: spec.name.clone() };
+        actual.iter().map(|_| bucket()).collect()
     }
 
     fn outputs(spec: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {

@@ -2,11 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use time::format_description::well_known::Rfc3339;
 
 use super::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
 use crate::change::{Action, Change, Field, is_unknown, listed};
+use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::kept::KeptPair;
 use crate::run::Anew;
@@ -50,6 +51,16 @@ impl Issuer {
     fn chain(&self) -> String {
         format!("{}{}", self.pair.certificate, self.crosses)
     }
+}
+
+/// When the first of a deployment's certificates ends.
+pub(crate) fn first_end(store: &Store) -> Result<Option<OffsetDateTime>> {
+    let mut ends = Vec::new();
+    for name in store.names(CertificateKind::NAME)? {
+        let chain = store.get(&format!("{}/{name}/chain.crt", CertificateKind::NAME))?;
+        ends.extend(chain.and_then(|chain| x509::read(&chain).ok()).map(|facts| facts.not_after));
+    }
+    Ok(ends.into_iter().min())
 }
 
 impl Spec {

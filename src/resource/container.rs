@@ -29,6 +29,7 @@ use crate::backup::Part;
 use crate::change::{Action, Change, is_unknown, unknown};
 use crate::content::digest;
 use crate::error::Result;
+use crate::fact::Fact;
 use crate::world::engine::{Engine, Sink};
 use crate::world::host;
 use files::FileState;
@@ -96,6 +97,12 @@ impl Actual {
 
     fn state(&self) -> State {
         state::of(&self.container, self.looked)
+    }
+
+    /// Since when it has run; none if it does not as it should.
+    fn up_since(&self) -> Option<OffsetDateTime> {
+        let started = self.container.state.as_ref().and_then(|state| state.started_at.as_deref());
+        started.filter(|_| self.state() == State::Running).and_then(state::time)
     }
 
     /// Whether a new one can run beside it, though they share volumes.
@@ -305,6 +312,20 @@ impl Kind for ContainerKind {
 
     fn diff(spec: &Spec, actual: &Actual, at: &At) -> Change {
         diff::compare(spec, actual, at)
+    }
+
+    fn facts(spec: &Spec, actual: Option<&Actual>, _: &At) -> Vec<Fact> {
+        if spec.once.is_some() {
+            return Vec::new();
+        }
+        let since = actual.and_then(Actual::up_since);
+        let container = actual.map(Actual::name).unwrap_or_default();
+        let mounts = spec.volumes.iter().filter(|_| since.is_some()).map(|(path, volume)| Fact::Mount {
+            container: container.clone(),
+            path: path.clone(),
+            volume: volume.clone(),
+        });
+        [Fact::Up(since)].into_iter().chain(mounts).collect()
     }
 
     fn outputs(spec: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {

@@ -10,6 +10,7 @@ use crate::change::{Action, Change, Field};
 use crate::content::Mode;
 use crate::deployment::Store;
 use crate::error::{Error, Result};
+use crate::fact::Fact;
 use crate::kept::{read_all, read_json};
 use crate::world::files;
 use crate::world::host;
@@ -123,6 +124,11 @@ impl Kind for FolderKind {
             fields.extend(Field::compare("owner", &owner, &spec.owner));
         }
         Change::of(Action::Update, fields)
+    }
+
+    fn facts(spec: &Spec, actual: Option<&Actual>, at: &At) -> Vec<Fact> {
+        let there = actual.is_some_and(|actual| actual.found.is_some());
+        if there && spec.data { vec![Fact::Folder(spec.place(at))] } else { Vec::new() }
     }
 
     fn outputs(spec: &Spec, _: Option<&Actual>, _: &At) -> Outputs {

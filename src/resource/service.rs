@@ -13,6 +13,7 @@ use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
+use crate::fact::Fact;
 use crate::hostfile;
 use crate::kept::{read_all, read_json};
 use crate::world::init::{Init, State};
@@ -294,6 +295,13 @@ impl Kind for ServiceKind {
             ));
         }
         Change::of(Action::Update, fields)
+    }
+
+    fn facts(_: &Spec, actual: Option<&Actual>, at: &At) -> Vec<Fact> {
+        let since = actual.filter(|actual| actual.state.running).and_then(|actual| actual.state.since);
+        // Not every program that starts services knows since when one runs.
+        let silent = at.store().is_rendering() || (since.is_none() && actual.is_some_and(|actual| actual.state.running));
+        if silent { Vec::new() } else { vec![Fact::Up(since)] }
     }
 
     fn outputs(spec: &Spec, _: Option<&Actual>, at: &At) -> Outputs {

@@ -11,6 +11,7 @@ use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field, unknown};
 use crate::deployment::hex;
 use crate::error::Result;
+use crate::fact::Fact;
 use crate::world::engine::ID;
 use crate::world::host;
 
@@ -97,6 +98,10 @@ impl Kind for VolumeKind {
         fields.extend(at.compare_labels(&actual.labels));
         let data = spec.data && !fields.is_empty();
         Change { data, ..Change::of(Action::Replace, fields) }
+    }
+
+    fn facts(_: &Spec, actual: Option<&Volume>, _: &At) -> Vec<Fact> {
+        actual.iter().map(|volume| Fact::Volume(volume.name.clone())).collect()
     }
 
     fn outputs(spec: &Spec, actual: Option<&Volume>, at: &At) -> Outputs {

@@ -7,6 +7,7 @@ mod identity;
 mod images;
 mod leased;
 mod networks;
+mod plain;
 mod streams;
 mod tls;
 mod transport;
@@ -74,6 +75,12 @@ impl Engine {
     pub async fn identity(&self) -> Result<Identity> {
         let asked = identity::ask(&self.endpoint, &self.transport).await;
         asked.map_err(|error| self.failed("ask the engine which one it is", &error))
+    }
+
+    /// Whether it answers anything.
+    pub async fn answers(&self) -> Result<()> {
+        let asked = plain::ask("/version", &self.transport).await;
+        asked.map(drop).map_err(|error| self.failed("ask the engine for its version", &error))
     }
 
     pub fn address(&self) -> &str {

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -222,6 +223,28 @@ pub(crate) fn tree(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// The bytes that the files below a folder take on the disk; none if that cannot be known by then.
+pub(crate) fn space(folder: &Path, end: Instant) -> Option<u64> {
+    let mut bytes = 0;
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).ok()? {
+            let entry = entry.ok()?;
+            // What is deleted meanwhile takes nothing.
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+            // The unit of `st_blocks` is 512 bytes (stat(2)).
+            bytes += metadata.blocks() * 512;
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+    }
+    Some(bytes)
 }
 
 /// The names in a folder, sorted; none if there is no such folder.

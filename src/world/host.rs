@@ -21,6 +21,12 @@ pub(crate) fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
+/// How long ago this host was started.
+pub(crate) fn uptime() -> Option<time::Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    text.split_whitespace().next()?.parse().ok().map(time::Duration::seconds_f64)
+}
+
 /// Random bytes from the kernel, which OpenSSL's own generator would take a millisecond to seed from.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];

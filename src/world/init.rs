@@ -4,6 +4,7 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
 
 use super::{files, host};
 use crate::error::{Error, Result};
@@ -28,6 +29,9 @@ pub(crate) struct State {
     /// Whether the run levels of scripts have links to it at all: those of one that is not to start are there to say so.
     #[serde(default)]
     pub linked: bool,
+    /// Since when it runs, where that is known.
+    #[serde(skip)]
+    pub since: Option<OffsetDateTime>,
 }
 
 impl Init {
@@ -53,12 +57,18 @@ impl Init {
     pub async fn state(self, unit: &str) -> Result<State> {
         if self == Self::Systemd {
             let name = format!("{unit}.service");
-            let found = host::ask("systemctl", &["show", "--property=ActiveState,UnitFileState", &name], &[]).await?;
+            let found = host::ask(
+                "systemctl",
+                &["show", "--property=ActiveState,UnitFileState,ActiveEnterTimestampMonotonic", &name],
+                &[],
+            )
+            .await?;
             let has = |line: &str| found.out.lines().any(|found| found == line);
             return Ok(State {
                 running: has("ActiveState=active") || has("ActiveState=reloading"),
                 enabled: has("UnitFileState=enabled") || has("UnitFileState=enabled-runtime"),
                 linked: false,
+                since: found.out.lines().find_map(|line| since(line.strip_prefix("ActiveEnterTimestampMonotonic=")?)),
             });
         }
         if !files::exists(&self.script(unit)) {
@@ -69,7 +79,7 @@ impl Init {
         let mut links = files::names(Path::new("/etc/rc2.d"))?;
         links.retain(|name| name.get(3..) == Some(unit));
         let starts = links.iter().any(|name| name.starts_with('S'));
-        Ok(State { running, enabled: self == Self::Upstart || starts, linked: !links.is_empty() })
+        Ok(State { running, enabled: self == Self::Upstart || starts, linked: !links.is_empty(), since: None })
     }
 
     /// Where the service's own file stands, as far as it is not a unit of systemd.
@@ -139,6 +149,12 @@ impl Init {
             Self::Sysv => host::run("update-rc.d", &[unit, if before.linked { "disable" } else { "remove" }]).await,
         }
     }
+}
+
+/// A time that systemd counts in microseconds from the start of the host.
+fn since(microseconds: &str) -> Option<OffsetDateTime> {
+    let reached = microseconds.parse().ok().filter(|reached: &i64| *reached > 0)?;
+    Some(host::now() - host::uptime()? + Duration::microseconds(reached))
 }
 
 async fn systemctl(verb: &str, unit: &str) -> Result<()> {

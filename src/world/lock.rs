@@ -89,6 +89,15 @@ pub(crate) fn words(path: &Path) -> String {
     found
 }
 
+/// Whether a process holds the lock on a file, found out without taking it.
+pub(crate) fn is_held(path: &Path) -> bool {
+    let Ok(file) = fs::symlink_metadata(path) else { return false };
+    // `1: FLOCK  ADVISORY  WRITE 4711 fe:01:131085 0 EOF` (proc(5)); the device's number is not the same on every file system.
+    let Ok(table) = fs::read_to_string("/proc/locks") else { return true };
+    let inode = |line: &str| line.split_whitespace().nth(5)?.rsplit(':').next()?.parse::<u64>().ok();
+    table.lines().any(|line| inode(line) == Some(file.ino()))
+}
+
 /// No link is followed, and nothing that is no file is waited for.
 fn flags() -> i32 {
     i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default()

@@ -159,6 +159,7 @@ macro_rules! snapshot {
                 (r"\b\d+ ms\b|\b\d+\.\d s\b", "[time]"),
                 (r"(sha256|keyed):[0-9a-f]{12}", "$1:[digest]"),
                 (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[date]"),
+                (r"\d{4}-\d\d-\d\d \d\d:\d\dZ", "[minute]"),
                 (r"process \d+", "process [number]"),
             ],
         }, { insta::assert_snapshot!($name, $text) })

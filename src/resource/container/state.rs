@@ -44,8 +44,13 @@ pub(super) fn of(found: &ContainerInspectResponse, now: OffsetDateTime) -> State
     }
 }
 
+/// A time as the engine writes it.
+pub(super) fn time(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
 fn has_just_started(state: &ContainerState, now: OffsetDateTime) -> bool {
-    let started = state.started_at.as_deref().and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok());
+    let started = state.started_at.as_deref().and_then(time);
     started.is_some_and(|started| (now - started).whole_seconds().abs() < STEADY)
 }
 

@@ -20,6 +20,20 @@ impl Aws {
         Ok(answer.contents().is_empty())
     }
 
+    /// The bytes of all objects as they are now. A listing has a thousand objects, so this may take long.
+    pub async fn size(&self, bucket: &str) -> Answer<u64> {
+        let (mut bytes, mut more) = (0, None);
+        loop {
+            let request = self.s3.list_objects_v2().bucket(bucket).set_continuation_token(more);
+            let answer = self.send(self.call("s3", "ListObjectsV2", bucket), request.send()).await?;
+            bytes += answer.contents().iter().filter_map(|one| u64::try_from(one.size()?).ok()).sum::<u64>();
+            more = answer.next_continuation_token().map(str::to_owned);
+            if more.is_none() || answer.is_truncated() != Some(true) {
+                return Ok(bytes);
+            }
+        }
+    }
+
     /// The names of some objects that begin with a prefix.
     pub async fn list(&self, bucket: &str, prefix: &str) -> Answer<Vec<String>> {
         let request = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).max_keys(10);

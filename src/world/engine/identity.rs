@@ -1,12 +1,10 @@
 //! Which engine it is that answers, whatever address it is reached by: [`Identity`].
 
 use bollard::errors::Error as Cause;
-use hyper::Request;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 use super::transport::Transport;
-use super::{Endpoint, body};
+use super::{Endpoint, plain};
 use crate::world::host;
 
 /// Where the engine of a host listens: a socket that stands elsewhere may lead to another host.
@@ -54,16 +52,7 @@ impl Identity {
 
 /// Asks an engine. Its answer is read loosely: engines differ in all the rest of it.
 pub(super) async fn ask(endpoint: &Endpoint, transport: &Transport) -> Result<Identity, Cause> {
-    let request =
-        Request::get("http://engine/info").body(String::new()).map_err(|err| Cause::HttpClientError { err })?;
-    let answer = transport.send(request).await?;
-    let status_code = answer.status().as_u16();
-    let content = body(answer.into_body()).await?;
-    if status_code != 200 {
-        let message = String::from_utf8_lossy(&content).trim().to_owned();
-        return Err(Cause::DockerResponseServerError { status_code, message });
-    }
-    let info: Json = serde_json::from_slice(&content)?;
+    let info = plain::ask("/info", transport).await?;
     let text = |name: &str| info[name].as_str().unwrap_or_default().to_owned();
     let (id, host, root) = (text("ID"), text("Name"), text("DockerRootDir"));
     Ok(Identity { address: endpoint.address.clone(), context: endpoint.context.clone(), id, host, root })
