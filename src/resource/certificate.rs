@@ -2,8 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use time::{Duration, OffsetDateTime};
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use super::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
 use crate::change::{Action, Change, Field, is_unknown, listed};

@@ -300,7 +300,8 @@ impl Kind for ServiceKind {
     fn facts(_: &Spec, actual: Option<&Actual>, at: &At) -> Vec<Fact> {
         let since = actual.filter(|actual| actual.state.running).and_then(|actual| actual.state.since);
         // Not every program that starts services knows since when one runs.
-        let silent = at.store().is_rendering() || (since.is_none() && actual.is_some_and(|actual| actual.state.running));
+        let silent =
+            at.store().is_rendering() || (since.is_none() && actual.is_some_and(|actual| actual.state.running));
         if silent { Vec::new() } else { vec![Fact::Up(since)] }
     }
 
