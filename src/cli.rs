@@ -30,6 +30,7 @@ use crate::shell;
 pub use crate::stop::{Signal, Stopper};
 use crate::variables::Listed;
 use crate::world::files;
+pub use crate::world::process::keep_memory_private;
 pub use crate::world::signals::hear as hear_signals;
 use flags::{
     adopt_flags, apply_flags, backup_flags, delete_data, deployment, engine_moved, graph_flags, input_flags, input_id,

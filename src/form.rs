@@ -238,11 +238,6 @@ impl Slot {
         Self { expression, want: Want::Any, limits: Limits::default(), secret: false, span, template: None }
     }
 
-    /// Whether the expression looks up a name, or an output of it.
-    pub fn names(&self, name: &str) -> bool {
-        self.expression.names().iter().any(|found| found.split('.').next() == Some(name))
-    }
-
     /// Where in the playbook or its template a name of this expression stands.
     pub fn place(&self, source: &Source, name: &str) -> Place {
         match &self.template {

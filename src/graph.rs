@@ -10,7 +10,7 @@ mod values;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
 
@@ -21,6 +21,7 @@ use crate::playbook::{Declaration, Playbook};
 use crate::resource::{self, Entry};
 use crate::run::Run;
 use crate::yaml::{Key, Span};
+use uses::Uses;
 
 /// The name of a resource in its graph; one of an included playbook is `include/resource`.
 pub(crate) type Id = String;
@@ -35,6 +36,8 @@ pub(crate) struct Graph {
     scopes: Vec<Scope>,
     /// What a user should know of the inputs.
     warnings: Vec<String>,
+    /// What each value draws on, as far as it was looked at.
+    used: Mutex<HashMap<(usize, String), Uses>>,
     /// The text of every file of the user's that was read beside the playbook itself.
     pub files: BTreeMap<PathBuf, String>,
 }
@@ -66,6 +69,8 @@ struct Scope {
     inputs: BTreeMap<String, Binding>,
     members: BTreeMap<String, Member>,
     outputs: BTreeMap<String, Form>,
+    /// How deep other values stand behind each value.
+    depths: BTreeMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -99,6 +104,7 @@ impl Graph {
             absent: Vec::new(),
             scopes: Vec::new(),
             warnings: Vec::new(),
+            used: Mutex::default(),
             files: BTreeMap::new(),
         };
         graph.open(playbook, String::new(), None, inputs, true)?;
@@ -117,6 +123,7 @@ impl Graph {
     ) -> Result<usize> {
         let playbook = Arc::new(playbook);
         let index = self.scopes.len();
+        let mut depths = BTreeMap::new();
         let scope = Scope {
             playbook: playbook.clone(),
             prefix,
@@ -125,8 +132,15 @@ impl Graph {
             inputs,
             members: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            depths: BTreeMap::new(),
         };
         self.scopes.push(scope);
+        for (name, binding) in &self.scopes[index].inputs {
+            if let Binding::Form(form, home) = binding {
+                depths.insert(name.clone(), self.depth(*home, form)?);
+            }
+        }
+        self.scopes[index].depths = depths;
         let text_schema = serde_json::json!({ "type": "string" });
         let read = RefCell::new(BTreeMap::new());
         let own = |path: &str| {
@@ -157,6 +171,9 @@ impl Graph {
         }
         for (key, node) in &playbook.outputs {
             let form = checker.check(node, &text_schema, &format!("output `{}`", key.text))?;
+            // What names an output builds on it.
+            let depth = self.depth(index, &form)?;
+            self.scopes[index].depths.insert(format!(".{}", key.text), depth);
             self.scopes[index].outputs.insert(variable(&key.text), form);
         }
         self.files.extend(read.into_inner());

@@ -13,6 +13,7 @@ use provision::report;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    cli::keep_memory_private();
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(Refusal::Parser(error)) => {

@@ -1,16 +1,30 @@
-//! Expressions and templates: a text with `{{ … }}` in it, strict about names: [`Expression`].
+//! Expressions and templates: a text with `{{ … }}` in it, strict about names: [`Expression`]. Whatever stands in one, its
+//! evaluation ends, takes no more than its [allowance](within), and brings nothing down.
 
+mod allowance;
+mod builtins;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tokens;
 mod url;
 
+use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Once, OnceLock};
 
 use include_dir::{Dir, include_dir};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, escape_formatter};
+use minijinja::{AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter};
 
-use crate::error::{Error, did_you_mean};
+pub(crate) use self::allowance::within;
+use self::allowance::{refused, spend, stand_at, stood_at};
+use self::source::Checked;
+use crate::error::Error;
 use crate::escape::Target;
 use crate::yaml::Source;
 
@@ -19,6 +33,9 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 /// Names that minijinja itself brings; they are no resource and no input.
 const BUILTIN: [&str; 4] = ["range", "dict", "debug", "namespace"];
+
+/// How many steps an evaluation may take: a loop of 10,000 items that writes five values of each takes half of it.
+const STEPS: u64 = 500_000;
 
 /// What the name of a template begins with whose values are written for a form of file.
 const FORM: &str = "form:";
@@ -42,7 +59,7 @@ pub(crate) struct Expression {
 pub(crate) struct Fault {
     pub message: String,
     pub line: usize,
-    pub range: Option<std::ops::Range<usize>>,
+    pub range: Option<Range<usize>>,
 }
 
 fn environment() -> &'static Environment<'static> {
@@ -56,33 +73,34 @@ fn environment() -> &'static Environment<'static> {
             let target = name.strip_prefix(FORM).and_then(Target::parse);
             target.map_or(AutoEscape::None, |target| AutoEscape::Custom(target.word().into()))
         });
-        for (word, target) in Target::ALL {
-            environment.add_filter(word, move |value: Value| written(target, &value).map(Value::from_safe_string));
-        }
-        environment.add_filter("did_you_mean", |name: String, known: Vec<String>| {
-            did_you_mean(&name, &known.iter().map(String::as_str).collect::<Vec<_>>())
-        });
-        environment.add_filter("url", |text: String| url::parts(&text));
-        // Configuration files write `true`, not Python's `True`.
-        environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
-            Ok(truth) if value.kind() == ValueKind::Bool => {
-                escape_formatter(out, state, &Value::from_safe_string(truth.to_string()))
-            }
-            _ => match state.auto_escape() {
-                AutoEscape::Custom(word) if !value.is_safe() => match Target::parse(word) {
-                    Some(target) => Ok(out.write_str(&written(target, value)?)?),
-                    None => escape_formatter(out, state, value),
-                },
-                _ => escape_formatter(out, state, value),
-            },
-        });
+        environment.set_fuel(Some(STEPS));
+        builtins::add_to(&mut environment);
+        environment.set_formatter(write);
         environment
     })
 }
 
+/// Writes a value where it stands in braces. Configuration files write `true`, not Python's `True`.
+fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
+    let text = match (bool::try_from(value.clone()), state.auto_escape()) {
+        (Ok(truth), _) if value.kind() == ValueKind::Bool => truth.to_string(),
+        (_, AutoEscape::Custom(word)) if !value.is_safe() => match Target::parse(word) {
+            Some(target) => written(target, value)?,
+            None => return escape_formatter(out, state, value),
+        },
+        (_, AutoEscape::None) if !value.is_undefined() => value.to_string(),
+        _ => {
+            // HTML writes six letters for some.
+            spend(6 * value.to_string().len() as u64)?;
+            return escape_formatter(out, state, value);
+        }
+    };
+    spend(text.len() as u64)?;
+    Ok(out.write_str(&text)?)
+}
+
 /// A value as it stands in a file of a form.
 fn written(target: Target, value: &Value) -> Result<String, minijinja::Error> {
-    let refused = |what: String| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, what);
     match value.kind() {
         ValueKind::Number | ValueKind::Bool => Ok(value.to_string()),
         // One that is written already.
@@ -141,8 +159,10 @@ impl Expression {
             let inner = inner.strip_prefix('-').unwrap_or(inner);
             return Self::bare(inner.strip_suffix('-').unwrap_or(inner).trim());
         }
-        let template = environment().template_from_str(text).map_err(Fault::from)?;
-        let names = names(template.undeclared_variables(true));
+        let checked = Checked::template(text)?;
+        let names = guarded(&checked, || {
+            Ok(names(environment().template_from_str(&checked.text)?.undeclared_variables(true)))
+        })?;
         Ok(Self { text: text.to_owned(), whole: false, names, target: None })
     }
 
@@ -153,8 +173,10 @@ impl Expression {
 
     /// Compiles an expression that stands without braces, as in `when:`.
     pub fn bare(text: &str) -> Result<Self, Fault> {
-        let expression = environment().compile_expression(text).map_err(Fault::from)?;
-        let names = names(expression.undeclared_variables(true));
+        let checked = Checked::expression(text)?;
+        let names = guarded(&checked, || {
+            Ok(names(environment().compile_expression(&checked.text)?.undeclared_variables(true)))
+        })?;
         Ok(Self { text: text.to_owned(), whole: true, names, target: None })
     }
 
@@ -163,22 +185,75 @@ impl Expression {
         &self.names
     }
 
+    /// The value with these values of its names.
+    ///
+    /// # Errors
+    /// It cannot be computed, or not within the limits of the language.
     pub fn evaluate(&self, scope: Value) -> Result<Value, Fault> {
-        let value = if self.whole {
-            environment().compile_expression(&self.text).and_then(|expression| expression.eval(scope))
-        } else {
-            let name = self.target.map_or_else(|| "text".to_owned(), |target| format!("{FORM}{}", target.word()));
-            environment().render_named_str(&name, &self.text, scope).map(Value::from)
-        };
-        value.map_err(Fault::from)
+        if self.whole {
+            let checked = Checked::expression(&self.text)?;
+            return guarded(&checked, || environment().compile_expression(&checked.text)?.eval(scope));
+        }
+        let name = self.target.map_or_else(|| "text".to_owned(), |target| format!("{FORM}{}", target.word()));
+        let checked = Checked::template(&self.text)?;
+        guarded(&checked, || environment().render_named_str(&name, &checked.text, scope).map(Value::from))
     }
 }
 
+thread_local! {
+    /// Whether a panic is caught and told as an error.
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something with a text that minijinja is given, within an allowance; a panic becomes a fault, which is told nowhere else.
+fn guarded<T>(checked: &Checked, work: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T, Fault> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !CAUGHT.get() {
+                before(panic);
+            }
+        }));
+    });
+    stand_at(None);
+    CAUGHT.set(true);
+    let done = within(|| catch_unwind(AssertUnwindSafe(work)));
+    CAUGHT.set(false);
+    match done {
+        Ok(Ok(_)) if !checked.whole => Err(Fault::new("it cannot be taken apart")),
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            let fault = Fault::from(error);
+            Err(Fault { range: fault.range.map(|range| checked.origins(range)), ..fault })
+        }
+        Err(panic) => Err(Fault {
+            range: stood_at().map(|at| at..at + 2),
+            ..Fault::new(format!("it cannot be computed ({})", reason(panic.as_ref())))
+        }),
+    }
+}
+
+/// What a panic says.
+fn reason(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "for no reason that is told".to_owned())
+}
+
 fn names(found: std::collections::HashSet<String>) -> BTreeSet<String> {
-    found.into_iter().filter(|name| !BUILTIN.contains(&name.as_str())).collect()
+    found.into_iter().filter(|name| name != source::AT && !BUILTIN.contains(&name.as_str())).collect()
 }
 
 impl Fault {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), line: 1, range: None }
+    }
+
+    fn at(source: &str, range: Range<usize>, message: impl Into<String>) -> Self {
+        let line = source[..range.start].matches('\n').count() + 1;
+        Self { range: Some(range), line, ..Self::new(message) }
+    }
+
     /// The error for a fault in a template of its own file.
     pub fn in_template(&self, source: &Source, what: &str) -> Error {
         let span = self.range.clone().map_or_else(|| source.line(self.line), |range| source.span(range));
@@ -188,7 +263,10 @@ impl Fault {
 
 impl From<minijinja::Error> for Fault {
     fn from(error: minijinja::Error) -> Self {
-        let message = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        let message = match error.kind() {
+            ErrorKind::OutOfFuel => format!("it takes more than {STEPS} steps"),
+            kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
+        };
         Self { message, line: error.line().unwrap_or(1), range: error.range() }
     }
 }

@@ -25,6 +25,8 @@ mod flavors;
 mod hostile;
 #[path = "cli/inputs.rs"]
 mod inputs;
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/lock.rs"]
 mod lock;
 #[path = "cli/names.rs"]

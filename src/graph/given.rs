@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::values::Known;
 use super::{Binding, Graph, variable};
 use crate::error::{Error, Result, did_you_mean};
 use crate::form::{Checker, Slot};
 use crate::playbook::Declaration;
-use crate::template::{Expression, Fault, is_expression};
+use crate::template::{Expression, Fault, is_expression, within};
 use crate::yaml::{Content, Key, Node};
 
 impl Graph {
@@ -53,6 +54,8 @@ impl Graph {
     /// Gives names to the values of a playbook.
     pub(super) fn values(&mut self, scope: usize, checker: &Checker<'_>) -> Result<()> {
         let playbook = self.scopes[scope].playbook.clone();
+        let order: BTreeMap<String, usize> =
+            playbook.values.iter().enumerate().map(|(index, (key, _))| (variable(&key.text), index)).collect();
         for (index, (key, node)) in playbook.values.iter().enumerate() {
             let place = |span| checker.source.place(span);
             // It may hold a secret: where it is used tells whether that shows.
@@ -60,12 +63,15 @@ impl Graph {
             let form = checker.check(node, &schema, &format!("value `{}`", key.text))?;
             let mut slots = Vec::new();
             form.slots(&mut slots);
-            let mut later = playbook.values[index..].iter().map(|(key, _)| variable(&key.text));
-            if let Some(name) = later.find(|name| slots.iter().any(|slot| slot.names(name))) {
+            let named = slots.iter().flat_map(|slot| slot.expression.names()).filter_map(|name| name.split('.').next());
+            let later = named.filter_map(|name| order.get(name).filter(|found| **found >= index)).min();
+            if let Some(name) = later.map(|found| variable(&playbook.values[*found].0.text)) {
                 return Err(Error::new(format!("`{name}` is used before it has a value"))
                     .at(place(node.span))
                     .hint("a value knows inputs, resources, and the values before it"));
             }
+            let depth = self.depth(scope, &form)?;
+            self.scopes[scope].depths.insert(variable(&key.text), depth);
             if self.scopes[scope].inputs.insert(variable(&key.text), Binding::Form(form, scope)).is_some() {
                 return Err(Error::new(format!("`{}` is an input already", key.text))
                     .at(place(key.span))
@@ -99,7 +105,7 @@ impl Graph {
         if !self.uses_of_form(scope, &form)?.needs.is_empty() {
             return Err(Error::new("a rule knows inputs only").at(checker.source.place(node.span)));
         }
-        let text = self.fill(scope, &form, &BTreeMap::new())?;
+        let text = within(|| self.fill(scope, &form, &Known::new(&BTreeMap::new())))?;
         Ok(match text {
             Json::String(text) => text,
             other => other.to_string(),
@@ -132,7 +138,7 @@ impl Graph {
         if !self.uses(scope, &slot)?.needs.is_empty() {
             return Err(Error::new(format!("`{field}` cannot wait for a resource")).at(source.place(node.span)));
         }
-        let seen = self.context(scope, &slot, &BTreeMap::new())?;
+        let seen = within(|| self.context(scope, &slot, &Known::new(&BTreeMap::new())))?;
         let mut values = BTreeMap::new();
         for name in slot.expression.names() {
             let value = seen.get_attr(name).unwrap_or_default();

@@ -1,13 +1,14 @@
 //! What an expression draws on: every name looked up, and no secret where it would show.
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
 use super::{Binding, Graph, Id, Member, variable};
 use crate::error::{Error, Result, did_you_mean};
 use crate::form::{Form, Slot};
 
 /// What one expression draws on.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Uses {
     pub needs: BTreeSet<Id>,
     pub secret: bool,
@@ -24,6 +25,17 @@ impl Graph {
             all.secret |= uses.secret;
         }
         Ok(all)
+    }
+
+    /// What a value draws on, by its scope and name: looked at once, for values may build on each other in many ways.
+    fn uses_once(&self, key: (usize, String), scope: usize, form: &Form) -> Result<Uses> {
+        let seen = self.used.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(uses) = seen {
+            return Ok(uses);
+        }
+        let uses = self.uses_of_form(scope, form)?;
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key, uses.clone());
+        Ok(uses)
     }
 
     /// What an expression draws on, each name checked; a secret must have its place.
@@ -52,7 +64,7 @@ impl Graph {
                 here.playbook.inputs.iter().any(|input| variable(&input.name) == root && input.is_secret());
             let inner = match binding {
                 Binding::Value(_) => Uses::default(),
-                Binding::Form(form, parent) => self.uses_of_form(*parent, form)?,
+                Binding::Form(form, parent) => self.uses_once((scope, root.to_owned()), *parent, form)?,
             };
             if attribute.is_some() {
                 return Err(Error::new(format!("`{root}` is an input and has no outputs"))
@@ -97,7 +109,8 @@ impl Graph {
     ) -> Result<Uses> {
         let outputs = &self.scopes[inner].outputs;
         if let Some(form) = attribute.and_then(|attribute| outputs.get(attribute)) {
-            return self.uses_of_form(inner, form);
+            // A dot is in no name of an input.
+            return self.uses_once((inner, format!(".{}", attribute.unwrap_or_default())), inner, form);
         }
         let known: Vec<&str> = outputs.keys().map(String::as_str).collect();
         let root = name.split('.').next().unwrap_or(name);

@@ -1,5 +1,6 @@
 //! What expressions yield, once the outputs of other resources are known.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use minijinja::Value;
@@ -11,12 +12,39 @@ use crate::error::{Error, Result};
 use crate::form::{Form, Slot};
 use crate::graph::variable;
 use crate::resource::Outputs;
+use crate::template::within;
+
+/// How deep values may build on each other, by way of included playbooks too.
+const DEEPEST: usize = 200;
+
+/// What is known while something is evaluated: the outputs of resources, and the values that were made on the way, each once.
+pub(super) struct Known<'a> {
+    outputs: &'a BTreeMap<Id, Outputs>,
+    made: RefCell<BTreeMap<(usize, String), Value>>,
+}
+
+impl<'a> Known<'a> {
+    pub fn new(outputs: &'a BTreeMap<Id, Outputs>) -> Self {
+        Self { outputs, made: RefCell::default() }
+    }
+
+    /// A value by its scope and name; `make` makes it where it was not made yet.
+    fn once(&self, key: (usize, String), make: impl FnOnce() -> Result<Json>) -> Result<Value> {
+        let made = self.made.borrow().get(&key).cloned();
+        if let Some(value) = made {
+            return Ok(value);
+        }
+        let value = Value::from(Serde(&make()?));
+        self.made.borrow_mut().insert(key, value.clone());
+        Ok(value)
+    }
+}
 
 impl Graph {
     /// The fields of a resource with every expression evaluated; `known` holds the outputs of what it needs.
     pub fn fields(&self, id: &Id, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
         let vertex = &self.nodes[id];
-        self.fill(vertex.scope, &vertex.form, known)
+        within(|| self.fill(vertex.scope, &vertex.form, &Known::new(known)))
     }
 
     /// Turns an error at a path of a resource's fields into one with its place.
@@ -29,9 +57,10 @@ impl Graph {
     pub fn outputs(&self, known: &BTreeMap<Id, Outputs>) -> Result<BTreeMap<String, String>> {
         let Some(root) = self.scopes.first() else { return Ok(BTreeMap::new()) };
         let mut outputs = BTreeMap::new();
+        let known = Known::new(known);
         for (key, _) in &root.playbook.outputs {
             let Some(form) = root.outputs.get(&variable(&key.text)) else { continue };
-            let value = self.fill(0, form, known)?;
+            let value = within(|| self.fill(0, form, &known))?;
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             if !text.is_empty() {
                 outputs.insert(key.text.clone(), text);
@@ -40,22 +69,24 @@ impl Graph {
         Ok(outputs)
     }
 
-    pub(super) fn fill(&self, scope: usize, form: &Form, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
+    pub(super) fn fill(&self, scope: usize, form: &Form, known: &Known<'_>) -> Result<Json> {
         let source = &self.scopes[scope].playbook.source;
         form.fill(&mut |slot| slot.evaluate(source, self.context(scope, slot, known)?))
     }
 
     /// The values of the names that an expression uses.
-    pub(super) fn context(&self, scope: usize, slot: &Slot, known: &BTreeMap<Id, Outputs>) -> Result<Value> {
+    pub(super) fn context(&self, scope: usize, slot: &Slot, known: &Known<'_>) -> Result<Value> {
         let here = &self.scopes[scope];
         let mut values = BTreeMap::new();
         for name in slot.expression.names() {
             let root = name.split('.').next().unwrap_or(name);
             let value = match (here.inputs.get(root), here.members.get(root)) {
                 (Some(Binding::Value(value)), _) => Some(Value::from(Serde(value))),
-                (Some(Binding::Form(form, parent)), _) => Some(Value::from(Serde(&self.fill(*parent, form, known)?))),
+                (Some(Binding::Form(form, parent)), _) => {
+                    Some(known.once((scope, root.to_owned()), || self.fill(*parent, form, known))?)
+                }
                 (None, Some(Member::Resource { id, kind, present: true })) => {
-                    known.get(id).map(|outputs| outputs.value(kind.bare))
+                    known.outputs.get(id).map(|outputs| outputs.value(kind.bare))
                 }
                 (None, Some(Member::Include(inner))) if self.scopes[*inner].present => {
                     Some(self.include_value(*inner, name, known)?)
@@ -70,10 +101,33 @@ impl Graph {
         Ok(Value::from(values))
     }
 
-    fn include_value(&self, inner: usize, name: &str, known: &BTreeMap<Id, Outputs>) -> Result<Value> {
+    /// How deep values stand behind a form: 1 where it names none.
+    ///
+    /// # Errors
+    /// More than [`DEEPEST`].
+    pub(super) fn depth(&self, scope: usize, form: &Form) -> Result<usize> {
+        let here = &self.scopes[scope];
+        let mut slots = Vec::new();
+        form.slots(&mut slots);
+        let mut deepest = 0;
+        for root in slots.iter().flat_map(|slot| slot.expression.names()).filter_map(|name| name.split('.').next()) {
+            deepest = deepest.max(match here.members.get(root) {
+                Some(Member::Include(inner)) => self.scopes[*inner].depths.values().max().copied().unwrap_or(0),
+                _ => here.depths.get(root).copied().unwrap_or(0),
+            });
+        }
+        if deepest >= DEEPEST {
+            return Err(Error::new(format!("values build on each other more than {DEEPEST} deep"))
+                .at(here.playbook.source.place(form.span())));
+        }
+        Ok(deepest + 1)
+    }
+
+    fn include_value(&self, inner: usize, name: &str, known: &Known<'_>) -> Result<Value> {
         let attribute = name.split('.').nth(1).unwrap_or_default();
         let Some(form) = self.scopes[inner].outputs.get(attribute) else { return Ok(Value::UNDEFINED) };
-        let value = Value::from(Serde(&self.fill(inner, form, known)?));
+        // A dot is in no name of an input.
+        let value = known.once((inner, format!(".{attribute}")), || self.fill(inner, form, known))?;
         Ok(Value::from(BTreeMap::from([(attribute.to_owned(), value)])))
     }
 }

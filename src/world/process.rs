@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 
-use rustix::process::{Pid, Signal as Number, kill_process};
+use rustix::process::{DumpableBehavior, Pid, Signal as Number, kill_process, set_dumpable_behavior};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::Error;
@@ -20,6 +20,15 @@ const PATIENCE: u32 = 3;
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// Keeps the memory of this process, in which secrets stand, out of core files and from other processes of the same user.
+///
+/// A limit on the size of core files would not do: where these go to a program (`core_pattern`), it does not count (core(5)),
+/// and whatever is run from here would inherit it. This ends with the next `execve` (prctl(2), `PR_SET_DUMPABLE`).
+pub fn keep_memory_private() {
+    // It fails for no reason that the manual knows, and nothing else depends on it.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Where the processes that can be seen from here are.

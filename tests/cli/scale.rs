@@ -14,13 +14,13 @@ const LARGER: usize = 4;
 const DEARER: f64 = 8.0;
 
 /// What a run of `provision` cost: processor time in seconds, and the most memory that it had, in megabytes.
-struct Cost {
-    seconds: f64,
-    megabytes: f64,
+pub struct Cost {
+    pub seconds: f64,
+    pub megabytes: f64,
 }
 
 /// Runs `provision` and tells what it cost, whatever it ended with.
-fn cost(sandbox: &Sandbox, arguments: &[&str]) -> (Cost, String) {
+pub fn cost(sandbox: &Sandbox, arguments: &[&str]) -> (Cost, String) {
     let inner = sandbox.command(arguments);
     let note = sandbox.path("cost");
     let mut command = Command::new("/usr/bin/time");
