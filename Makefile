@@ -7,7 +7,7 @@ PACKAGES  = gcc pkg-config libssl-dev \
             mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml python3-aiosmtpd make \
             chromium chromium-driver libnss3-tools iproute2 faketime tinyproxy-bin
 .DEFAULT_GOAL := help
-.PHONY: help setup parts build demo test soak lint advisories bench
+.PHONY: help setup parts build demo test soak ceph lint advisories bench
 
 help: ## Tell what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +45,10 @@ test: setup parts ## Run every test, against the real engine
 
 soak: setup parts ## Run what repeats for long: kills at every request, and all that the normal tests do in a short form
 	$(CARGO) test --release --locked --test cli --test live -- --ignored --test-threads=1
+
+ceph: setup parts ## Run a registry on a real Ceph, from its first run to its end
+	scripts/ceph.sh
+	$(CARGO) test --release --locked --test live -- --ignored ceph
 
 # cargo fmt skips modules that are declared inside a macro, such as those in src/resource/: the files are named.
 lint: ## Check the format, clippy's lints, licences and sources

@@ -188,7 +188,7 @@ fn target(mut playbook: Playbook, path: Option<String>, matches: &ArgMatches) ->
     given.extend(set);
     let environment = Some(Listed::read(&words(matches, "env-file"))?);
     let name = matches.get_one::<String>("name").cloned();
-    let warnings = playbook.inputs.iter().filter_map(|input| input.literal(&typed(matches, input))).collect();
+    let warnings = playbook.inputs.iter().flat_map(|input| input.warnings(&typed(matches, input))).collect();
     Ok(Target { playbook, path, given, environment, name, again: false, root: None, warnings })
 }
 

@@ -15,8 +15,8 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::shell::quoted;
-use crate::world::files;
-use crate::x509::Name;
+use crate::world::{files, host};
+use crate::x509::{self, Name};
 use condition::Condition;
 
 /// What a user may give for an input.
@@ -37,6 +37,8 @@ pub(crate) enum InputType {
     Path,
     /// The text of a file on this host, read when the command is typed, and kept.
     File,
+    /// The certificates in a file on this host, in PEM. What else stands there is neither kept nor handed on.
+    Certificates,
     /// A number of bytes: `64k`, `512m`, `2g`.
     Size,
     /// Any number of values of the type `of`; the flag is repeated.
@@ -46,8 +48,8 @@ pub(crate) enum InputType {
 }
 
 impl InputType {
-    pub const NAMES: [&str; 10] =
-        ["string", "port", "domain", "bool", "choice", "path", "file", "size", "list", "secret"];
+    pub const NAMES: [&str; 11] =
+        ["string", "port", "domain", "bool", "choice", "path", "file", "certificates", "size", "list", "secret"];
 
     pub fn parse(text: &str) -> Result<Self> {
         serde_json::from_value(Json::from(text))
@@ -92,8 +94,45 @@ impl Input {
         text.split_once('=').filter(|(name, _)| *name == self.name).map(|(_, value)| value)
     }
 
+    /// A value that was given, as it is used: an earlier version kept a file of certificates whole.
+    pub fn settled(&self, value: &Json) -> Json {
+        match value.as_str().filter(|text| self.kind == InputType::Certificates && !text.is_empty()) {
+            Some(text) => x509::certificates(text).map_or_else(|_| value.clone(), Json::from),
+            None => value.clone(),
+        }
+    }
+
+    /// Warnings of what was typed for it.
+    pub fn warnings(&self, texts: &[String]) -> Vec<String> {
+        if self.element() == InputType::Certificates {
+            return texts.iter().flat_map(|text| self.certificates_of(text)).collect();
+        }
+        self.literal(texts).into_iter().collect()
+    }
+
+    /// What of a file with certificates is not as somebody may think who names it.
+    fn certificates_of(&self, file: &str) -> Vec<String> {
+        // A pipe can be read once only.
+        let text = files::is_plain(Path::new(file)).then(|| files::read_text(Path::new(file)).ok()).flatten();
+        let Some(text) = text else { return Vec::new() };
+        let mut warnings = Vec::new();
+        let of = self.given_by();
+        if x509::has_key(&text) {
+            warnings.push(format!(
+                "`{of}`: a private key stands in `{file}` as well; only the certificates are taken from it, which everybody may read"
+            ));
+        }
+        let certificates = x509::certificates(&text).unwrap_or_default();
+        let all = x509::blocks(&certificates);
+        let faults = all.iter().filter_map(|block| Some((x509::read(block).ok()?, block)));
+        let faults = faults
+            .filter_map(|(facts, _)| Some(format!("`{of}`: a certificate in `{file}` {}", facts.fault(host::now())?)));
+        warnings.extend(faults);
+        warnings
+    }
+
     /// A warning of a secret that stands on the command line itself.
-    pub fn literal(&self, texts: &[String]) -> Option<String> {
+    fn literal(&self, texts: &[String]) -> Option<String> {
         let is_literal = |text: &String| !text.is_empty() && text != "-" && !text.starts_with('@');
         (self.is_secret() && texts.iter().any(is_literal)).then(|| {
             format!(
@@ -167,6 +206,12 @@ impl Input {
             }
             InputType::Path => files::absolute(text).map(Json::from),
             InputType::File => files::read_text(Path::new(&files::absolute(text)?)).map(Json::from),
+            InputType::Certificates => {
+                let path = files::absolute(text)?;
+                let read =
+                    files::read_text(Path::new(&path)).and_then(|text| x509::certificates(&text).map(Json::from));
+                read.map_err(|error| error.within(format!("`{path}`")))
+            }
             InputType::Size => size(text).map(Json::from),
             InputType::Secret => files::secret_argument(text).map(Json::from),
             InputType::List => Err(Error::new("a list of lists")),

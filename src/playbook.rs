@@ -191,7 +191,7 @@ impl Playbook {
                 Error::usage(format!("`{}` is needed{about}", input.given_by()))
                     .hint(format!("`provision {} --help` shows every input", own.as_deref().unwrap_or(&self.name)))
             })?;
-            values.insert(input.name.clone(), value.clone());
+            values.insert(input.name.clone(), input.settled(value));
         }
         Ok(values)
     }

@@ -3,6 +3,7 @@
 //! The profile is the one that Go, OpenSSL's strict mode, Java and rustls all accept: a root without a path
 //! length, an issuing authority that is held to its names, and short-lived leaves under it.
 
+mod bundle;
 mod facts;
 mod lineage;
 mod name;
@@ -26,6 +27,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
+pub(crate) use self::bundle::{certificates, has_key};
 pub(crate) use self::facts::{Facts, matches, read};
 pub(crate) use self::lineage::{Lineage, blocks};
 pub(crate) use self::name::Name;

@@ -16,6 +16,8 @@ mod blog;
 mod blog_ways;
 #[path = "live/browser.rs"]
 mod browser;
+#[path = "live/ceph.rs"]
+mod ceph;
 #[path = "live/ci.rs"]
 mod ci;
 #[path = "live/ci_examples.rs"]

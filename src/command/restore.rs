@@ -30,7 +30,8 @@ const RECORD: &str = "deployment/deployment.json";
 
 pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Opening, set: &[String]) -> Result<()> {
     let started = Instant::now();
-    unused(name)?;
+    // Told before anybody types a passphrase; who works on it just now may be taking it away.
+    session.alone(name, "restore", async |_| Ok(unused(name).map(drop)?)).await?;
     let reader = Arc::new(open(file, &opening, &session.stopper).await?);
     session.events.send(Event::Finished {
         resource: files::absolute(file)?,
@@ -44,7 +45,7 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
     let given = input::set::read(&playbook, set)?;
     for input in &playbook.inputs {
         let typed: Vec<String> = set.iter().filter_map(|text| input.set_to(text).map(str::to_owned)).collect();
-        input.literal(&typed).into_iter().for_each(|text| session.events.send(Event::Warning { text }));
+        input.warnings(&typed).into_iter().for_each(|text| session.events.send(Event::Warning { text }));
     }
     let fresh = given.keys().cloned().collect();
     record.inputs.extend(given);

@@ -111,7 +111,9 @@ impl Graph {
             let form = form.map_literals(&mut |value, span| match value.as_str() {
                 // An empty text stands for "not given", and a secret is taken as it is: no file is read here.
                 Some("") => Ok(value),
-                _ if matches!(input.element(), InputType::Secret | InputType::File) => Ok(value),
+                _ if matches!(input.element(), InputType::Secret | InputType::File | InputType::Certificates) => {
+                    Ok(value)
+                }
                 text => {
                     let text = text.map_or_else(|| value.to_string(), str::to_owned);
                     input.parse(&text).map_err(|error| error.within(&name).at(checker.source.place(span)))

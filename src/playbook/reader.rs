@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
             InputType::Secret => Err(self
                 .wrong(node.span, format!("{name} would show in the playbook"))
                 .hint("leave the default empty: a `secret` resource makes one where none is given")),
-            InputType::File => Err(self
+            InputType::File | InputType::Certificates => Err(self
                 .wrong(node.span, format!("{name} would be a file of whoever types the command"))
                 .hint("leave the default empty")),
             _ => self.value(input, node, name),

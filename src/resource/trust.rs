@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{At, Kind, Output, Outputs, Owned, public};
-use crate::change::{Action, Change, Field};
+use crate::change::{Action, Change, Field, is_unknown};
 use crate::content::fingerprint;
 use crate::error::{Error, Result};
 use crate::hostfile::{HostFile, Undo};
@@ -102,26 +102,36 @@ impl Client {
 }
 
 impl Spec {
+    /// The certificates of the authority: everybody may read the files, so nothing else ever stands in them.
+    fn own(&self) -> Result<String> {
+        if is_unknown(&self.certificate) { Ok(self.certificate.clone()) } else { x509::certificates(&self.certificate) }
+    }
+
     /// All that is trusted, as one text: both kinds of clients read every certificate of a file.
-    fn bundle(&self, at: &At) -> String {
+    fn bundle(&self, at: &At) -> Result<String> {
         let ended = |block: &String| x509::read(block).is_ok_and(|facts| facts.phase(at.run.now) == Phase::Over);
-        let also: String = x509::blocks(&self.also).into_iter().filter(|block| !ended(block)).collect();
-        let own = self.certificate.trim_end();
-        if also.is_empty() || own == also.trim_end() { self.certificate.clone() } else { format!("{own}\n{also}") }
+        let own = self.own()?;
+        if self.also.trim().is_empty() {
+            return Ok(own);
+        }
+        let also = x509::certificates(&self.also)?;
+        let also: String = x509::blocks(&also).into_iter().filter(|block| !ended(block)).collect();
+        Ok(if own == also { own } else { format!("{own}{also}") })
     }
 
     /// The authority's own certificates for the system's store, which takes one a file: the name of each file, and what is in it.
-    fn of_the_system(&self, at: &At) -> Vec<(String, String)> {
+    fn of_the_system(&self, at: &At) -> Result<Vec<(String, String)>> {
         let own = format!("provision-{}", at.store().name());
-        let blocks = x509::blocks(&self.certificate);
+        let all = self.own()?;
+        let blocks = x509::blocks(&all);
         if blocks.len() < 2 {
-            return vec![(own, self.certificate.clone())];
+            return Ok(vec![(own, all)]);
         }
         let name = |(index, block): (usize, String)| match x509::read(&block) {
             Ok(facts) if index > 0 => (format!("{own}-{}", &facts.fingerprint[..12]), block),
             _ => (own.clone(), block),
         };
-        blocks.into_iter().enumerate().map(name).collect()
+        Ok(blocks.into_iter().enumerate().map(name).collect())
     }
 
     fn places(&self, at: &At) -> Result<Vec<Place>> {
@@ -136,10 +146,10 @@ impl Spec {
         for client in &self.clients {
             for (word, folder) in client.folders(&self.hosts)? {
                 if *client != Client::System {
-                    place(word, folder.join(format!("{own}.crt")), self.bundle(at))?;
+                    place(word, folder.join(format!("{own}.crt")), self.bundle(at)?)?;
                     continue;
                 }
-                for (name, content) in self.of_the_system(at) {
+                for (name, content) in self.of_the_system(at)? {
                     let word = format!("{word}{}", name.strip_prefix(&own).unwrap_or_default());
                     place(word, folder.join(format!("{name}.crt")), content)?;
                 }

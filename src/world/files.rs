@@ -288,6 +288,11 @@ pub(crate) fn writable_file(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
+/// Whether a file can be read more than once: a pipe cannot.
+pub(crate) fn is_plain(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file())
+}
+
 pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }

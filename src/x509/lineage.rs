@@ -85,7 +85,7 @@ fn cross(root: &Pair, next: &Pair, now: OffsetDateTime) -> Result<String> {
     Ok(certificate.pem())
 }
 
-/// The certificates of a PEM text, each as a text of its own.
+/// The blocks of a PEM text, certificates and keys, each as a text of its own.
 pub(crate) fn blocks(text: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut block: Option<String> = None;

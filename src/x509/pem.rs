@@ -21,6 +21,11 @@ pub(super) fn certificates(pem: &str) -> Result<Vec<Vec<u8>>> {
     blocks(pem, CERTIFICATE).map(|block| Ok(block?.contents)).collect()
 }
 
+/// Fails for a text in which no certificate can be found, with what it is instead.
+pub(super) fn check_certificates(pem: &str) -> Result<()> {
+    check_blocks(pem, CERTIFICATE)
+}
+
 /// The private key of a PEM, which must be PKCS#8 without a passphrase.
 pub(super) fn key(pem: &Secret) -> Result<KeyPair> {
     key_pair(pem.expose()).map_err(|e| e.within("the key"))

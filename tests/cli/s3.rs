@@ -9,6 +9,7 @@ use crate::snapshot;
 fn inputs_that_do_not_go_together_are_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("key", "id\nsecret\n");
+    assert_eq!(sandbox.run("certs --cn localhost --out ./tls --name tls").code, 0);
     let mut text = String::new();
     for more in [
         "--flavor s3",
@@ -18,7 +19,7 @@ fn inputs_that_do_not_go_together_are_refused() {
         "--flavor s3 --bucket acme --iam create --access-key-file ./key",
         "--flavor s3 --bucket acme --access-key AK",
         "--flavor s3 --bucket acme --access-key AK --secret-key SK --access-key-file ./key",
-        "--flavor s3 --bucket acme --store-ca ./key --endpoint http://store.example.com",
+        "--flavor s3 --bucket acme --store-ca ./tls/ca.crt --endpoint http://store.example.com",
         "--flavor s3 --bucket acme --iam none --access-key-file ./key --policy wide",
         "--flavor s3 --bucket acme --kms-key alias/mine",
     ] {

@@ -10,14 +10,14 @@ const NOTHING: Duration = Duration::ZERO;
 const SLOW_DOWN: &str = "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
 
 /// `VERB registry --flavor s3` at a store, or at a proxy before it.
-fn s3(sandbox: &Sandbox, verb: &[&str], url: &str, more: &[&str]) -> Ran {
+pub fn s3(sandbox: &Sandbox, verb: &[&str], url: &str, more: &[&str]) -> Ran {
     let port = sandbox.port.to_string();
     let common = ["--name", &sandbox.name, "--port", &port, "--trust", "no", "--flavor", "s3", "--endpoint", url];
     sandbox.command(&[verb, &common, more].concat())
 }
 
 /// A sandbox whose commands have the key of the store's owner, and the name of a bucket for it.
-fn sandbox(test: &str, store: &Store) -> (Sandbox, String) {
+pub fn sandbox(test: &str, store: &Store) -> (Sandbox, String) {
     let mut sandbox = Sandbox::new(test);
     store.serve(&mut sandbox);
     let bucket = format!("{}-images", sandbox.name);
@@ -29,7 +29,7 @@ fn key_file(sandbox: &Sandbox, store: &Store) -> String {
 }
 
 /// The password of a sandbox's registry, and its authority as skopeo and curl want it.
-struct Client {
+pub struct Client {
     host: String,
     password: String,
     ca: String,
@@ -37,7 +37,7 @@ struct Client {
 }
 
 impl Client {
-    fn of(sandbox: &Sandbox) -> Self {
+    pub fn of(sandbox: &Sandbox) -> Self {
         let ca = sandbox.output("ca");
         let host = format!("localhost:{}", sandbox.port);
         let certs = sandbox.home.path().join("certs").display().to_string();
@@ -45,14 +45,14 @@ impl Client {
         Self { host, password: sandbox.password(), ca, certs }
     }
 
-    fn push(&self, source: &str, image: &str) -> Ran {
+    pub fn push(&self, source: &str, image: &str) -> Ran {
         let Self { host, password, certs, .. } = self;
         shell(&format!(
             "skopeo copy --quiet --dest-creds admin:{password} --dest-cert-dir {certs} {source} docker://{host}/{image}"
         ))
     }
 
-    fn pull(&self, image: &str, target: &str) -> Ran {
+    pub fn pull(&self, image: &str, target: &str) -> Ran {
         let Self { host, password, certs, .. } = self;
         shell(&format!(
             "skopeo copy --quiet --src-creds admin:{password} --src-cert-dir {certs} docker://{host}/{image} {target}"
@@ -67,7 +67,7 @@ impl Client {
 }
 
 /// An image with one layer of random bytes, as a folder that skopeo reads.
-fn image(sandbox: &Sandbox, name: &str, megabytes: u32) -> String {
+pub fn image(sandbox: &Sandbox, name: &str, megabytes: u32) -> String {
     let folder = sandbox.home.path().join(name).display().to_string();
     shell(&format!(
         "set -e; mkdir -p {folder}/blobs/sha256; cd {folder}; mkdir x; head -c {megabytes}M /dev/urandom > x/data; tar -cf layer -C x data; \
@@ -212,7 +212,7 @@ fn policy(store: &Store, sandbox: &Sandbox) -> String {
     store.aws(&ask).ok().out
 }
 
-fn keys(store: &Store, sandbox: &Sandbox) -> Vec<String> {
+pub fn keys(store: &Store, sandbox: &Sandbox) -> Vec<String> {
     let ask = format!(
         "iam list-access-keys --user-name {}-writer --query AccessKeyMetadata[].AccessKeyId --output text",
         sandbox.name

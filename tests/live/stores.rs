@@ -38,11 +38,16 @@ pub struct Store {
     pub secret: String,
     pub region: &'static str,
     process: Child,
+    /// The container that it runs in, where it does.
+    container: Option<String>,
     _folder: tempfile::TempDir,
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
+        if let Some(container) = &self.container {
+            shell(&format!("docker rm -fv {container}"));
+        }
         drop(self.process.kill());
         drop(self.process.wait());
     }
@@ -86,6 +91,7 @@ impl Store {
             secret,
             region: "garage",
             process,
+            container: None,
             _folder: folder,
         };
         let started = Instant::now();
@@ -108,8 +114,16 @@ impl Store {
             .expect("a part is made before it is used");
         wait_for(&address, port);
         let url = format!("http://{address}:{port}");
-        let mut store =
-            Self { url, port, id: "none".into(), secret: "none".into(), region: "us-east-1", process, _folder: folder };
+        let mut store = Self {
+            url,
+            port,
+            id: "none".into(),
+            secret: "none".into(),
+            region: "us-east-1",
+            process,
+            container: None,
+            _folder: folder,
+        };
         store.aws("iam create-user --user-name owner").ok();
         store.aws("iam put-user-policy --user-name owner --policy-name all --policy-document '{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}]}'").ok();
         let key = store.aws(
@@ -120,6 +134,32 @@ impl Store {
         (store.id, store.secret) = (id.to_owned(), secret.to_owned());
         store.aws("s3api create-bucket --bucket elsewhere").ok();
         store
+    }
+
+    /// Ceph's object gateway, with accounts and IAM, in a container.
+    pub fn ceph() -> Self {
+        let image = shell(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/ceph.sh")).ok().out;
+        let (address, port) = (host_address(), free_port());
+        let container = format!("store{}-{port}", std::process::id());
+        let mut process = Command::new("docker")
+            .args(["run", "--init", "--name", &container, "-p", &format!("{address}:{port}:7480"), image.trim()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut told).unwrap();
+        let owner: serde_json::Value = serde_json::from_str(&told).expect("it tells its owner's key when it is up");
+        let key = |name: &str| owner["keys"][0][name].as_str().unwrap().to_owned();
+        Self {
+            url: format!("http://{address}:{port}"),
+            port,
+            id: key("access_key"),
+            secret: key("secret_key"),
+            region: "us-east-1",
+            process,
+            container: Some(container),
+            _folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// The variables by which AWS's own tools and ours find the owner's key.

@@ -49,6 +49,25 @@ fn the_system_trusts_a_registry_as_long_as_it_is_there() {
         "/usr/local/share/ca-certificates/provision-registry.crt: keyed:",
     );
 
+    // A file with a certificate and its key: the key goes nowhere, and that it stood there is told. One that has ended as well.
+    host.run(
+        "cd /root && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=other -keyout key -out crt 2>/dev/null && \
+         cat key crt >both.pem && sed -n 2p key >line && chmod 600 both.pem && openssl x509 -in crt -trustout -addtrust serverAuth -out trusted.pem",
+    )
+    .ok();
+    for file in ["both.pem", "trusted.pem"] {
+        let told = host.provision(&format!("registry --also-trust /root/{file}")).ok();
+        assert_eq!(told.all().contains("a private key stands in `/root/both.pem` as well"), file == "both.pem");
+        host.run("grep -rlF -f /root/line /etc /usr/local /root/home").fails(1);
+        assert_eq!(
+            host.run("cat /etc/docker/certs.d/localhost:5443/*.crt /etc/containers/certs.d/localhost:5443/*.crt | grep -c '^-----BEGIN CERTIFICATE-----$'").ok().out.trim(),
+            "4"
+        );
+        host.provision("registry --also-trust ''").ok();
+    }
+    host.run("echo hello >/root/hello").ok();
+    host.provision("registry --also-trust /root/hello").fails(2).says("it is not PEM").says("hint:");
+
     // Not any more, and then again.
     host.provision("registry --trust auto").ok();
     same(&links(&host), &before_links, "not any more");
