@@ -19,6 +19,7 @@ import blog
 import ci
 import compose
 import engine
+import guess
 import s3
 import scale
 from measure import RUNS, Failed, Table, in_turn, median, megabytes, milliseconds, peak_memory, read, run, then
@@ -162,11 +163,12 @@ def bench(program, folder):
     jobs(table, program, folder)
     blog.bench(table, program, PREFIX, folder)
     scale.bench(table, program, folder)
+    guess.bench(table, program, folder, PREFIX)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["blog", "ci", "scale"], help="measure this alone")
+    parser.add_argument("--only", choices=["blog", "ci", "guess", "scale"], help="measure this alone")
     parser.add_argument("--program", default=ROOT / "target/release/provision", type=Path, help="the provision to measure")
     arguments = parser.parse_args()
     program = arguments.program.resolve()
@@ -176,6 +178,8 @@ def main():
         stack.callback(clean_up)
         if arguments.only == "blog":
             blog.bench(Table(), program, PREFIX, folder)
+        elif arguments.only == "guess":
+            guess.bench(Table(), program, folder, PREFIX)
         elif arguments.only == "scale":
             scale.bench(Table(), program, folder)
         elif arguments.only == "ci":

@@ -12,6 +12,12 @@ pub(crate) struct Entry {
     pub hash: String,
 }
 
+/// The highest cost of bcrypt that is taken. nginx checks a password in its event loop (`ngx_http_auth_basic_module`), where
+/// everybody else waits meanwhile: about 12 ms at a cost of 8, and each step doubles it.
+pub(crate) const HIGHEST_COST: u32 = 8;
+/// The fewest characters of a password that is not generated. NIST SP 800-63B (section 5.1.1.2) asks for 8; two more give back
+/// many times what the low cost takes away.
+const SHORTEST: usize = 10;
 /// How long a bcrypt hash is: `$2y$10$`, 22 characters of salt, 31 of hash.
 const BCRYPT: usize = 60;
 /// The bytes of a password that bcrypt looks at.
@@ -41,6 +47,11 @@ impl Entry {
     /// registry/auth/htpasswd).
     pub fn is_bcrypt(&self) -> bool {
         self.cost().is_some()
+    }
+
+    /// Whether a check of it takes longer than others can wait for.
+    pub fn is_costly(&self) -> bool {
+        self.cost().is_some_and(|cost| cost > HIGHEST_COST)
     }
 
     /// The cost of a whole hash by bcrypt: `$2y$10$` and 53 characters.
@@ -102,6 +113,19 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         .hint("a name has no colon and no line end, no blank at its ends, and no `#` at its start"))
 }
 
+/// Reads a password that somebody chose.
+///
+/// # Errors
+/// It is too short for the low cost that passwords are hashed at.
+pub(crate) fn check_password(name: &str, password: &str) -> Result<()> {
+    if password.chars().count() >= SHORTEST {
+        return Ok(());
+    }
+    Err(Error::usage(format!("the password of `{name}` is shorter than {SHORTEST} characters")).hint(
+        "passwords are hashed at a low cost, for nginx lets everybody wait while it checks one: take a longer one, or `--generate`",
+    ))
+}
+
 /// A password file as it was read.
 #[derive(Debug, Default)]
 pub(crate) struct File {
@@ -148,7 +172,7 @@ pub(crate) fn read(source: &Source) -> Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, read};
+    use super::{Entry, HIGHEST_COST, check_password, read};
     use crate::yaml::Source;
 
     const HASH: &str = "$2y$05$abcdefghijklmnopqrstuuWJvxQ8vVf0Q2T6tJQ9mS9yWnJ1Q3o2y";
@@ -185,5 +209,25 @@ mod tests {
         assert!(file.entries.iter().all(|entry| entry.hash == HASH));
         let lines: Vec<usize> = file.others.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [6, 7, 8]);
+    }
+
+    #[test]
+    fn a_hash_is_costly_above_the_highest_cost() {
+        let of = |cost: u32| Entry { name: "a".to_owned(), hash: HASH.replace("$05$", &format!("${cost:02}$")) };
+        let costly: Vec<u32> = (4..=31).filter(|cost| of(*cost).is_costly()).collect();
+        assert_eq!(costly, (HIGHEST_COST + 1..=31).collect::<Vec<_>>());
+        for other in ["$apr1$Rs7Yv8Hq$9hNVoPRQ9qYSwGxoVhE1G1", "$6$rounds=999999999$salt$hash", "$2y$31$cut", ""] {
+            let entry = Entry { name: "a".to_owned(), hash: other.to_owned() };
+            assert!(!entry.is_costly() && !entry.is_bcrypt(), "`{other}` is not taken at all");
+        }
+    }
+
+    #[test]
+    fn a_chosen_password_has_ten_characters() {
+        assert!(check_password("a", "nine char").is_err());
+        assert!(check_password("a", "ten chars!").is_ok());
+        // Of letters, not of bytes.
+        assert!(check_password("a", "ééééééééé").is_err());
+        assert!(check_password("a", "éééééééééé").is_ok());
     }
 }

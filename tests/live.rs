@@ -36,6 +36,8 @@ mod faults;
 mod fields;
 #[path = "live/flavors.rs"]
 mod flavors;
+#[path = "live/guessing.rs"]
+mod guessing;
 #[path = "live/host.rs"]
 mod host;
 #[path = "live/hosts_entry.rs"]

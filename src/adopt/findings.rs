@@ -9,7 +9,7 @@ use super::config::{self, Api};
 use super::finding::Finding;
 use super::host::{Host, Site, absolute};
 use super::{nginx, policy, words};
-use crate::htpasswd;
+use crate::htpasswd::{self, HIGHEST_COST};
 use crate::x509::Survey;
 use crate::yaml::Source;
 
@@ -216,6 +216,19 @@ fn of_passwords(path: &str, mode: u32, text: &str) -> Vec<Finding> {
         let consequence = "a registry of today does not let them in, and such hashes are soon guessed";
         let remedy =
             "takes over users with bcrypt; the others need a new password: `provision users registry add USER`";
+        found.push(Finding::low(path, what, consequence).remedy(remedy));
+    }
+    let costly: Vec<String> = entries
+        .iter()
+        .filter(|entry| entry.is_costly())
+        .map(|entry| format!("`{}` ({})", entry.name, entry.scheme()))
+        .collect();
+    if !costly.is_empty() {
+        let what = format!("passwords that take long to check: {}", costly.join(", "));
+        let consequence = "nginx answers nobody while it checks one, so that a few wrong ones hold everybody up";
+        let remedy = format!(
+            "takes over users up to a cost of {HIGHEST_COST}; take the lines of the others out of the file: they need a new password, by `provision users registry add USER`"
+        );
         found.push(Finding::low(path, what, consequence).remedy(remedy));
     }
     if mode & 0o004 != 0 {

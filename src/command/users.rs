@@ -10,7 +10,7 @@ use super::turn::{Halt, Turn};
 use super::{Session, Target, apply};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result, did_you_mean};
-use crate::htpasswd::{self, Entry};
+use crate::htpasswd::{self, Entry, HIGHEST_COST};
 use crate::report::{self, Style, ask_hidden, line};
 use crate::resource::htpasswd::{Added, own_users};
 use crate::shell;
@@ -46,9 +46,7 @@ pub(crate) enum Password {
     File(String),
 }
 
-/// bcrypt's cost for a password that a person chose: about 50 ms a check.
-const COST: u32 = 10;
-/// The same for a generated one: its 190 bits are not guessed however fast a guess is.
+/// bcrypt's cost for a generated password; one that a person chose has the highest: its 190 bits are not guessed however fast a guess is.
 const GENERATED_COST: u32 = 5;
 const GENERATED_LENGTH: usize = 32;
 
@@ -141,6 +139,12 @@ impl Task {
 
 impl Password {
     async fn obtain(&self, user: &str, stopper: &Stopper) -> Result<String> {
+        let password = self.take(user, stopper).await?;
+        htpasswd::check_password(user, &password)?;
+        Ok(password)
+    }
+
+    async fn take(&self, user: &str, stopper: &Stopper) -> Result<String> {
         match self {
             Self::Generated => host::random_text(GENERATED_LENGTH),
             Self::File(path) => {
@@ -165,7 +169,7 @@ impl Password {
     }
 
     fn cost(&self) -> u32 {
-        if matches!(self, Self::Generated) { GENERATED_COST } else { COST }
+        if matches!(self, Self::Generated) { GENERATED_COST } else { HIGHEST_COST }
     }
 }
 
@@ -306,6 +310,7 @@ impl Users {
             return Err(Error::new(format!("`{file}` holds no entry that today's registry accepts"))
                 .hint("it reads hashes by bcrypt alone, as `htpasswd -B` writes them"));
         }
+        self.refuse_costly(&usable, name)?;
         for entry in usable {
             let known = self.own.get(&entry.name).or(self.added.entries.get(&entry.name));
             match known {
@@ -318,5 +323,19 @@ impl Users {
             }
         }
         Ok(())
+    }
+
+    /// Hashes that hold everybody up are not taken in; those that are here already may stand in the file.
+    fn refuse_costly(&self, found: &[Entry], name: &str) -> Result<()> {
+        let new = |entry: &&Entry| self.added.entries.get(&entry.name).is_none_or(|known| known != *entry);
+        let costly: Vec<&Entry> = found.iter().filter(|entry| entry.is_costly()).filter(new).collect();
+        let Some(first) = costly.first() else { return Ok(()) };
+        let named: Vec<String> = costly.iter().map(|entry| format!("`{}` ({})", entry.name, entry.scheme())).collect();
+        let command = shell::line(["provision", "users", name, "add", &first.name, "--generate"]);
+        Err(Error::new(format!("hashes of a cost above {HIGHEST_COST} are not imported: {}", named.join(", "))).hint(
+            format!(
+                "nginx lets everybody wait while it checks a password, and cannot hash one anew at a login: take their lines out of the file, and give each a new password, as by `{command}`"
+            ),
+        ))
     }
 }

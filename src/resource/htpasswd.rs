@@ -10,8 +10,9 @@ use crate::change::{Action, Change, Field, is_unknown};
 use crate::content::sha256;
 use crate::deployment::Store;
 use crate::error::Result;
-use crate::htpasswd::Entry;
+use crate::htpasswd::{Entry, HIGHEST_COST, check_password};
 use crate::secret::Secret;
+use crate::shell;
 
 pub(crate) struct HtpasswdKind;
 
@@ -20,14 +21,15 @@ pub(crate) struct HtpasswdKind;
 pub(crate) struct Spec {
     /// Each user's password; 72 bytes at most, which is all that bcrypt looks at.
     users: BTreeMap<String, Secret>,
-    /// The cost of bcrypt: each step doubles the time of a check, and 10 is about 50 ms.
+    /// The cost of bcrypt, from 4 to 8: each step doubles the time of a check, for which nginx lets everybody wait, and 8 is
+    /// about 12 ms. A higher one counts as 8.
     #[serde(default = "cost")]
     #[schemars(range(min = 4, max = 17))]
     cost: u32,
 }
 
 fn cost() -> u32 {
-    10
+    HIGHEST_COST
 }
 
 /// What is kept of a user: the hash, and what it was made from, so that a check costs no bcrypt.
@@ -76,6 +78,19 @@ impl Added {
         put(&entries, self.entries.values().map(|entry| format!("{}:{}\n", entry.name, entry.hash)).collect())
     }
 
+    /// Tells of those whom an earlier version took in with a hash that takes nginx long: they can log in as before.
+    fn tell_costly(&self, at: &At) {
+        let costly: Vec<&str> =
+            self.entries.values().filter(|entry| entry.is_costly()).map(|entry| entry.name.as_str()).collect();
+        let Some(first) = costly.first() else { return };
+        let command = shell::line(["provision", "users", at.store().name(), "password", first, "--generate"]);
+        let named: Vec<String> = costly.iter().map(|name| format!("`{name}`")).collect();
+        at.run.note_once(&format!(
+            "hashed at a cost above {HIGHEST_COST}, so that nginx lets everybody wait while it checks a password: {}; `{command}` gives a new one",
+            named.join(", ")
+        ));
+    }
+
     /// Those who are not the playbook's own.
     fn beside<'a>(&'a self, own: &'a BTreeMap<String, Secret>) -> impl Iterator<Item = &'a Entry> {
         self.entries.values().filter(|entry| !own.contains_key(&entry.name))
@@ -111,6 +126,31 @@ impl Kind for HtpasswdKind {
     type Spec = Spec;
     type Actual = Actual;
     type Undo = Kept;
+
+    fn complete(spec: &mut Spec, at: &At) -> Result<()> {
+        if spec.cost > HIGHEST_COST {
+            at.run.note_once(&format!(
+                "`{}`: `cost: {}` counts as {HIGHEST_COST}, for nginx lets everybody wait while it checks a password",
+                at.id, spec.cost
+            ));
+            spec.cost = HIGHEST_COST;
+        }
+        Ok(())
+    }
+
+    async fn check(spec: &Spec, actual: Option<&Self::Actual>, _: &Change, at: &At) -> Result<()> {
+        if let Some(actual) = actual {
+            actual.added.tell_costly(at);
+        }
+        for (name, password) in spec.users.iter().filter(|(_, password)| !is_unknown(password.expose())) {
+            let kept = actual.and_then(|actual| actual.users.get(name));
+            // One that is in use already goes on being used.
+            if kept.is_none_or(|user| user.proof != proof(password, &user.entry.hash)) {
+                check_password(name, password.expose())?;
+            }
+        }
+        Ok(())
+    }
 
     async fn actual(_: &Spec, at: &At) -> Result<Option<Self::Actual>> {
         let [file, proofs] = Self::keys(at);

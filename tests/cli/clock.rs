@@ -184,9 +184,10 @@ fn what_pauses_is_waited_for() {
         for directive in ["client_body_timeout", "send_timeout", "proxy_read_timeout", "proxy_send_timeout"] {
             assert!(site.contains(&format!("\n    {directive} 900;")), "{directive} in {site}");
         }
-        assert!(site.contains("\n    client_header_timeout 20;"), "{site}");
+        assert!(site.contains("\n    client_header_timeout 10;"), "{site}");
         // Who is let in without a password has less time.
-        let open = site.matches("auth_basic off;\n        client_body_timeout 20;\n        send_timeout 20;").count();
-        assert_eq!(open, site.matches("auth_basic off;").count(), "{site}");
+        let open = site.matches("auth_request off;\n        client_body_timeout 20;\n        send_timeout 20;").count();
+        // And who asks whether a password is right, or is told that it is not.
+        assert_eq!(open + 2, site.matches("auth_request off;").count(), "{site}");
     }
 }

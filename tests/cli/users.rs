@@ -164,3 +164,74 @@ fn a_change_that_cannot_be_carried_out_is_taken_back() {
     assert_eq!(users(&sandbox), ["admin"]);
     assert!(!sandbox.run("secrets site").stdout.contains("alice"));
 }
+
+/// The hash of a cost that an earlier version gave to passwords that a person chose.
+fn costly() -> String {
+    bcrypt::hash("of a costly hash", 10).unwrap()
+}
+
+#[test]
+fn passwords_are_cheap_to_check_or_refused() {
+    let sandbox = site();
+    sandbox.write("short", "nine char\n");
+    sandbox.write("word", "ten chars!\n");
+    sandbox.write("costly", format!("gina:{}\nhugo:{}\niris:{}\n", costly(), costly(), hash(&sandbox, "admin")));
+    let rounds = "$6$rounds=999999999$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/";
+    sandbox.write("rounds", format!("gina:{rounds}\n"));
+    let mut text = String::new();
+    for line in [
+        "users site add gina --password-file short",
+        "users site password admin --password-file short",
+        "users site add --import costly",
+        "users site add --import rounds",
+        "apply ./site.yml --key nine_char",
+    ] {
+        let refused = sandbox.run(line);
+        assert_ne!(refused.code, 0, "{line}");
+        text.push_str(&refused.text);
+        text.push('\n');
+    }
+    snapshot!("users_costly", text);
+    assert_eq!(users(&sandbox), ["admin"], "nothing was taken of those");
+    assert_eq!(sandbox.run("users site add gina --password-file word").code, 0);
+    assert_eq!(sandbox.run("users site add hugo --generate").code, 0);
+    assert_eq!([&hash(&sandbox, "gina")[..7], &hash(&sandbox, "hugo")[..7]], ["$2b$08$", "$2b$05$"]);
+}
+
+/// What earlier versions took goes on, and is told of until it is mended.
+#[test]
+fn costly_hashes_of_earlier_versions_go_on_and_are_told_of() {
+    let sandbox = site();
+    let kept = |file: &str| sandbox.home(&format!("deployments/site/htpasswd/people/{file}"));
+    let old = costly();
+    assert_eq!(sandbox.run("users site add bob --generate").code, 0);
+    let before = hash(&sandbox, "bob");
+    for file in ["added", "htpasswd"] {
+        let text = std::fs::read_to_string(kept(file)).unwrap();
+        std::fs::write(kept(file), text.replace(&before, &old)).unwrap();
+    }
+    let told = "hashed at a cost above 8, so that nginx lets everybody wait while it checks a password: `bob`; `provision users site password bob --generate` gives a new one";
+    for line in ["plan site", "apply site", "users site add alice --generate"] {
+        let ran = sandbox.run(line);
+        assert_eq!(
+            (ran.code, ran.stderr.matches(told).count() + ran.stdout.matches(told).count()),
+            (0, 1),
+            "{}",
+            ran.text
+        );
+    }
+    assert_eq!(hash(&sandbox, "bob"), old, "who could log in can log in still");
+    // The file that it came from may be given again.
+    sandbox.write("before", format!("bob:{old}\n"));
+    assert_eq!(sandbox.run("users site add --import before").code, 0);
+    assert_eq!(sandbox.run("users site password bob --generate").code, 0);
+    let quiet = sandbox.run("plan site");
+    assert!(!quiet.text.contains("hashed at a cost"), "{}", quiet.text);
+
+    // A playbook that asks for more, and a password in use that is shorter than one may be today.
+    sandbox.write("site.yml", sandbox.read("site.yml").replace("cost: 5", "cost: 10"));
+    let ran = sandbox.run("apply ./site.yml");
+    assert!(ran.code == 0 && ran.text.contains("`people`: `cost: 10` counts as 8"), "{}", ran.text);
+    assert_eq!(&hash(&sandbox, "admin")[..7], "$2b$08$");
+    assert_eq!(sandbox.run("plan site --exit-code").code, 0);
+}
