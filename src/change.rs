@@ -3,6 +3,11 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
+use crate::difference::Texts;
+use crate::event::LineEvent;
+
 /// The mark around the name of a resource whose output is not known yet.
 const UNKNOWN: char = '\u{e000}';
 
@@ -34,6 +39,10 @@ pub struct Change {
     pub reason: Option<String>,
     /// Whether it deletes something that cannot be made again.
     pub data: bool,
+    /// The contents of fields that differ in them; a plan turns them into lines.
+    pub texts: Vec<Texts>,
+    /// The lines that change, by the field.
+    pub lines: BTreeMap<String, Vec<LineEvent>>,
 }
 
 impl Action {
@@ -63,7 +72,7 @@ impl Action {
 
 impl Change {
     pub fn new(action: Action) -> Self {
-        Self { action, fields: Vec::new(), reason: None, data: false }
+        Self { action, fields: Vec::new(), reason: None, data: false, texts: Vec::new(), lines: BTreeMap::new() }
     }
 
     pub fn unchanged() -> Self {
@@ -79,7 +88,14 @@ impl Change {
     /// `action` if any field differs, else nothing.
     pub fn of(action: Action, fields: Vec<Field>) -> Self {
         let action = if fields.is_empty() { Action::Unchanged } else { action };
-        Self { action, fields, reason: None, data: false }
+        Self { fields, ..Self::new(action) }
+    }
+
+    /// The same with the contents of fields that differ in them.
+    #[must_use]
+    pub fn with(mut self, texts: impl IntoIterator<Item = Texts>) -> Self {
+        self.texts.extend(texts);
+        self
     }
 
     pub fn is_change(&self) -> bool {

@@ -190,11 +190,40 @@ pub struct FieldEvent {
     pub field: String,
     pub old: String,
     pub new: String,
+    /// The lines that change, with some around them, where it is the content of a file that can be shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineEvent>,
 }
 
-impl From<&crate::change::Field> for FieldEvent {
-    fn from(field: &crate::change::Field) -> Self {
-        Self { field: field.name.clone(), old: field.old.clone(), new: field.new.clone() }
+/// A line of a file that changes, or one around it. Lines count from 1; one with a secret in it reads `(secret)`.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct LineEvent {
+    pub change: LineChange,
+    /// Where it stands in the file as it is.
+    pub old: Option<usize>,
+    /// Where it is to stand.
+    pub new: Option<usize>,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LineChange {
+    Same,
+    Removed,
+    Added,
+}
+
+impl FieldEvent {
+    /// The fields of a change.
+    pub(crate) fn all(change: &crate::change::Change) -> Vec<Self> {
+        let event = |field: &crate::change::Field| Self {
+            field: field.name.clone(),
+            old: field.old.clone(),
+            new: field.new.clone(),
+            lines: change.lines.get(&field.name).cloned().unwrap_or_default(),
+        };
+        change.fields.iter().map(event).collect()
     }
 }
 

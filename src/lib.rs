@@ -13,7 +13,7 @@
 //! | `playbook`, `yaml`, `input`, `variables`, `template`, `form` | a playbook as written, checked, every part with its place |
 //! | `graph` | the resources and which needs which |
 //! | `resource/` | one file a kind: what should be, what is, how they differ, how to get there and back |
-//! | `plan`, `change`, `apply`, `journal`, `run`, `stop`, `at` | compare all, carry out all, or take it back |
+//! | `plan`, `change`, `difference`, `apply`, `journal`, `run`, `stop`, `at` | compare all, carry out all, or take it back |
 //! | [`event`], `report/` | what happens, and who tells it |
 //! | [`ci`], `lease` | a deployment that is gone with the job that it is for, whatever happens to that |
 //! | `fact`, `measured` | what an overview tells of a deployment, and what of that is kept because it takes time to find out |
@@ -32,6 +32,7 @@ pub mod cli;
 mod command;
 mod content;
 mod deployment;
+mod difference;
 mod error;
 mod escape;
 pub mod event;

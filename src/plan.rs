@@ -9,8 +9,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
 use crate::change::{Action, Change};
+use crate::difference;
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, FieldEvent};
 use crate::fact::Fact;
 use crate::graph::{Graph, Id, Vertex};
 use crate::resource::{At, Entry, Outputs, Owned, with_also};
@@ -216,13 +217,15 @@ impl Plan {
         let (visited, deletions) =
             futures_util::future::join(visit(graph, needs_to_look, examine), Self::deletions(graph, run, kinds)).await;
         visited?;
-        let planned = progress.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut planned = progress.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let known = known.into_inner();
+        difference::show(&mut planned.changes, graph, &known);
         Ok(Self {
             changes: planned.changes,
             deletions: deletions?,
             touched: planned.touched,
             facts: planned.facts,
-            known: known.into_inner(),
+            known,
         })
     }
 
@@ -343,7 +346,7 @@ impl Change {
             resource: id.clone(),
             kind: graph.nodes[id].kind.name,
             action: self.action.word(),
-            fields: self.fields.iter().map(Into::into).collect(),
+            fields: FieldEvent::all(self),
             reason: self.reason.clone(),
         }
     }

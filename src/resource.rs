@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 pub(crate) use crate::at::At;
 use crate::backup::Part;
 use crate::change::{Action, Change, unknown};
+use crate::difference::other;
 use crate::error::{Error, Result};
 use crate::fact::Fact;
 pub(crate) use crate::kept::Kept;
@@ -77,6 +78,18 @@ impl Outputs {
     pub fn with(mut self, name: &'static str, value: impl Into<Json>) -> Self {
         self.0.insert(name, value.into());
         self
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        self.0.get(name)
+    }
+
+    /// The same with other texts in the places of secrets.
+    pub fn veiled(&self, outputs: &[Output]) -> Self {
+        let secret = |name: &str| outputs.iter().any(|output| output.name == name && output.secret);
+        let veil =
+            |(name, value): (&&'static str, &Json)| (*name, if secret(name) { other(value) } else { value.clone() });
+        Self(self.0.iter().map(veil).collect())
     }
 
     /// The outputs of a resource that does not exist yet.

@@ -11,6 +11,7 @@ pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod init;
 pub(crate) mod inode;
+pub(crate) mod inside;
 pub(crate) mod limit;
 pub(crate) mod lock;
 pub(crate) mod process;

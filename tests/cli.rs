@@ -15,6 +15,8 @@ mod certs;
 mod ci;
 #[path = "cli/clock.rs"]
 mod clock;
+#[path = "cli/differences.rs"]
+mod differences;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/fields.rs"]

@@ -28,7 +28,7 @@ pub(crate) async fn run(session: &Session, name: Option<&str>) -> Result<bool> {
             resource: id.clone(),
             kind: prepared.graph.nodes[id].kind.name,
             state: state.to_owned(),
-            fields: change.fields.iter().map(FieldEvent::from).collect(),
+            fields: FieldEvent::all(change),
             reason: change.reason.clone(),
         });
     }

@@ -1,13 +1,14 @@
 //! What expressions yield, once the outputs of other resources are known.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Value;
 use minijinja::value::Serde;
 use serde_json::Value as Json;
 
-use super::{Binding, Graph, Id, Member};
+use super::{Binding, Graph, Id, Member, Scope};
+use crate::difference;
 use crate::error::{Error, Result};
 use crate::form::{Form, Slot};
 use crate::graph::variable;
@@ -21,11 +22,18 @@ const DEEPEST: usize = 200;
 pub(super) struct Known<'a> {
     outputs: &'a BTreeMap<Id, Outputs>,
     made: RefCell<BTreeMap<(usize, String), Value>>,
+    /// Whether other texts stand in the places of secrets.
+    veiled: bool,
 }
 
 impl<'a> Known<'a> {
     pub fn new(outputs: &'a BTreeMap<Id, Outputs>) -> Self {
-        Self { outputs, made: RefCell::default() }
+        Self { outputs, made: RefCell::default(), veiled: false }
+    }
+
+    /// The same with other texts in the places of secrets.
+    fn veiled(outputs: &'a BTreeMap<Id, Outputs>) -> Self {
+        Self { veiled: true, ..Self::new(outputs) }
     }
 
     /// A value by its scope and name; `make` makes it where it was not made yet.
@@ -40,11 +48,48 @@ impl<'a> Known<'a> {
     }
 }
 
+impl Scope {
+    fn takes_secret(&self, name: &str) -> bool {
+        self.playbook.inputs.iter().any(|input| input.is_secret() && variable(&input.name) == name)
+    }
+}
+
 impl Graph {
     /// The fields of a resource with every expression evaluated; `known` holds the outputs of what it needs.
     pub fn fields(&self, id: &Id, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
         let vertex = &self.nodes[id];
         within(|| self.fill(vertex.scope, &vertex.form, &Known::new(known)))
+    }
+
+    /// The same with other texts in the places of secrets, so that those places can be told from the rest.
+    pub fn veiled_fields(&self, id: &Id, known: &BTreeMap<Id, Outputs>) -> Result<Json> {
+        let vertex = &self.nodes[id];
+        within(|| self.fill(vertex.scope, &vertex.form, &Known::veiled(known)))
+    }
+
+    /// The words of every secret that is known, without those that are public as well, such as a certificate beside its key.
+    pub fn secrets(&self, known: &BTreeMap<Id, Outputs>) -> BTreeSet<String> {
+        let (mut secret, mut public) = (BTreeSet::new(), BTreeSet::new());
+        for (id, outputs) in known {
+            for output in self.nodes.get(id).into_iter().flat_map(|vertex| vertex.kind.outputs) {
+                let Some(value) = outputs.get(output.name) else { continue };
+                difference::words(value, if output.secret { &mut secret } else { &mut public });
+            }
+        }
+        let known = Known::new(known);
+        for scope in &self.scopes {
+            for (_, binding) in scope.inputs.iter().filter(|(name, _)| scope.takes_secret(name)) {
+                match binding {
+                    Binding::Value(value) => difference::words(value, &mut secret),
+                    Binding::Form(form, parent) => {
+                        let filled = within(|| self.fill(*parent, form, &known));
+                        drop(filled.map(|value| difference::words(&value, &mut secret)));
+                    }
+                }
+            }
+        }
+        secret.retain(|word| !public.contains(word));
+        secret
     }
 
     /// Turns an error at a path of a resource's fields into one with its place.
@@ -80,13 +125,20 @@ impl Graph {
         let mut values = BTreeMap::new();
         for name in slot.expression.names() {
             let root = name.split('.').next().unwrap_or(name);
+            let veil = |value: Json| if known.veiled && here.takes_secret(root) { difference::other(&value) } else { value };
             let value = match (here.inputs.get(root), here.members.get(root)) {
+                (Some(Binding::Value(value)), _) if known.veiled => Some(Value::from(Serde(&veil(value.clone())))),
                 (Some(Binding::Value(value)), _) => Some(Value::from(Serde(value))),
                 (Some(Binding::Form(form, parent)), _) => {
-                    Some(known.once((scope, root.to_owned()), || self.fill(*parent, form, known))?)
+                    Some(known.once((scope, root.to_owned()), || self.fill(*parent, form, known).map(veil))?)
                 }
                 (None, Some(Member::Resource { id, kind, present: true })) => {
-                    known.outputs.get(id).map(|outputs| outputs.value(kind.bare))
+                    let outputs = known.outputs.get(id);
+                    if known.veiled {
+                        outputs.map(|outputs| outputs.veiled(kind.outputs).value(kind.bare))
+                    } else {
+                        outputs.map(|outputs| outputs.value(kind.bare))
+                    }
                 }
                 (None, Some(Member::Include(inner))) if self.scopes[*inner].present => {
                     Some(self.include_value(*inner, name, known)?)

@@ -8,10 +8,12 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::clean::{clean, clean_line};
 use super::{overview, printer};
-use crate::event::{Event, FieldEvent, RenderedFile};
+use crate::event::{Event, FieldEvent, LineChange, LineEvent, RenderedFile};
 
 /// How wide the column of actions is.
 const WIDTH: usize = 9;
+/// How many lines of a file are shown at most.
+const LINES: usize = 40;
 
 pub(super) struct Human {
     display: MultiProgress,
@@ -99,12 +101,47 @@ impl Human {
     fn planned(&self, resource: &str, kind: &str, action: &str, fields: &[FieldEvent], reason: Option<&str>) {
         let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
         printer::out(&self.acted(action, &format!("{kind} {resource}{reason}")));
-        fields.iter().for_each(Self::field);
+        fields.iter().for_each(|field| self.field(field));
     }
 
-    fn field(field: &FieldEvent) {
+    fn field(&self, field: &FieldEvent) {
+        if !field.lines.is_empty() {
+            printer::out(&format!("{:WIDTH$}   {}:", "", clean_line(&field.field)));
+            return self.lines(&field.lines);
+        }
         let text = format!("{}: {} → {}", field.field, field.old, field.new);
         printer::out(&format!("{:WIDTH$}   {}", "", clean_line(&text)));
+    }
+
+    /// The lines of a file that change, up to so many.
+    fn lines(&self, lines: &[LineEvent]) {
+        let mut shown = 0;
+        let mut next = (None, None);
+        for (at, line) in lines.iter().enumerate() {
+            let jumps = |to: Option<usize>, next: Option<usize>| to.zip(next).is_some_and(|(to, next)| to != next);
+            let apart = at == 0 || jumps(line.old, next.0) || jumps(line.new, next.1);
+            if shown + usize::from(apart) >= LINES && lines.len() - at > 1 {
+                let rest = lines.len() - at;
+                return printer::out(&format!("{:WIDTH$}     … {rest} more lines; `--output json` has all", ""));
+            }
+            if apart {
+                let number = line.new.or(line.old).unwrap_or_default();
+                printer::out(&format!("{:WIDTH$}     @ line {number}", ""));
+            }
+            shown += 1 + usize::from(apart);
+            next = (line.old.map_or(next.0, |old| Some(old + 1)), line.new.map_or(next.1, |new| Some(new + 1)));
+            let (sign, code) = match line.change {
+                LineChange::Same => (' ', None),
+                LineChange::Removed => ('-', Some(31)),
+                LineChange::Added => ('+', Some(32)),
+            };
+            let text = format!("{sign} {}", clean(&line.text));
+            let text = text.trim_end_matches(' ');
+            match code.filter(|_| self.colour) {
+                Some(code) => printer::out(&format!("{:WIDTH$}     \u{1b}[{code}m{text}\u{1b}[0m", "")),
+                None => printer::out(format!("{:WIDTH$}     {text}", "").trim_end()),
+            }
+        }
     }
 
     fn plan(deployment: &str, counts: [(usize, &str); 5]) {

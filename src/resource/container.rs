@@ -6,6 +6,7 @@ mod diff;
 mod files;
 mod ours;
 mod outward;
+mod owners;
 mod ports;
 mod ready;
 mod record;
@@ -256,12 +257,16 @@ async fn read(spec: &Spec, name: &str, at: &At) -> Result<Option<Actual>> {
         seen = states(ours::name(&container)).await;
     }
     let looked = host::now();
-    let files = match state::of(&container, looked) {
+    let seen = match state::of(&container, looked) {
         // There may be nothing left to look into.
         State::Dying => BTreeMap::new(),
-        _ => seen?,
+        _ => {
+            let mut seen = seen?;
+            owners::check(&mut seen, &files, spec, &container, engine).await?;
+            seen
+        }
     };
-    Ok(Some(Actual { container, image, files, record: record::read(at)?, looked }))
+    Ok(Some(Actual { container, image, files: seen, record: record::read(at)?, looked }))
 }
 
 /// Each file of a container against what is there.

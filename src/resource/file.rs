@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::change::{Action, Change, Field};
 use crate::content::{Content, Mode, fingerprint};
+use crate::difference::{Kept, Texts};
 use crate::error::{Error, Result};
 use crate::hostfile::{HostFile, Undo};
 use crate::secret::Secret;
@@ -85,7 +86,9 @@ impl Kind for FileKind {
         ));
         fields.extend(Field::compare("mode", &Mode::new(found.mode).to_string(), &spec.mode.to_string()));
         fields.extend(actual.folders.iter().cloned());
-        Change::of(Action::Update, fields)
+        let differs = fields.iter().any(|field| field.name == "content");
+        let texts = || Texts::new("content", Kept::of(&found.content), spec.text().unwrap_or_default());
+        Change::of(Action::Update, fields).with(differs.then(texts))
     }
 
     fn outputs(spec: &Spec, _: Option<&HostFile>, _: &At) -> Outputs {

@@ -294,7 +294,8 @@ impl Kind for ServiceKind {
                 "started",
             ));
         }
-        Change::of(Action::Update, fields)
+        let texts = wanted.iter().filter_map(|file| file.texts(actual.found.get(file.path)?.as_ref()?));
+        Change::of(Action::Update, fields).with(texts)
     }
 
     fn facts(_: &Spec, actual: Option<&Actual>, at: &At) -> Vec<Fact> {

@@ -143,6 +143,11 @@ fn data_outlives_a_destroy_that_keeps_it() {
     sandbox.destroy().ok();
 }
 
+/// Gives a file in a container another owner, which a program in it may not do.
+fn chown(container: &str, path: &str) -> String {
+    format!("chown 1234:5678 /proc/$(docker inspect {container} --format '{{{{.State.Pid}}}}')/root{path}")
+}
+
 #[test]
 fn drift_is_told_field_by_field_and_mended() {
     let sandbox = Sandbox::new("drift");
@@ -155,14 +160,12 @@ fn drift_is_told_field_by_field_and_mended() {
         sandbox.plan(&["--exit-code"]).ok();
     };
     let inside = |script: &str| format!("docker exec -u 0 {name}-proxy sh -c '{script}'");
-    drift(
-        &inside("echo \"# by hand\" >> /etc/provision/nginx.conf"),
-        "files./etc/provision/nginx.conf.content: keyed:",
-    );
+    drift(&inside("echo \"# by hand\" >> /etc/provision/nginx.conf"), "- # by hand");
+    drift(&chown(&format!("{name}-proxy"), "/etc/provision/nginx.conf"), "nginx.conf.owner: 1234:5678 → 0:65532");
     drift(&inside("chmod 604 /etc/provision/tls.key"), "files./etc/provision/tls.key.mode: 0604 → 0640");
     drift(&inside("rm /etc/provision/htpasswd"), "files./etc/provision/htpasswd: (none) → a file");
     // The same size and the same time: only the digest in the nanoseconds would not tell, but the time is a new one.
-    drift(&inside("sed -i s/TLSv1.2/TLSv1.1/ /etc/provision/nginx.conf"), "nginx.conf.content");
+    drift(&inside("sed -i s/TLSv1.2/TLSv1.1/ /etc/provision/nginx.conf"), "-         ssl_protocols TLSv1.1 TLSv1.3;");
     drift(&format!("docker kill {name}-registry"), "state: ended with exit code 137 → running");
     drift(&format!("docker pause {name}-proxy"), "state: paused → running");
     drift(&format!("docker rm -f {name}-proxy"), "create    container tls/proxy");
@@ -172,6 +175,39 @@ fn drift_is_told_field_by_field_and_mended() {
     drift(&format!("rm {certificate}"), "(none) → keyed");
     let kept = sandbox.home.path().join(format!("home/deployments/{name}/htpasswd/users/htpasswd"));
     drift(&format!("sed -i s/admin/root/ {}", kept.display()), "users.root: (secret) → (none)");
+    sandbox.destroy().ok();
+}
+
+/// Who owns a file is seen where the processes of the container cannot be, too: as another user, or from another host.
+#[test]
+fn an_owner_is_compared_from_wherever_one_looks() {
+    let sandbox = Sandbox::new("owner");
+    sandbox.registry(&["--trust", "no"]).ok();
+    let (home, name) = (sandbox.home.path().join("home"), &sandbox.name);
+    let apart = |code: i32| {
+        shell(&format!(
+            "PROVISION_HOME={} unshare --pid --fork --mount-proc {} plan {name} --exit-code",
+            home.display(),
+            env!("CARGO_BIN_EXE_provision")
+        ))
+        .fails(code)
+    };
+    apart(0).says("nothing to change");
+    shell(&chown(&format!("{name}-proxy"), "/etc/provision/htpasswd")).ok();
+    apart(3).says("files./etc/provision/htpasswd.owner: 1234:5678 → 0:65532");
+    sandbox.registry(&["--trust", "no"]).ok();
+    apart(0);
+    // A file that is not in a volume of its own.
+    let playbook = sandbox.write("web.yml", "resources:\n  - image: nginx\n    reference: nginx:1.30\n    build: nginx\n  - container: web\n    image: \"{{ nginx.reference }}\"\n    files: { /etc/note: { content: \"a\\nb\\n\" } }\n");
+    let web = format!("{name}-w");
+    sandbox.command(&["apply", &playbook, "--name", &web]).ok();
+    shell(&chown(&format!("{web}-web"), "/etc/note")).ok();
+    for way in ["", "unshare --pid --fork --mount-proc"] {
+        let program = env!("CARGO_BIN_EXE_provision");
+        let plan = format!("PROVISION_HOME={} {way} {program} plan {web} --exit-code", home.display());
+        shell(&plan).fails(3).says("files./etc/note.owner: 1234:5678 → 0:0");
+    }
+    sandbox.command(&["destroy", &web, "--yes"]).ok();
     sandbox.destroy().ok();
 }
 

@@ -9,11 +9,14 @@ use super::spec::{BRIDGE, Publish, Spec};
 use super::state::{self, State};
 use super::{Actual, body, unnamed};
 use crate::change::{Action, Change, Field, is_unknown, listed};
+use crate::difference::Texts;
 use crate::resource::At;
 use crate::shell;
 
 /// The field that says whether it runs.
 pub(super) const STATE: &str = "state";
+/// How the names of labels begin that engines and Docker Desktop keep for themselves (docs.docker.com, "Docker object labels").
+const RESERVED: [&str; 4] = ["desktop.docker.io/", "com.docker.", "io.docker.", "org.dockerproject."];
 /// How the fields of its files begin.
 pub(super) const FILES: &str = "files.";
 
@@ -43,7 +46,7 @@ pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
     };
     let state = state.map(|old| Field { name: STATE.to_owned(), old, new: "running".to_owned() });
     let fields = name.0.into_iter().chain(fixed.0).chain(files.0).chain(state).collect();
-    told(Change::of(action, fields), spec, actual)
+    told(Change::of(action, fields).with(texts(spec, actual)), spec, actual)
 }
 
 /// Says why, and for how long nobody answers meanwhile, where the fields do not.
@@ -144,9 +147,13 @@ fn identity(fields: &mut Fields, spec: &Spec, actual: &Actual, at: &At) {
     for (name, value) in &wanted {
         fields.add(format!("labels.{name}"), found.get(name).map(String::as_str).unwrap_or_default(), value);
     }
+    let engines = |name: &str, value: &String| {
+        RESERVED.iter().any(|start| name.starts_with(start)) || actual.record.labels.get(name) == Some(value)
+    };
     let extra: BTreeMap<_, _> = found
         .iter()
         .filter(|(name, value)| !wanted.contains_key(*name) && image_labels.get(*name) != Some(value))
+        .filter(|(name, value)| !engines(name, value))
         .collect();
     for (name, value) in extra {
         fields.add(format!("labels.{name}"), value, "");
@@ -297,13 +304,25 @@ fn file_fields(fields: &mut Fields, spec: &Spec, actual: &Actual) {
         match actual.files.get(&file.path) {
             None | Some(FileState::AsWanted) => {}
             Some(FileState::Missing) => fields.add(name, "", "a file"),
-            Some(FileState::Differs { content, mode, owner }) => {
+            Some(FileState::Differs { content, mode, owner, .. }) => {
                 fields.add(format!("{name}.content"), content, file.fingerprint());
                 fields.add(format!("{name}.mode"), mode.to_string(), file.mode.to_string());
                 fields.add(format!("{name}.owner"), owner, file.owner());
             }
         }
     }
+}
+
+/// The contents of files that are not as they should be.
+fn texts(spec: &Spec, actual: &Actual) -> Vec<Texts> {
+    let files = spec.files().unwrap_or_default();
+    let texts = files.iter().filter_map(|file| match actual.files.get(&file.path)? {
+        FileState::Differs { text, .. } => {
+            Some(Texts::new(format!("{FILES}{}.content", file.path), text.clone(), file.content?))
+        }
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// The start of an image's id, as `docker images` shows it.

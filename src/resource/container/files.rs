@@ -12,6 +12,7 @@ use futures_util::future::{try_join, try_join_all};
 use super::spec::{File, Spec};
 use crate::change::is_unknown;
 use crate::content::{Mode, fingerprint};
+use crate::difference::Kept;
 use crate::error::{Error, Result};
 use crate::world::engine::Engine;
 use crate::world::{host, read};
@@ -26,7 +27,7 @@ const ASIDE: &str = ".provision";
 pub(super) enum FileState {
     AsWanted,
     Missing,
-    Differs { content: String, mode: Mode, owner: String },
+    Differs { content: String, mode: Mode, owner: String, text: Kept },
 }
 
 /// Uploads every file and folder: one archive for each volume that they are in, and one for the rest.
@@ -96,7 +97,8 @@ pub(super) async fn look(file: &File<'_>, name: &str, engine: &Engine) -> Result
     let Some(content) = file.content else {
         // Owner and time of a folder change with use; only that it is there, and its mode, can be told apart.
         let right = found.directory && found.mode == file.mode.bits() & 0o777;
-        let differs = FileState::Differs { content: String::new(), mode: Mode::new(found.mode), owner: file.owner() };
+        let (content, mode, owner) = (String::new(), Mode::new(found.mode), file.owner());
+        let differs = FileState::Differs { content, mode, owner, text: Kept::Size(0) };
         return Ok(if right { FileState::AsWanted } else { differs });
     };
     let same = !is_unknown(content)
@@ -106,7 +108,8 @@ pub(super) async fn look(file: &File<'_>, name: &str, engine: &Engine) -> Result
     if found.size > read::FILE.bytes {
         // Whatever wrote it, it is none of ours, and is not worth being read.
         let content = format!("{} bytes", found.size);
-        return Ok(FileState::Differs { content, mode: Mode::new(found.mode), owner: file.owner() });
+        let (mode, owner, text) = (Mode::new(found.mode), file.owner(), Kept::Size(found.size));
+        return Ok(FileState::Differs { content, mode, owner, text });
     }
     if same { Ok(FileState::AsWanted) } else { fetch(file, name, engine).await }
 }
@@ -118,7 +121,7 @@ fn nanoseconds(time: &str) -> Option<u32> {
     format!("{digits:0<9}").parse().ok()
 }
 
-async fn fetch(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState> {
+pub(super) async fn fetch(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState> {
     let fail =
         |error: std::io::Error| Error::new(format!("cannot read `{}` in the container `{name}`: {error}", file.path));
     let Some(archive) = engine.download(name, &file.path).await? else { return Ok(FileState::Missing) };
@@ -133,5 +136,6 @@ async fn fetch(file: &File<'_>, name: &str, engine: &Engine) -> Result<FileState
     entry.by_ref().take(read::FILE.bytes).read_to_end(&mut content).map_err(fail)?;
     let right =
         Some(content.as_slice()) == file.content.map(str::as_bytes) && mode == file.mode && owner == file.owner();
-    Ok(if right { FileState::AsWanted } else { FileState::Differs { content: fingerprint(&content), mode, owner } })
+    let differs = || FileState::Differs { text: Kept::of(&content), content: fingerprint(&content), mode, owner };
+    Ok(if right { FileState::AsWanted } else { differs() })
 }

@@ -16,6 +16,9 @@ pub(super) struct Record {
     /// The engine's own defaults of that time, for fields of which each engine has its own.
     #[serde(default)]
     pub defaults: BTreeMap<String, String>,
+    /// Every label that it had then: an engine may add some by itself.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Record {
@@ -44,7 +47,8 @@ pub(super) fn read(at: &At) -> Result<Record> {
 pub(super) async fn keep(name: &str, took: Duration, at: &At) -> Result<()> {
     let Some(found) = at.engine().await?.container(name).await? else { return Ok(()) };
     let milliseconds = u64::try_from(took.as_millis()).ok();
-    let record = Record { milliseconds, defaults: unnamed::defaults(&found) };
+    let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+    let record = Record { milliseconds, defaults: unnamed::defaults(&found), labels: labels.into_iter().collect() };
     at.store().put(&at.key(), &serde_json::json!(record).to_string())
 }
 

@@ -66,7 +66,7 @@ fn image() -> ImageInspect {
 /// The fields that a plan names after something was changed.
 fn drift(change: impl FnOnce(&mut HostConfig, &mut ContainerConfig)) -> Vec<String> {
     let mut found = plain();
-    let record = Record { milliseconds: None, defaults: defaults(&found) };
+    let record = Record { defaults: defaults(&found), ..Record::default() };
     change(found.host_config.as_mut().unwrap(), found.config.as_mut().unwrap());
     let fields = compare(&spec(), &found, Some(&image()), &record);
     fields.into_iter().map(|field| format!("{}: {} -> {}", field.name, field.old, field.new)).collect()

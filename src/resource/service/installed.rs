@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::spec::{Body, File};
 use crate::change::Field;
 use crate::content::{Mode, digest, fingerprint};
+use crate::difference::{Kept, Texts};
 use crate::error::{Error, Result};
 use crate::world::inode::{self, GROUPS, Inode, USERS};
 use crate::world::{files, host};
@@ -74,6 +75,16 @@ impl File<'_> {
             fields.extend(Field::compare(name(".owner"), &owner, &self.owner()));
         }
         fields
+    }
+
+    /// What is there and what should be, where both are the contents of a file.
+    pub fn texts(&self, found: &Inode) -> Option<Texts> {
+        match (&found.body, self.body) {
+            (inode::Body::File(old), Body::File(new)) if old != new.as_bytes() => {
+                Some(Texts::new(format!("files.{}", self.path), Kept::of(old), new))
+            }
+            _ => None,
+        }
     }
 
     fn ids(&self) -> Option<(u32, u32)> {
