@@ -125,7 +125,8 @@ impl Graph {
         let mut values = BTreeMap::new();
         for name in slot.expression.names() {
             let root = name.split('.').next().unwrap_or(name);
-            let veil = |value: Json| if known.veiled && here.takes_secret(root) { difference::other(&value) } else { value };
+            let veil =
+                |value: Json| if known.veiled && here.takes_secret(root) { difference::other(&value) } else { value };
             let value = match (here.inputs.get(root), here.members.get(root)) {
                 (Some(Binding::Value(value)), _) if known.veiled => Some(Value::from(Serde(&veil(value.clone())))),
                 (Some(Binding::Value(value)), _) => Some(Value::from(Serde(value))),
