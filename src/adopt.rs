@@ -5,10 +5,13 @@ mod certificates;
 mod config;
 mod finding;
 mod findings;
+mod first;
 mod host;
 mod nginx;
 mod policy;
+mod settings;
 mod takeover;
+mod unit;
 mod words;
 
 pub(crate) use self::finding::Finding;

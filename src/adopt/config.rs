@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::first;
+use super::settings::{CARRIED, Settings, UNDERSTOOD};
 use crate::error::{Error, Result};
 use crate::yaml::{Content, Node, Source};
 
@@ -33,28 +35,14 @@ pub(super) struct Config {
     pub folder: Option<String>,
     /// The keys under which a secret stands in clear.
     pub secrets: Vec<String>,
+    /// Its settings for which nothing here stands.
+    pub lost: Vec<String>,
 }
 
 const MEND: &str = "mend the file, since what the registry stores its images in stands there; nothing was written";
 
-/// The flavors of the first registry, and what stands for them today (as `variables:` of the playbook has it).
-const FLAVORS: [(&str, &str); 12] = [
-    ("dev", "local"),
-    ("test", "local"),
-    ("local", "local"),
-    ("file", "local"),
-    ("s3", "s3"),
-    ("prod", "s3"),
-    ("ceph-s3", "s3"),
-    ("cloudfronts3", "s3"),
-    ("gcs", "gcs"),
-    ("azureblob", "azure"),
-    ("swift", "swift"),
-    ("oss", "oss"),
-];
-
 /// What a registry calls something, and the input that stands for it here.
-type Keys = &'static [(&'static str, &'static str)];
+pub(super) type Keys = &'static [(&'static str, &'static str)];
 
 /// The drivers of today's registry other than that for folders; each is also a flavor.
 const DRIVERS: [(&str, Keys); 6] = [
@@ -108,51 +96,6 @@ const DRIVERS: [(&str, Keys); 6] = [
     ("inmemory", &[]),
 ];
 
-/// The same for the first registry.
-const OLD: [(&str, Keys); 5] = [
-    (
-        "s3",
-        &[
-            ("s3_access_key", "access-key"),
-            ("s3_secret_key", "secret-key"),
-            ("s3_region", "region"),
-            ("boto_bucket", "bucket"),
-            ("s3_bucket", "bucket"),
-            ("storage_path", "prefix"),
-        ],
-    ),
-    ("gcs", &[("boto_bucket", "bucket"), ("storage_path", "prefix")]),
-    (
-        "azure",
-        &[
-            ("azure_storage_account_name", "azure-account"),
-            ("azure_storage_account_key", "azure-key"),
-            ("azure_storage_container", "azure-container"),
-        ],
-    ),
-    (
-        "swift",
-        &[
-            ("swift_authurl", "swift-auth-url"),
-            ("swift_user", "swift-user"),
-            ("swift_password", "swift-password"),
-            ("swift_container", "swift-container"),
-            ("swift_tenant_name", "swift-tenant"),
-            ("swift_region_name", "region"),
-            ("storage_path", "prefix"),
-        ],
-    ),
-    (
-        "oss",
-        &[
-            ("oss_accessid", "access-key"),
-            ("oss_accesskey", "secret-key"),
-            ("oss_bucket", "bucket"),
-            ("storage_path", "prefix"),
-        ],
-    ),
-];
-
 impl Config {
     /// Reads a configuration; `variables` are those that the registry is started with.
     ///
@@ -172,7 +115,7 @@ impl Config {
         let mut config = if get(&node, "version").is_some() && get(&node, "storage").is_some() {
             today(path, &node, variables)
         } else {
-            first(path, &node, variables)
+            first::read(path, &node, variables)
         };
         secrets(&node, &mut config.secrets);
         config.secrets.sort();
@@ -181,8 +124,18 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether a text that could be read as one says what only a registry's does.
+    pub fn is_one(&self, text: &str) -> bool {
+        match self.api {
+            Api::V2 => true,
+            Api::V1 => text.contains("storage") || text.contains("search_backend"),
+        }
+    }
+}
+
 /// The value of a key, be it the mapping's own or merged into it by `<<`.
-fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+pub(super) fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     let Content::Map(entries) = &node.value else { return None };
     if let Some((_, value)) = entries.iter().find(|(found, _)| found.text == key) {
         return Some(value);
@@ -194,7 +147,7 @@ fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     }
 }
 
-fn text(node: Option<&Node>) -> Option<String> {
+pub(super) fn text(node: Option<&Node>) -> Option<String> {
     match &node?.value {
         Content::Scalar { text, plain: true } if ["", "~", "null"].contains(&text.as_str()) => None,
         Content::Scalar { text, .. } if !text.is_empty() => Some(text.clone()),
@@ -203,87 +156,49 @@ fn text(node: Option<&Node>) -> Option<String> {
 }
 
 fn today(path: &str, node: &Node, variables: &BTreeMap<String, String>) -> Config {
-    let storage = get(node, "storage");
-    let driver = |name: &str| storage.and_then(|storage| get(storage, name));
-    let http = |name: &str| get(node, "http").and_then(|http| get(http, name));
-    let auth = get(node, "auth").filter(|auth| matches!(&auth.value, Content::Map(ways) if !ways.is_empty()));
+    let settings = Settings::new(node, variables);
+    let driver = settings.driver(&DRIVERS.map(|(name, _)| name));
     let mut config = Config {
         path: path.to_owned(),
         api: Api::V2,
-        address: variables.get("REGISTRY_HTTP_ADDR").cloned().or_else(|| text(http("addr"))),
-        asks: auth.is_some(),
-        tls: http("tls").is_some_and(|tls| get(tls, "certificate").is_some()),
-        password_file: auth.and_then(|auth| text(get(get(auth, "htpasswd")?, "path"))),
+        address: settings.text("http.addr"),
+        asks: settings.has("auth"),
+        tls: settings.text("http.tls.certificate").is_some(),
+        password_file: settings.text("auth.htpasswd.path"),
         flavor: "local".to_owned(),
         store: BTreeMap::new(),
         folder: None,
         secrets: Vec::new(),
+        lost: Vec::new(),
     };
-    if let Some((name, keys)) = DRIVERS.iter().find(|(name, _)| driver(name).is_some()) {
+    let mut carried: Vec<String> = CARRIED.iter().map(|(key, _)| (*key).to_owned()).collect();
+    carried.extend(UNDERSTOOD.iter().map(|key| (*key).to_owned()));
+    if let Some((name, keys)) = DRIVERS.iter().find(|(name, _)| *name == driver) {
         (*name).clone_into(&mut config.flavor);
         for (key, input) in *keys {
-            if let Some(value) = driver(name).and_then(|driver| text(get(driver, key))) {
-                config.store.insert(input, value);
-            }
+            let key = format!("storage.{name}.{key}");
+            config.store.extend(settings.text(&key).map(|value| (*input, value)));
+            carried.push(key);
+        }
+        if settings.text("storage.redirect.disable").is_some_and(|disable| disable == "true") {
+            config.store.insert("redirect", "no".to_owned());
         }
     } else {
-        config.folder = driver("filesystem").and_then(|driver| text(get(driver, "rootdirectory")));
+        config.folder = settings.text("storage.filesystem.rootdirectory");
         config.folder.get_or_insert_with(|| "/var/lib/registry".to_owned());
     }
-    if let Some(remote) = get(node, "proxy").and_then(|proxy| text(get(proxy, "remoteurl"))) {
-        config.store.insert("mirror-of", remote);
+    config.store.extend(CARRIED.iter().filter_map(|(key, input)| Some((*input, settings.text(key)?))));
+    if settings.text("storage.delete.enabled").is_some_and(|enabled| enabled == "false") {
+        config.store.insert("delete", "false".to_owned());
     }
-    trim(&mut config);
+    config.lost = settings.others(&carried);
+    let secure = settings.text("storage.s3.secure").is_none_or(|secure| secure != "false");
+    trim(&mut config, if secure { "https" } else { "http" });
     config
-}
-
-fn first(path: &str, node: &Node, variables: &BTreeMap<String, String>) -> Config {
-    let name = variables.get("SETTINGS_FLAVOR").map_or("dev", String::as_str);
-    let part = get(node, name).or(get(node, "common"));
-    let value = |key: &str| part.and_then(|part| text(get(part, key))).and_then(|text| resolved(&text, variables));
-    let storage = value("storage").unwrap_or_else(|| name.to_owned());
-    let named = |word: &str| FLAVORS.iter().find(|(old, _)| *old == word).map(|(_, flavor)| *flavor);
-    let flavor = named(&storage).or(named(name)).unwrap_or("local");
-    let mut config = Config {
-        path: path.to_owned(),
-        api: Api::V1,
-        address: None,
-        asks: false,
-        tls: false,
-        password_file: None,
-        flavor: flavor.to_owned(),
-        store: BTreeMap::new(),
-        folder: None,
-        secrets: Vec::new(),
-    };
-    for (key, input) in OLD.iter().find(|(of, _)| *of == flavor).map_or(&[][..], |(_, keys)| keys) {
-        if let Some(value) = value(key) {
-            config.store.insert(input, value);
-        }
-    }
-    if let Some(host) = value("boto_host").filter(|_| flavor == "s3") {
-        let scheme = if value("s3_secure").is_some_and(|secure| secure.eq_ignore_ascii_case("false")) {
-            "http"
-        } else {
-            "https"
-        };
-        let port = value("boto_port").map(|port| format!(":{port}")).unwrap_or_default();
-        config.store.insert("endpoint", format!("{scheme}://{host}{port}"));
-    }
-    trim(&mut config);
-    config
-}
-
-/// What `_env:NAME:DEFAULT` of the first registry stands for.
-fn resolved(text: &str, variables: &BTreeMap<String, String>) -> Option<String> {
-    let Some(rest) = text.strip_prefix("_env:") else { return Some(text.to_owned()) };
-    let (name, default) = rest.split_once(':').unwrap_or((rest, ""));
-    let value = variables.get(name).map_or(default, String::as_str);
-    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// A prefix without slashes around it, and an endpoint with its scheme.
-fn trim(config: &mut Config) {
+pub(super) fn trim(config: &mut Config, scheme: &str) {
     if let Some(prefix) = config.store.remove("prefix").map(|prefix| prefix.trim_matches('/').to_owned())
         && !prefix.is_empty()
     {
@@ -292,7 +207,7 @@ fn trim(config: &mut Config) {
     if let Some(endpoint) = config.store.get_mut("endpoint")
         && !endpoint.contains("://")
     {
-        *endpoint = format!("https://{endpoint}");
+        *endpoint = format!("{scheme}://{endpoint}");
     }
 }
 

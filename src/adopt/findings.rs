@@ -30,6 +30,7 @@ pub(crate) fn findings(host: &Host, now: OffsetDateTime) -> Vec<Finding> {
     found.extend(open_doors(host));
     found.extend(secrets_in_clear(host));
     found.extend(first_registry(host));
+    found.extend(lost(host));
     found.extend(host.policies.iter().flat_map(|(path, text)| policy::findings(path, text)));
     found.extend(host.passwords.iter().flat_map(|(path, (mode, text))| of_passwords(path, *mode, text)));
     found.into_iter().collect()
@@ -191,6 +192,18 @@ fn first_registry(host: &Host) -> Option<Finding> {
             "no Docker since 17.12 speaks it, and its images are in a form that no registry of today reads",
         )
         .remedy("sets up a registry of today beside its images, which have to be pushed anew"),
+    )
+}
+
+/// Settings that are not taken over.
+fn lost(host: &Host) -> Option<Finding> {
+    let (config, _) = host.config().filter(|(config, _)| !config.lost.is_empty())?;
+    let names: Vec<String> = config.lost.iter().map(|name| format!("`{name}`")).collect();
+    let what = format!("settings for which `provision registry` has no input: {}", names.join(", "));
+    let consequence = "the registry that takes over does not do what they ask for";
+    Some(
+        Finding::low(&config.path, what, consequence)
+            .remedy("sets none of them: decide about each before it takes over"),
     )
 }
 

@@ -6,18 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::certificates::{CertificateFile, KeyFile};
 use super::config::Config;
 use super::nginx::{self, Server};
+use super::unit::Unit;
 use super::{policy, words};
 use crate::error::{Error, Result};
+use crate::htpasswd;
 use crate::world::tree::{Look, Seen, Tree};
+use crate::yaml::Source;
 
 /// Where configurations of a registry usually stand.
 const CONFIGS: [&str; 3] =
     ["/etc/docker/registry/config.yml", "/etc/docker-registry/config.yml", "/etc/distribution/config.yml"];
 const OPT: &str = "/opt/docker-registry";
-/// Where jobs and units stand, and which files there may be one.
-const UNITS: [(&str, &str); 3] =
-    [("/etc/init", ".conf"), ("/etc/systemd/system", ".service"), ("/lib/systemd/system", ".service")];
-const DEFAULTS: [&str; 2] = ["/etc/default/docker-registry", "/etc/default/registry"];
 /// Folders with files that are told by their content, and how deep they are looked into.
 const LOOSE: [(&str, usize); 7] = [
     ("/etc/docker/certs.d", 1),
@@ -69,17 +68,6 @@ pub(super) struct Site {
     pub shared: BTreeSet<String>,
 }
 
-/// A job of upstart, a unit of systemd, or a file of variables for one.
-pub(super) struct Unit {
-    pub path: String,
-    pub mode: u32,
-    pub name: String,
-    pub text: String,
-    pub variables: BTreeMap<String, String>,
-    /// Whether it starts the registry in Python.
-    pub python: bool,
-}
-
 /// Reads a host.
 pub(super) struct Reader<'a> {
     pub tree: &'a Tree,
@@ -112,7 +100,7 @@ impl Reader<'_> {
         self.host.foreign_images = owner.is_some() && owner != user;
     }
 
-    fn file(&mut self, path: &str) -> Option<Seen> {
+    pub(super) fn file(&mut self, path: &str) -> Option<Seen> {
         match self.tree.look(path) {
             Look::File(seen) => Some(seen),
             Look::Denied => {
@@ -123,33 +111,16 @@ impl Reader<'_> {
         }
     }
 
-    fn names(&mut self, folder: &str) -> Vec<String> {
+    pub(super) fn names(&mut self, folder: &str) -> Vec<String> {
         self.tree.names(folder).unwrap_or_else(|| {
             self.host.unread.insert(folder.to_owned());
             Vec::new()
         })
     }
 
-    fn units(&mut self) {
-        for (folder, ending) in UNITS {
-            for name in self.names(folder) {
-                let path = format!("{folder}/{name}");
-                let Some(unit) = name.strip_suffix(ending) else { continue };
-                let Some(seen) = self.file(&path) else { continue };
-                if runs_registry(&seen.text) && !self.host.units.iter().any(|known| known.name == unit) {
-                    self.host.units.push(Unit::new(path, unit, seen));
-                }
-            }
-        }
-        for path in DEFAULTS {
-            if let Some(seen) = self.file(path) {
-                self.host.units.push(Unit::new(path.to_owned(), "", seen));
-            }
-        }
-    }
-
     fn configs(&mut self) -> Result<()> {
-        let mut paths: Vec<String> = CONFIGS.iter().map(|path| (*path).to_owned()).collect();
+        let served: Vec<String> = self.host.units.iter().flat_map(|unit| words::served(&unit.text)).collect();
+        let mut paths: Vec<String> = served.into_iter().chain(CONFIGS.iter().map(|path| (*path).to_owned())).collect();
         let opt = self.names(OPT).into_iter();
         paths.extend(
             opt.filter(|name| name.starts_with("config") && name.ends_with(".yml")).map(|name| format!("{OPT}/{name}")),
@@ -327,11 +298,15 @@ impl Reader<'_> {
     pub fn further(&mut self, path: &str) -> Result<()> {
         match self.tree.look(path) {
             Look::Folder => self.loose(path, DEEP),
-            Look::File(seen) if path.ends_with(".yml") => {
+            Look::File(seen) => {
                 let variables = self.variables();
-                self.host.configs.push((Config::read(path, &seen.text, &variables)?, seen.mode));
+                match Config::read(path, &seen.text, &variables) {
+                    _ if self.host.configs.iter().any(|(known, _)| known.path == path) => {}
+                    Ok(config) if config.is_one(&seen.text) => self.host.configs.push((config, seen.mode)),
+                    Err(error) if path.ends_with(".yml") || path.ends_with(".yaml") => return Err(error),
+                    _ => self.named_file(path, &seen),
+                }
             }
-            Look::File(seen) => self.by_content(path, &seen),
             Look::Denied => drop(self.host.unread.insert(path.to_owned())),
             Look::Nothing => {
                 return Err(Error::usage(format!("there is no `{path}`, or it is no text"))
@@ -339,6 +314,26 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes a file that was named for what it is, whatever it is called.
+    fn named_file(&mut self, path: &str, seen: &Seen) {
+        let before = self.host.count();
+        self.by_content(path, seen);
+        let sites = nginx::parse(&seen.text).map(|directives| self.with_snippets(directives));
+        let sites = sites.map(|directives| nginx::servers(&directives, &nginx::upstreams(&directives)));
+        if let Some(servers) = sites.filter(|servers| !servers.is_empty()) {
+            self.registries_among(vec![(path.to_owned(), servers)]);
+        }
+        let entries = htpasswd::read(&Source::new(path, seen.text.as_str())).map(|file| file.entries);
+        if self.host.count() == before && entries.is_ok_and(|entries| !entries.is_empty()) {
+            self.host.passwords.insert(path.to_owned(), (seen.mode, seen.text.clone()));
+        }
+        if self.host.count() == before {
+            self.host.unclear.insert(format!(
+                "`{path}`: neither a registry's configuration, a site of nginx, a certificate, a key, a policy nor a password file"
+            ));
+        }
     }
 
     fn by_content(&mut self, path: &str, seen: &Seen) {
@@ -355,18 +350,11 @@ impl Reader<'_> {
     }
 }
 
-impl Unit {
-    fn new(path: String, name: &str, seen: Seen) -> Self {
-        let variables = words::variables(&seen.text);
-        let python = seen.text.contains("docker_registry") || seen.text.contains("gunicorn");
-        Self { path, mode: seen.mode, name: name.to_owned(), text: seen.text, variables, python }
+impl Host {
+    /// How much was found.
+    fn count(&self) -> usize {
+        self.sites.len() + self.certificates.len() + self.keys.len() + self.policies.len() + self.passwords.len()
     }
-}
-
-/// Whether a job starts a registry, in Python or of today. One that listens on a socket is `provision`'s own.
-fn runs_registry(text: &str) -> bool {
-    ["docker_registry", "docker-registry", "registry serve"].iter().any(|word| text.contains(word))
-        && !text.contains("for nginx alone: it listens on a socket")
 }
 
 /// Paths of nginx count from its own folder.

@@ -91,7 +91,7 @@ impl Host {
     }
 
     /// The configuration of the registry that is in use: that of the first one only where a job starts it.
-    fn config(&self) -> Option<&(Config, u32)> {
+    pub(super) fn config(&self) -> Option<&(Config, u32)> {
         let wanted = if self.units.iter().any(|unit| unit.python) { Api::V1 } else { Api::V2 };
         self.configs.iter().find(|(config, _)| config.api == wanted).or(self.configs.first())
     }
@@ -137,7 +137,13 @@ impl Host {
         }
         found.extend(self.configs.iter().map(|(config, _)| config.path.clone()).filter(|path| is_usual(path)));
         let units = self.units.iter().filter(|unit| unit.name.is_empty() || unit.name == "docker-registry");
-        found.extend(units.map(|unit| unit.path.clone()).filter(|path| !path.starts_with("/lib/")));
+        // What adds to a unit would add to ours of the same name.
+        found.extend(
+            units
+                .flat_map(|unit| unit.additions.iter().chain([&unit.path]))
+                .filter(|path| !path.starts_with("/lib/"))
+                .cloned(),
+        );
         found
     }
 

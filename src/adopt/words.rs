@@ -39,6 +39,22 @@ pub(super) fn variables(text: &str) -> BTreeMap<String, String> {
     found
 }
 
+/// The files of variables that a unit or a job reads: `EnvironmentFile=`, and `. FILE` of a shell.
+pub(super) fn variable_files(text: &str) -> Vec<String> {
+    let of = |line: Vec<String>| match line.first().map(String::as_str) {
+        Some("." | "source") => line.get(1).cloned(),
+        Some(word) => Some(word.strip_prefix("EnvironmentFile=")?.trim_start_matches('-').to_owned()),
+        None => None,
+    };
+    lines(text).filter_map(of).filter(|path| path.starts_with('/')).collect()
+}
+
+/// The configurations that a registry of today is started with: what follows `serve`.
+pub(super) fn served(text: &str) -> Vec<String> {
+    let after = |line: Vec<String>| line.into_iter().skip_while(|word| word != "serve").nth(1);
+    lines(text).filter_map(after).filter(|path| path.starts_with('/')).collect()
+}
+
 /// The addresses that gunicorn is told to listen on.
 pub(super) fn bound(text: &str) -> Vec<String> {
     let mut found = Vec::new();

@@ -67,18 +67,18 @@ const POLICY: &str =
     r#"{ "Version": "2012-10-17", "Statement": [ { "Effect": "Allow", "Action": "s3:*", "Resource": "*" } ] }"#;
 
 /// A host below `host/` in a sandbox.
-struct Host {
-    sandbox: Sandbox,
+pub struct Host {
+    pub sandbox: Sandbox,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let sandbox = Sandbox::new();
         std::fs::create_dir(sandbox.path("host")).unwrap();
         Self { sandbox }
     }
 
-    fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
         self.sandbox.write(&format!("host{path}"), text);
         self
     }
@@ -140,14 +140,14 @@ impl Host {
     }
 
     /// Looks at the host and gives what was said.
-    fn adopt(&self) -> String {
+    pub fn adopt(&self) -> String {
         let outcome = self.sandbox.run("adopt --root host");
         assert_eq!(outcome.code, 0, "{}", outcome.text);
         assert!(!outcome.text.contains("HUSH"), "a secret shows: {}", outcome.text);
         outcome.text
     }
 
-    fn inputs(&self) -> String {
+    pub fn inputs(&self) -> String {
         self.sandbox.read("registry.inputs.yml")
     }
 
@@ -163,7 +163,7 @@ impl Host {
     }
 }
 
-fn has(text: &str, parts: &[&str]) {
+pub fn has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part}: {text}");
     }

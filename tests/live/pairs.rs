@@ -81,7 +81,7 @@ impl Verb {
                 after = Model { exists: true, users: users(["admin"]) };
             }
             Self::Add => after.users.push(format!("add-{other}-{count}")),
-            Self::Import => after.users.push(format!("imported-{other}")),
+            Self::Import => after.users.push(format!("imported-{other}-{count}")),
             Self::Remove => {
                 let leaving = format!("leaving-{other}");
                 if !after.users.contains(&leaving) {
@@ -107,10 +107,6 @@ impl Pairs {
     fn new(test: &str) -> Self {
         let sandbox = Sandbox::new(test);
         sandbox.write("word", "correct horse battery staple\n");
-        for other in ["a", "b"] {
-            let hash = "$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC";
-            sandbox.write(&format!("import-{other}"), &format!("imported-{other}:{hash}\n"));
-        }
         sandbox.registry(&["--trust", "no"]).ok();
         for user in ["leaving-a", "leaving-b", "staying"] {
             sandbox.command(&["users", &sandbox.name, "add", user, "--generate"]).ok();
@@ -149,7 +145,13 @@ impl Pairs {
     fn pair(&mut self, first: Verb, second: Verb) {
         self.again(first);
         self.count += 1;
+        for other in ["a", "b"] {
+            let hash = "$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC";
+            let user = format!("imported-{other}-{}", self.count);
+            self.sandbox.write(&format!("import-{other}"), &format!("{user}:{hash}\n"));
+        }
         let what = format!("{first:?} and {second:?}");
+        println!("{what}");
         // A backup only reads.
         let fate = if first == Verb::Backup { Fate::HeldAtAny(2) } else { Fate::Held(2) };
         let recorder = Recorder::of(SOCKET.as_ref(), fate);
