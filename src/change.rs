@@ -125,6 +125,16 @@ pub(crate) fn is_unknown(text: &str) -> bool {
     text.contains(UNKNOWN)
 }
 
+/// A sentence without the marks of what is not known yet.
+pub(crate) fn plain(text: String) -> String {
+    if !is_unknown(&text) {
+        return text;
+    }
+    let parts = text.split(UNKNOWN).enumerate();
+    let told = parts.map(|(at, part)| if at % 2 == 1 { format!("(known after {part})") } else { part.to_owned() });
+    told.collect()
+}
+
 /// A value as a plan shows it.
 fn shown(text: &str) -> String {
     match text.split(UNKNOWN).nth(1) {

@@ -411,10 +411,8 @@ impl Record {
     }
 
     /// Notes which engine it is on, if the run has asked one for anything.
-    pub fn note_engine(&mut self, engine: Option<&Identity>) {
-        if let Some(engine) = engine {
-            self.engine = Some(engine.clone());
-        }
+    pub fn note_engine(&mut self, engine: Option<Identity>) {
+        self.engine = engine.or_else(|| self.engine.take());
     }
 
     /// The playbook of the last run, as it was then.

@@ -1,5 +1,6 @@
 //! The one error of the crate: what failed, where, and the next command to type.
 
+use crate::change::plain;
 use std::fmt;
 
 use unicode_width::UnicodeWidthChar;
@@ -41,7 +42,7 @@ const LONGEST_LINE: usize = 160;
 impl Error {
     pub fn new(what: impl Into<String>) -> Self {
         Self {
-            what: what.into(),
+            what: plain(what.into()),
             place: None,
             hint: None,
             detail: Vec::new(),
@@ -58,7 +59,7 @@ impl Error {
 
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(plain(hint.into())).filter(|hint| !hint.trim().is_empty());
         self
     }
 

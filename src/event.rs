@@ -95,6 +95,8 @@ pub enum Event {
     /// The engine that requests go to.
     Engine {
         address: String,
+        /// The version of its API that is spoken with it.
+        api: String,
     },
     /// A request to the engine, or a call to AWS and what it is about; bodies are never shown.
     Request {

@@ -186,6 +186,11 @@ pub(crate) trait Kind: 'static + Send + Sync {
         at: &At,
     ) -> impl Future<Output = Result<()>> + Send;
 
+    /// The error for an output that is not known though the thing is there, if that is one.
+    fn without(_output: &str, _spec: &Self::Spec, _at: &At) -> Option<Error> {
+        None
+    }
+
     /// Takes a step back. It may have been taken wholly, partly or not at all.
     fn undo(undo: Self::Undo, at: &At) -> impl Future<Output = Result<()>> + Send;
 
@@ -349,7 +354,9 @@ async fn apply<K: Kind>(spec: &K::Spec, examined: Examined, at: &At) -> Result<O
         examined.actual.map(|actual| *actual.downcast::<K::Actual>().expect("the same line of the table examined it"));
     K::apply(spec, actual, &examined.change, at).await?;
     let actual = if K::FOLLOWS { None } else { K::actual(spec, at).await? };
-    Ok(K::outputs(spec, actual.as_ref(), at))
+    let outputs = K::outputs(spec, actual.as_ref(), at);
+    let missing = outputs.0.iter().filter(|(_, value)| value.as_str().is_some_and(|text| text == unknown(&at.id)));
+    missing.filter_map(|(name, _)| K::without(name, spec, at)).next().map_or(Ok(outputs.clone()), Err)
 }
 
 async fn backup<K: Kind>(spec: &K::Spec, at: &At) -> Result<Held> {

@@ -120,8 +120,9 @@ impl Run {
     }
 
     /// The engine that was asked for anything, to be known again; none where a lease says which one it is.
-    pub fn engine_identity(&self) -> Option<&Identity> {
-        self.engine.get().and_then(|(_, identity)| identity.as_ref())
+    pub fn engine_identity(&self) -> Option<Identity> {
+        let (engine, identity) = self.engine.get()?;
+        identity.as_ref().map(|identity| Identity { api: engine.api(), ..identity.clone() })
     }
 
     /// Connects to the engine, which must be the one that the deployment is on.
@@ -129,18 +130,23 @@ impl Run {
         let engine = Engine::connect(self.watcher())?;
         if let Some(lease) = self.store.lease() {
             lease.check_engine(engine.address())?;
+            engine.check().await?;
             return Ok((engine, None));
         }
         let known = self.store.engine();
+        engine.begin_with(known.and_then(|known| known.api));
         if let Some(known) = known.filter(|known| known.is_surely_at(engine.address())) {
-            return Ok((engine, Some(known.clone())));
+            return Ok((engine.of(known), Some(known.clone())));
+        }
+        if known.is_none() {
+            engine.check().await?;
         }
         let found = engine.identity().await?;
         match known {
             Some(known) if !known.is_same(&found) && self.options.engine == Wanted::Known => {
                 Err(elsewhere(self.store.name(), known, &found))
             }
-            _ => Ok((engine, Some(found))),
+            _ => Ok((engine.of(&found), Some(found))),
         }
     }
 

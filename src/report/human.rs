@@ -66,7 +66,7 @@ impl Human {
                 self.planned(resource, kind, state, fields, reason.as_deref());
             }
             Event::Overview { deployments, .. } => overview::lines(deployments).iter().for_each(|text| line(text)),
-            Event::Engine { address } => self.aside(&format!("engine: {address}")),
+            Event::Engine { address, api } => self.aside(&format!("engine: {address}, API {api}")),
             Event::Request { method, path } => {
                 let who = if path.starts_with('/') { "engine" } else { "aws" };
                 self.aside(&clean_line(&format!("{who}: {method} {path}")));

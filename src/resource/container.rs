@@ -29,7 +29,7 @@ use super::{At, Kind, Output, Outputs, Owned, public};
 use crate::backup::Part;
 use crate::change::{Action, Change, is_unknown, unknown};
 use crate::content::digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fact::Fact;
 use crate::world::engine::{Engine, Sink};
 use crate::world::host;
@@ -339,6 +339,10 @@ impl Kind for ContainerKind {
             Some(port) => outputs.with("port", port),
             None => outputs.with("port", unknown(&at.id)),
         }
+    }
+
+    fn without(_: &str, spec: &Spec, at: &At) -> Option<Error> {
+        spec.takes_any_port().then(|| ports::unpublished(&spec.name(at)))
     }
 
     async fn apply(spec: &Spec, actual: Option<Actual>, change: &Change, at: &At) -> Result<()> {

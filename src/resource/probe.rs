@@ -148,7 +148,14 @@ impl Spec {
             (None, Some(url)) => (format!("{}{}", url.trim_end_matches('/'), self.api.root()), status()),
             (None, None) => return Err(Error::new("a probe needs one of `http`, `tcp` and `registry`")),
         };
-        let (client, _) = self.client(&url, at, true).await?;
+        let client = match self.client(&url, at, true).await {
+            Ok((client, _)) => client,
+            // A container that does not run publishes nothing.
+            Err(error) if self.address.as_ref().is_some_and(|address| address.starts_with("engine")) => {
+                return Ok(Some(difference(&url, &error.to_string(), "an answer")));
+            }
+            Err(error) => return Err(error),
+        };
         let found = match client.send(Request { method: "GET", url: &url, ..Request::default() }).await {
             Ok(answer) if expected.contains(&answer.status) => {
                 let served = answer.certificate.map(|certificate| sha256(&certificate)).unwrap_or_default();
@@ -192,8 +199,12 @@ fn difference(what: &str, old: &str, new: &str) -> Field {
 
 /// Finds the address that `HOST:PORT` or `HOST` stands for; `engine` is the host of the engine.
 async fn locate(address: &str, port: u16, at: &At) -> Result<SocketAddr> {
-    let whole = match address.strip_prefix("engine") {
-        Some(rest) => format!("{}{rest}", at.engine().await?.host()),
+    let published = |rest: &str| rest.strip_prefix(':').map_or(Some(port), |rest| rest.parse::<u16>().ok());
+    let whole = match address.strip_prefix("engine").and_then(published) {
+        Some(port) => match at.engine().await?.published_at(port).await? {
+            Some(host) => format!("{host}:{port}"),
+            None => return Err(unpublished(port)),
+        },
         None => address.to_owned(),
     };
     let whole = if whole.rsplit(':').next().is_some_and(|last| last.parse::<u16>().is_ok()) {
@@ -204,6 +215,12 @@ async fn locate(address: &str, port: u16, at: &At) -> Result<SocketAddr> {
     resolve(&whole)
         .await
         .ok_or_else(|| Error::new(format!("`{whole}` is no address that can be found")).hint("write `127.0.0.1:5000`"))
+}
+
+/// The error for a port that nobody can be reached by: whoever listens there is somebody else.
+fn unpublished(port: u16) -> Error {
+    Error::new(format!("no container of the engine publishes port {port}"))
+        .hint("`docker ps` shows what runs, and the ports of each")
 }
 
 fn expect(answer: Answer, status: u16, task: &str) -> Result<Answer> {

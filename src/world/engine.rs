@@ -1,5 +1,6 @@
 //! A client of one Docker engine: [`Engine`].
 
+mod api;
 mod containers;
 mod endpoint;
 mod hints;
@@ -13,9 +14,10 @@ mod tls;
 mod transport;
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bollard::errors::Error as Cause;
-use bollard::{BollardRequest, ClientVersion, Docker};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 
@@ -27,7 +29,7 @@ pub(crate) use leased::{Thing, ThingKind};
 pub(crate) use streams::Sink;
 
 use crate::error::{Error, Result};
-use crate::event::{Event, Events};
+use crate::event::Events;
 use crate::world::limit::Limit;
 use crate::world::{files, host};
 use transport::{Meter, Obstacle, Transport};
@@ -41,13 +43,13 @@ pub(crate) const RESOURCE: &str = "provision.resource";
 
 /// Seconds until an answer of the engine must have begun; stopping a container takes up to 10.
 const TIMEOUT: u64 = 120;
-/// Docker 20.10, the oldest engine that this is tested with.
-const VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
 
 pub(crate) struct Engine {
     docker: Docker,
     endpoint: Endpoint,
     transport: Transport,
+    /// Whether it is known to run on this host.
+    here: bool,
 }
 
 impl Engine {
@@ -57,18 +59,16 @@ impl Engine {
     /// What names it cannot be understood, or asks for a protection that cannot be had.
     pub fn connect(watcher: Option<Events>) -> Result<Self> {
         let endpoint = Endpoint::in_use()?;
-        if let Some(events) = &watcher {
-            events.send(Event::Engine { address: endpoint.describe() });
-        }
         if let Some(path) = endpoint.socket().filter(|path| !files::exists(path)) {
             return Err(unreachable(&endpoint, &Cause::SocketNotFoundError(path.display().to_string())));
         }
-        let transport = Transport { way: endpoint.way.clone(), watcher };
+        let transport =
+            Transport { way: endpoint.way.clone(), watcher, api: Arc::default(), name: endpoint.describe() };
         let sender = transport.clone();
         let send = move |request: BollardRequest| sender.send(request);
-        let docker = Docker::connect_with_custom_transport(send, Some("http://engine"), TIMEOUT, &VERSION);
+        let docker = Docker::connect_with_custom_transport(send, Some("http://engine"), TIMEOUT, API_DEFAULT_VERSION);
         let docker = docker.map_err(|error| unreachable(&endpoint, &error))?;
-        Ok(Self { docker, endpoint, transport })
+        Ok(Self { docker, endpoint, transport, here: false })
     }
 
     /// Which engine it is that answers.
@@ -87,9 +87,36 @@ impl Engine {
         &self.endpoint.address
     }
 
-    /// Whether containers of this engine can be reached by their own addresses, and its ports are ports of this host.
-    pub fn is_local(&self) -> bool {
-        self.endpoint.socket().is_some()
+    /// Fails for an engine that only resembles Docker's, before anything is made on it.
+    pub async fn check(&self) -> Result<()> {
+        let greeting = self.transport.greeting().await;
+        let greeting = greeting.map_err(|error| self.failed("ask the engine for its version", &error))?;
+        let Some(version) = &greeting.podman else { return Ok(()) };
+        Err(Error::new(format!(
+            "the engine at `{}` is Podman {version}, which speaks only a part of Docker's API",
+            self.endpoint.address
+        ))
+        .hint("nothing was made; start Docker Engine 20.10 or newer, and point `DOCKER_HOST` or `docker context use` at it"))
+    }
+
+    /// Begins with a version of the API that was spoken before.
+    pub fn begin_with(&self, api: Option<u32>) {
+        api.into_iter().for_each(|minor| self.transport.api.settle(minor));
+    }
+
+    /// The version of the API to begin with the next time.
+    pub fn api(&self) -> Option<u32> {
+        self.transport.api.next()
+    }
+
+    /// The same engine, known to be this one.
+    pub fn of(self, identity: &Identity) -> Self {
+        Self { here: self.endpoint.socket().is_some() && identity.host == host::name(), ..self }
+    }
+
+    /// Whether its ports are ports of this host. A socket alone may lead to a virtual machine or to another host.
+    pub fn is_here(&self) -> bool {
+        self.here
     }
 
     /// The host whose ports the engine publishes.

@@ -3,20 +3,31 @@
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2};
 
+/// Whether a process is of a container: its number may be another process's, on this host or by now, and its control group names
+/// the container that it is part of.
+fn is_of(process: i64, container: &str) -> bool {
+    let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
+    container.len() == 64 && groups.contains(container)
+}
+
+/// A table of the kernel's about the network of a container, such as `tcp`. None where it cannot be read here.
+pub(crate) fn table(process: i64, container: &str, name: &str) -> Option<String> {
+    if !is_of(process, container) {
+        return None;
+    }
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/{name}")).ok()?;
+    is_of(process, container).then_some(table)
+}
+
 /// The user and the group that a file of a container belongs to, by the container's own numbers. None where that cannot be known
 /// here: the container runs elsewhere, this user may not look, or the file is not there.
 pub(crate) fn owner(process: i64, container: &str, path: &str) -> Option<(u64, u64)> {
-    // The number may be another process's, on this host or by now: its control group names the container that it is part of.
-    let is_it = || {
-        let groups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
-        container.len() == 64 && groups.contains(container)
-    };
-    if !is_it() {
+    if !is_of(process, container) {
         return None;
     }
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let root = open(format!("/proc/{process}/root"), flags | OFlags::DIRECTORY, Mode::empty()).ok()?;
-    if !is_it() {
+    if !is_of(process, container) {
         return None;
     }
     // No link leads out of the container.

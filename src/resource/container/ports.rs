@@ -33,7 +33,7 @@ pub(super) async fn check(spec: &Spec, actual: Option<&Actual>, at: &At) -> Resu
                 let name = container.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
                 Some(format!("the container `{}`", name.unwrap_or_default()))
             }
-            None if engine.is_local()
+            None if engine.is_here()
                 && !running.iter().any(|c| c.ports.iter().flatten().any(|p| p.public_port == Some(port)))
                 && !host::port_is_free(port) =>
             {
@@ -51,6 +51,13 @@ pub(super) async fn check(spec: &Spec, actual: Option<&Actual>, at: &At) -> Resu
         }
     }
     Ok(())
+}
+
+/// The error for a container of which the engine publishes no port, though it was asked for one.
+pub(super) fn unpublished(name: &str) -> Error {
+    Error::new(format!("the engine publishes no port of the container `{name}`")).hint(
+        "`docker network ls` shows whether it has a network `bridge`: with `bridge: none` in its `daemon.json` it has none, and publishes ports of containers on other networks only",
+    )
 }
 
 /// Starts a container.

@@ -1,6 +1,5 @@
 //! Waiting for a container to be ready, and telling why it is not.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
@@ -12,7 +11,7 @@ use super::words;
 use crate::error::{Error, Result};
 use crate::resource::At;
 use crate::world::engine::{Execution, Heard};
-use crate::world::{host, http};
+use crate::world::{host, inside};
 
 /// Milliseconds between two looks, and how many of them are made before they become fewer.
 const PAUSE: u64 = 15;
@@ -25,6 +24,8 @@ const SETTLED: u32 = 33;
 /// How often a command that should succeed is tried, and the milliseconds between.
 const TRIES: u32 = 12;
 const BETWEEN: u64 = 250;
+/// How often a program in a container looks, 50 ms apart, before it is asked anew.
+const WAITS: &str = "100";
 /// How long a container that runs once may take, in seconds.
 const LONGEST: u64 = 600;
 
@@ -179,11 +180,42 @@ pub(super) fn unfinished(found: &ContainerInspectResponse) -> Option<String> {
     ended(found).filter(|_| state.exit_code != Some(0))
 }
 
+/// What is waited for in the network of a container: a line of one of the kernel's tables about it.
+struct Sign<'a> {
+    tables: &'static [&'static str],
+    /// Whether it stands in a table.
+    stands: &'a (dyn Fn(&str) -> bool + Sync),
+    /// The same as a regular expression for `grep`.
+    pattern: String,
+}
+
 /// Waits until something in the container listens on a port.
 async fn listens(port: u16, name: &str, at: &At) -> Result<()> {
+    let stands = |table: &str| is_listening(table, port);
+    let pattern = format!(":{port:04X} [0-9A-F]*:[0-9A-F]* 0A ");
+    appears(&Sign { tables: &["tcp", "tcp6"], stands: &stands, pattern }, name, at).await
+}
+
+/// Waits until something in the container listens on a Unix socket.
+async fn accepts(path: &str, name: &str, at: &At) -> Result<()> {
+    let stands = |table: &str| is_accepting(table, path);
+    let literal: String =
+        path.chars().flat_map(|c| r".[]*^$\".contains(c).then_some('\\').into_iter().chain([c])).collect();
+    appears(&Sign { tables: &["unix"], stands: &stands, pattern: format!(" 00010000 .* {literal}$") }, name, at).await
+}
+
+/// Waits until a sign appears. It is looked for in the container itself, and never at an address, which may be another's: this
+/// host reads the tables of a process of the container, where it runs that, else a program in the container waits for it.
+async fn appears(sign: &Sign<'_>, name: &str, at: &At) -> Result<()> {
     for round in 0_u32.. {
         let found = look(name, at).await?;
-        if is_open(name, port, &found, round, at).await? {
+        let process = found.state.as_ref().and_then(|state| state.pid).unwrap_or_default();
+        let id = found.id.unwrap_or_default();
+        let tables: Vec<String> = sign.tables.iter().filter_map(|table| inside::table(process, &id, table)).collect();
+        if tables.iter().any(|table| (sign.stands)(table)) {
+            return Ok(());
+        }
+        if tables.is_empty() && waits(sign, name, at).await? {
             return Ok(());
         }
         host::sleep(if round < EAGER { PAUSE } else { PATIENT }).await;
@@ -191,16 +223,43 @@ async fn listens(port: u16, name: &str, at: &At) -> Result<()> {
     Ok(())
 }
 
-/// Waits until something in the container listens on a Unix socket.
-async fn accepts(path: &str, name: &str, at: &At) -> Result<()> {
-    let command = ["cat", "/proc/net/unix"].map(str::to_owned);
-    loop {
-        look(name, at).await?;
-        if is_accepting(&execute(name, &command, at).await?.output, path) {
-            return Ok(());
+/// Has a program in the container wait for a sign, for a few seconds; true if it appeared.
+async fn waits(sign: &Sign<'_>, name: &str, at: &At) -> Result<bool> {
+    let script = "tries=$1 sign=$2; shift 2; until cat \"$@\" 2>/dev/null | grep -q \"$sign\"; do tries=$((tries - 1)); \
+                  [ \"$tries\" -gt 0 ] || exit 1; sleep 0.05 2>/dev/null || sleep 1; done";
+    let tables = sign.tables.iter().map(|table| format!("/proc/net/{table}"));
+    let mut command = ["/bin/sh", "-c", script, "sh", WAITS, &sign.pattern].map(str::to_owned).to_vec();
+    command.extend(tables.clone());
+    let ended = async {
+        loop {
+            host::sleep(CALM).await;
+            if let Err(error) = look(name, at).await {
+                return error;
+            }
         }
-        host::sleep(PAUSE).await;
+    };
+    let ran = tokio::select! {
+        ran = execute(name, &command, at) => ran,
+        error = ended => return Err(error),
+    };
+    match ran {
+        Ok(ran) if matches!(ran.code, 0 | 1) => Ok(ran.code == 0),
+        // It has no shell: one look by itself.
+        _ => {
+            let command: Vec<String> = ["cat".to_owned()].into_iter().chain(tables).collect();
+            Ok((sign.stands)(&execute(name, &command, at).await?.output))
+        }
     }
+}
+
+/// Whether the kernel's table has a socket that listens on a port.
+fn is_listening(table: &str, port: u16) -> bool {
+    let wanted = format!(":{port:04X}");
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // State 0A is LISTEN.
+        fields.get(1).is_some_and(|local| local.ends_with(&wanted)) && fields.get(3) == Some(&"0A")
+    })
 }
 
 /// Whether the kernel's table has a socket that listens at a path.
@@ -210,30 +269,6 @@ fn is_accepting(table: &str, path: &str) -> bool {
         // The flag 00010000 is __SO_ACCEPTCON.
         fields.get(3) == Some(&"00010000") && fields.get(7) == Some(&path)
     })
-}
-
-/// Whether something in the container listens on a port: by its address where that can be reached, else by the kernel's
-/// own table, which is also read now and then in case a firewall is in the way.
-async fn is_open(name: &str, port: u16, found: &ContainerInspectResponse, round: u32, at: &At) -> Result<bool> {
-    let engine = at.engine().await?;
-    let networks = found.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
-    let address = networks.values().find_map(|network| network.ip_address.as_deref()?.parse::<IpAddr>().ok());
-    if let Some(address) = address.filter(|_| engine.is_local())
-        && http::connects(SocketAddr::new(address, port)).await
-    {
-        return Ok(true);
-    }
-    if engine.is_local() && address.is_some() && round % 64 != 63 {
-        return Ok(false);
-    }
-    let command = ["cat", "/proc/net/tcp", "/proc/net/tcp6"].map(str::to_owned);
-    let table = execute(name, &command, at).await?.output;
-    let wanted = format!(":{port:04X}");
-    Ok(table.lines().any(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        // State 0A is LISTEN.
-        fields.get(1).is_some_and(|local| local.ends_with(&wanted)) && fields.get(3) == Some(&"0A")
-    }))
 }
 
 /// Why a container is not running, if it is not.
@@ -255,7 +290,17 @@ pub(super) fn ended(found: &ContainerInspectResponse) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_accepting;
+    use super::{is_accepting, is_listening};
+
+    #[test]
+    fn a_port_that_is_listened_on_is_told_from_one_that_is_only_used() {
+        let table = "  sl  local_address rem_address   st tx_queue\n\
+            0: 00000000:1F90 00000000:0000 0A 00000000:00000000\n\
+            1: 0100007F:1F91 0100007F:1F90 01 00000000:00000000\n";
+        assert!(is_listening(table, 0x1f90));
+        assert!(!is_listening(table, 0x1f91));
+        assert!(!is_listening(table, 0xf90));
+    }
 
     #[test]
     fn a_socket_that_listens_is_told_from_one_that_is_only_used() {

@@ -1,5 +1,6 @@
 //! Containers of an engine.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bollard::body_full;
@@ -79,6 +80,28 @@ impl Engine {
     pub async fn running_containers(&self) -> Result<Vec<ContainerSummary>> {
         let options = query::ListContainersOptionsBuilder::default().build();
         self.docker.list_containers(Some(options)).await.map_err(|error| self.failed("list the containers", &error))
+    }
+
+    /// The host by which a published port is reached; none if no container publishes it. A port may be bound to one address of
+    /// the engine's host alone.
+    pub async fn published_at(&self, port: u16) -> Result<Option<String>> {
+        let running = self.running_containers().await?;
+        let ports = running.iter().flat_map(|container| container.ports.iter().flatten());
+        let bound: Vec<&str> = ports
+            .filter(|bound| bound.public_port == Some(port))
+            .map(|bound| bound.ip.as_deref().unwrap_or_default())
+            .collect();
+        let far = self.endpoint.socket().is_none();
+        let anywhere = |ip: &&str| {
+            let address = ip.parse::<IpAddr>().ok();
+            address.is_none_or(|address| address.is_unspecified() || (far && address.is_loopback()))
+        };
+        Ok(match bound.iter().find(|ip| anywhere(ip)).or_else(|| bound.first()) {
+            None => None,
+            Some(ip) if anywhere(ip) => Some(self.host().to_owned()),
+            Some(ip) if ip.contains(':') => Some(format!("[{ip}]")),
+            Some(ip) => Some((*ip).to_owned()),
+        })
     }
 
     /// Creates a container and gives its id.

@@ -39,7 +39,10 @@ const KNOWN: [(&[&str], &str); 13] = [
         &["iptables", "No chain"],
         "a firewall has taken the engine's rules away: `sudo systemctl restart docker` puts them back",
     ),
-    (&["network", "not found"], "it was removed meanwhile: run the command again, which makes it anew"),
+    (
+        &["network", "not found"],
+        "`docker network ls` shows which networks there are; one of the deployment itself is made anew by the next run",
+    ),
     (
         &["HTTP request to an HTTPS server"],
         "this engine wants TLS: set `DOCKER_TLS_VERIFY=1`, and `DOCKER_CERT_PATH` to the folder of `ca.pem`, `cert.pem` and `key.pem`",
@@ -95,7 +98,7 @@ mod tests {
             ),
             ("all predefined address pools have been fully subnetted", "default-address-pools"),
             ("write /var/lib/docker/overlay2/x: no space left on device", "docker system df"),
-            ("network 0f1c not found", "run the command again"),
+            ("network 0f1c not found", "docker network ls"),
             ("could not find plugin weave in v1 plugin registry: plugin not found", "docker info"),
             ("Client sent an HTTP request to an HTTPS server.", "DOCKER_TLS_VERIFY"),
             ("toomanyrequests: You have reached your pull rate limit.", "docker login"),

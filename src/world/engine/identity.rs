@@ -24,6 +24,9 @@ pub(crate) struct Identity {
     /// The name of its host.
     #[serde(default)]
     pub host: String,
+    /// The version of the API that was spoken with it: the number behind `1.`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<u32>,
     /// The folder of its data.
     #[serde(default)]
     pub root: String,
@@ -55,7 +58,14 @@ pub(super) async fn ask(endpoint: &Endpoint, transport: &Transport) -> Result<Id
     let info = plain::ask("/info", transport).await?;
     let text = |name: &str| info[name].as_str().unwrap_or_default().to_owned();
     let (id, host, root) = (text("ID"), text("Name"), text("DockerRootDir"));
-    Ok(Identity { address: endpoint.address.clone(), context: endpoint.context.clone(), id, host, root })
+    Ok(Identity {
+        address: endpoint.address.clone(),
+        context: endpoint.context.clone(),
+        id,
+        host,
+        root,
+        api: transport.api.next(),
+    })
 }
 
 #[cfg(test)]
@@ -64,7 +74,7 @@ mod tests {
 
     fn engine(address: &str, id: &str, host: &str, root: &str) -> Identity {
         let own = str::to_owned;
-        Identity { address: own(address), context: None, id: own(id), host: own(host), root: own(root) }
+        Identity { address: own(address), context: None, id: own(id), host: own(host), root: own(root), api: None }
     }
 
     #[test]

@@ -14,8 +14,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bollard::errors::Error as Cause;
+use bytes::Bytes;
+use http_body_util::Empty;
 use hyper::body::{Body, Incoming};
-use hyper::{Request, Response, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -25,6 +27,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+use super::api::{Api, Greeting, NEWEST, greet, minor_of};
 use super::endpoint::{Way, server_name};
 use crate::event::{Event, Events};
 use crate::world::limit::{Breach, Limit};
@@ -40,6 +43,10 @@ pub(super) struct Transport {
     pub way: Way,
     /// Who is told of each request.
     pub watcher: Option<Events>,
+    /// The version of the API that is spoken, shared by all clones.
+    pub api: Arc<Api>,
+    /// The engine, as it is told.
+    pub name: String,
 }
 
 /// Counts what comes over one connection. Clones count together.
@@ -126,8 +133,45 @@ impl Obstacle {
 }
 
 impl Transport {
-    /// Sends a request. Its extension [`Meter`] says how much is taken of the answer, if that is not the usual.
+    /// Sends a request in the version of the API that the engine and this program both speak. Its extension [`Meter`] says how
+    /// much is taken of the answer, if that is not the usual.
     pub fn send<B>(
+        &self,
+        mut request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Cause>> + Send + use<B>
+    where
+        B: Body + Send + Unpin + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let this = self.clone();
+        async move {
+            let plain = request.uri().clone();
+            let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+            let minor = this.settled().await?;
+            this.tell(minor);
+            *request.uri_mut() = versioned(&plain, minor);
+            // What another engine of this address spoke the last time may be refused by now: it is asked anew, once.
+            let again = (reads && !this.api.was_asked())
+                .then(|| (request.method().clone(), request.extensions().get::<Meter>().cloned()));
+            let answer = this.send_as_it_is(request).await?;
+            let Some((method, meter)) = again.filter(|_| answer.status() == StatusCode::BAD_REQUEST) else {
+                return Ok(answer);
+            };
+            let now = this.ask().await?;
+            if now == minor {
+                return Ok(answer);
+            }
+            let mut request = Request::new(Empty::<Bytes>::new());
+            *request.method_mut() = method;
+            *request.uri_mut() = versioned(&plain, now);
+            meter.map(|meter| request.extensions_mut().insert(meter));
+            this.send_as_it_is(request).await
+        }
+    }
+
+    /// Sends a request whose version is left to the engine.
+    pub fn send_as_it_is<B>(
         &self,
         request: Request<B>,
     ) -> impl Future<Output = Result<Response<Incoming>, Cause>> + Send + use<B>
@@ -143,8 +187,48 @@ impl Transport {
         let meter = request.extensions().get().cloned().unwrap_or_else(|| Meter::new(ANSWER));
         let connector = Connector { way: self.way.clone(), meter };
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        async move { client.request(request).await.map_err(Cause::from) }
+        let api = self.api.clone();
+        async move {
+            let answer = client.request(request).await.map_err(Cause::from)?;
+            let told = answer.headers().get("api-version").and_then(|told| told.to_str().ok());
+            told.and_then(minor_of).inspect(|minor| api.heard(*minor));
+            Ok(answer)
+        }
     }
+
+    /// Tells once which engine it is, and the version that is spoken with it.
+    fn tell(&self, minor: u32) {
+        let Some(events) = self.watcher.as_ref().filter(|_| self.api.is_first()) else { return };
+        events.send(Event::Engine { address: self.name.clone(), api: format!("1.{minor}") });
+    }
+
+    /// The version that is spoken; the engine is asked where it is not known from an earlier run.
+    async fn settled(&self) -> Result<u32, Cause> {
+        match self.api.minor() {
+            Some(minor) => Ok(minor),
+            None => self.ask().await,
+        }
+    }
+
+    /// Asks the engine for its version, once.
+    async fn ask(&self) -> Result<u32, Cause> {
+        let greeting = self.api.greeting.get_or_try_init(|| greet(self)).await?;
+        self.api.settle(greeting.minor);
+        Ok(self.api.minor().unwrap_or(NEWEST))
+    }
+
+    /// What the engine says that it is.
+    pub async fn greeting(&self) -> Result<&Greeting, Cause> {
+        self.ask().await?;
+        self.api.greeting.get_or_try_init(|| greet(self)).await
+    }
+}
+
+fn versioned(plain: &Uri, minor: u32) -> Uri {
+    let mut parts = plain.clone().into_parts();
+    let path = plain.path_and_query().map_or("/", |path| path.as_str());
+    parts.path_and_query = format!("/v1.{minor}{path}").parse().ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| plain.clone())
 }
 
 /// Makes the connection of one request.
