@@ -25,7 +25,9 @@ async fn told(parts: &'static [&'static [u8]], pause: u64, marked: bool) -> Resu
     };
     let meter = Meter::new(SMALL);
     let ask = async {
-        let transport = Transport { way: Way::Socket(path.clone()), watcher: None };
+        let transport =
+            Transport { way: Way::Socket(path.clone()), watcher: None, api: Arc::default(), name: String::new() };
+        transport.api.settle(NEWEST);
         let request = Request::get("http://engine/x").extension(meter.clone()).body(String::new()).unwrap();
         let mut answer = transport.send(request).await?.into_body();
         let mut taken = 0;
