@@ -9,6 +9,7 @@ mod images;
 mod leased;
 mod networks;
 mod plain;
+mod remap;
 mod streams;
 mod tls;
 mod transport;
@@ -32,6 +33,7 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::world::limit::Limit;
 use crate::world::{files, host};
+use remap::Remap;
 use transport::{Meter, Obstacle, Transport};
 
 /// The label with a deployment's name, for people.
@@ -50,6 +52,8 @@ pub(crate) struct Engine {
     transport: Transport,
     /// Whether it is known to run on this host.
     here: bool,
+    /// Where its containers have other numbers of users than its host.
+    remap: Option<Remap>,
 }
 
 impl Engine {
@@ -68,7 +72,7 @@ impl Engine {
         let send = move |request: BollardRequest| sender.send(request);
         let docker = Docker::connect_with_custom_transport(send, Some("http://engine"), TIMEOUT, API_DEFAULT_VERSION);
         let docker = docker.map_err(|error| unreachable(&endpoint, &error))?;
-        Ok(Self { docker, endpoint, transport, here: false })
+        Ok(Self { docker, endpoint, transport, here: false, remap: None })
     }
 
     /// Which engine it is that answers.
@@ -111,7 +115,8 @@ impl Engine {
 
     /// The same engine, known to be this one.
     pub fn of(self, identity: &Identity) -> Self {
-        Self { here: self.endpoint.socket().is_some() && identity.host == host::name(), ..self }
+        let here = self.endpoint.socket().is_some() && identity.host == host::name();
+        Self { here, remap: Remap::of(&identity.root), ..self }
     }
 
     /// Whether its ports are ports of this host. A socket alone may lead to a virtual machine or to another host.

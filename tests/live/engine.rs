@@ -264,7 +264,8 @@ pub fn tree(folder: &Path) -> String {
 pub struct SecondEngine {
     name: String,
     folder: tempfile::TempDir,
-    /// More of its command line.
+    /// What its program is started by, and more of its command line.
+    by: Vec<String>,
     more: Vec<String>,
     process: Option<std::process::Child>,
 }
@@ -285,10 +286,26 @@ impl SecondEngine {
 
     /// Starts it without images, in a folder and with more of a command line.
     pub fn bare(test: &str, folder: tempfile::TempDir, more: Vec<String>) -> Self {
+        Self::started_by(test, folder, Vec::new(), more)
+    }
+
+    /// The same for one whose containers have other numbers of users than this host.
+    pub fn remapped(test: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        shell(&format!("for file in subuid subgid; do for name in nobody nogroup; do echo $name:165536:65536; done >{path}/$file; done; chmod 711 {path}")).ok();
+        // The table of this host stays as it is.
+        let script =
+            format!("mount --bind {path}/subuid /etc/subuid && mount --bind {path}/subgid /etc/subgid && exec \"$@\"");
+        let by = ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+        Self::started_by(test, folder, by, ["--userns-remap", "nobody:nogroup"].map(str::to_owned).to_vec())
+    }
+
+    fn started_by(test: &str, folder: tempfile::TempDir, by: Vec<String>, more: Vec<String>) -> Self {
         let name = format!("t{}-{test}", std::process::id());
         std::fs::write(folder.path().join("daemon.json"), "{}").unwrap();
         shell(&format!("set -e; ip netns add {name}; nsenter --net=/run/netns/{name} ip link set lo up")).ok();
-        let mut engine = Self { name, folder, more, process: None };
+        let mut engine = Self { name, folder, by, more, process: None };
         engine.start();
         engine
     }
@@ -312,7 +329,7 @@ impl SecondEngine {
         let path = |file: &str| self.folder.path().join(file).display().to_string();
         let log = std::fs::File::options().create(true).append(true).open(path("log")).unwrap();
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.name)).arg("dockerd");
+        command.arg(format!("--net=/run/netns/{}", self.name)).args(&self.by).arg("dockerd");
         command.args([
             "--config-file",
             &path("daemon.json"),

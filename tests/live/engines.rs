@@ -141,3 +141,52 @@ fn readiness_is_looked_for_in_the_container_itself() {
         sandbox.destroy().ok();
     }
 }
+
+/// Where containers have other numbers of users than the host, files are read and put back with the container's own.
+#[test]
+fn files_keep_their_owners_where_the_engine_maps_them() {
+    let mut sandbox = Sandbox::new("remap");
+    let image = sandbox.built("nginx:1.30", "nginx", "trixie");
+    let engine = SecondEngine::remapped("remap");
+    engine.load(&[&image]);
+    sandbox.socket = Some(engine.socket());
+    let (name, folder) = (sandbox.name.clone(), sandbox.home.path().display().to_string());
+    let text = |site: &str| {
+        format!(
+            "resources:\n  - volume: data\n  - container: web\n    image: {image}\n    volumes: {{ /data: \"{{{{ data.name }}}}\" }}\n    files: {{ /etc/nginx/conf.d/site.conf: {{ content: \"{site}\\n\", owner: \"33:33\", mode: \"0644\" }} }}\n    command: [nginx, -g, \"daemon off;\"]\n    ready: {{ tcp: 81 }}\n    reload: {{ check: [nginx, -t], signal: HUP }}\n"
+        )
+    };
+    let playbook = sandbox.write("web.yml", &text("server { listen 81; }"));
+    sandbox.command(&["apply", &playbook, "--name", &name]).ok();
+    let plan = |code: i32| sandbox.command(&["plan", &name, "--exit-code"]).fails(code);
+    let inside =
+        |container: &str, script: &str| engine.shell(&format!("docker exec {container}-web sh -c '{script}'")).ok().out;
+    plan(0);
+    // Another time alone is no drift, and another owner is.
+    inside(&name, "touch /etc/nginx/conf.d/site.conf");
+    plan(0);
+    inside(&name, "chown 7:7 /etc/nginx/conf.d/site.conf");
+    plan(3).says("site.conf.owner: 7:7 → 33:33");
+    sandbox.command(&["apply", &playbook, "--name", &name]).ok();
+    plan(0);
+
+    // New files that the program does not take are put back as they were.
+    let before = inside(&name, "cat /etc/nginx/conf.d/site.conf; stat -c %u:%g /etc/nginx/conf.d/site.conf");
+    sandbox.write("web.yml", &text("nonsense"));
+    sandbox.command(&["apply", &playbook, "--name", &name]).fails(1).says("does not accept its new files");
+    assert_eq!(inside(&name, "cat /etc/nginx/conf.d/site.conf; stat -c %u:%g /etc/nginx/conf.d/site.conf"), before);
+    sandbox.write("web.yml", &text("server { listen 81; }"));
+    plan(0);
+
+    // A backup comes back with its owners.
+    inside(&name, "mkdir -p /data/a && echo precious >/data/a/b && chown -R 33:44 /data/a");
+    let passphrase = sandbox.write("passphrase", "correct horse battery staple\n");
+    let file = format!("{folder}/one.age");
+    sandbox.command(&["backup", &name, &file, "--passphrase-file", &passphrase]).ok();
+    let other = format!("{name}-2");
+    sandbox.command(&["restore", &other, &file, "--passphrase-file", &passphrase]).ok();
+    assert_eq!(inside(&other, "cat /data/a/b; stat -c %u:%g /data/a /data/a/b"), "precious\n33:44\n33:44\n");
+    for name in [&other, &name] {
+        sandbox.command(&["destroy", name, "--yes"]).ok();
+    }
+}

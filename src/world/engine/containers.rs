@@ -189,7 +189,7 @@ impl Engine {
                 }
             }
         }
-        Ok(Some(archive))
+        Ok(Some(self.remap.map_or_else(|| archive.clone(), |remap| remap.archive(&archive))))
     }
 
     /// The last lines that a container printed.

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::Engine;
 use super::containers::Execution;
+use super::remap::Stream;
 use super::transport::Meter;
 use crate::error::{Error, Result};
 use crate::world::host;
@@ -34,9 +35,10 @@ impl Engine {
         let options = query::DownloadFromContainerOptionsBuilder::default().path(&folder).build();
         let (docker, meter) = self.flowing(PART);
         let mut stream = Box::pin(docker.download_from_container(name, Some(options)));
+        let mut turned = Stream::new(self.remap);
         while let Some(part) = stream.next().await {
             let failed = |error| self.cut(&format!("read `{path}` in the container `{name}`"), &meter, &error);
-            sink(&part.map_err(failed)?)?;
+            sink(&turned.turn(&part.map_err(failed)?))?;
             meter.mark();
         }
         Ok(())
