@@ -30,11 +30,11 @@ const PROGRAMS: [&str; 4] = ["docker-registry", "registry", "gunicorn", "docker-
 /// # Errors
 /// A registry's configuration cannot be understood, or a named path is not there.
 pub(crate) fn look(tree: &Tree, within: &[String], beside: &[String], listeners: Vec<Listener>) -> Result<Host> {
-    let mut reader = host::Reader { tree, host: Host::default() };
+    let mut reader = host::Reader::new(tree);
     reader.read()?;
     within.iter().try_for_each(|path| reader.further(path))?;
     let outside = Tree::new("/");
-    let mut reader = host::Reader { tree: &outside, host: reader.host };
+    let mut reader = reader.beside(&outside);
     beside.iter().try_for_each(|path| reader.further(path))?;
     let mut host = reader.host;
     let registries = listeners.into_iter().filter(|listener| PROGRAMS.contains(&listener.program.as_str()));

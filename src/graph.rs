@@ -200,6 +200,10 @@ impl Graph {
             after: self.after(scope, declaration)?,
             span: declaration.name.span,
         };
+        if self.nodes.len() + self.absent.len() >= RESOURCES {
+            return Err(Error::new(format!("with what is included, there are more than {RESOURCES} resources"))
+                .at(checker.source.place(declaration.name.span)));
+        }
         if present {
             self.nodes.insert(id.clone(), vertex);
         } else {
@@ -331,6 +335,10 @@ impl Graph {
             .hint("take one of the names out of an expression or out of `after`")
     }
 }
+
+/// How many playbooks there may be with all that are included, and how many resources in all of them.
+const PLAYBOOKS: usize = 1000;
+const RESOURCES: usize = 20_000;
 
 /// The name that is true where files of a host are rendered.
 const RENDERING: &str = "rendering";

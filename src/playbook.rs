@@ -158,7 +158,7 @@ impl Playbook {
                 "values" => playbook.values = reader.values(node)?,
                 "rules" => playbook.rules = reader.rules(node)?,
                 "resources" => playbook.declarations = reader.declarations(node)?,
-                "outputs" => playbook.outputs = reader.map(node, "`outputs`")?,
+                "outputs" => playbook.outputs = reader.outputs(node)?,
                 other => {
                     return Err(Error::new(format!("unknown field `{other}` of a playbook"))
                         .at(source.place(key.span))

@@ -31,6 +31,7 @@ pub(crate) use self::bundle::{certificates, has_key};
 pub(crate) use self::facts::{Facts, matches, read};
 pub(crate) use self::lineage::{Lineage, blocks};
 pub(crate) use self::name::Name;
+pub(crate) use self::pem::too_many;
 pub(crate) use self::survey::{PublicKey, Survey, public_half};
 pub(crate) use self::validity::{Phase, check_usable, faults};
 pub(crate) use self::verify::verify;

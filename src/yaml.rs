@@ -3,8 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, OnceLock};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};
 use serde_json::Value as Json;
@@ -14,13 +15,17 @@ use crate::error::{Error, Place, Result};
 /// How deep a playbook may nest; a deeper one is a mistake or an attack.
 const DEPTH: usize = 64;
 /// How many parts a text may have once every alias is written out; more are a mistake or an attack.
-const PARTS: usize = 100_000;
+const PARTS: usize = 120_000;
+/// How many bytes of text may be used again by aliases.
+const REPEATED: usize = 4 << 20;
 
 /// A file's name and text, kept for showing the line of an error.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub name: String,
     pub text: String,
+    /// Where each line begins; found out when it is asked for.
+    starts: OnceLock<Vec<usize>>,
 }
 
 /// A part of a source: line from 1, column from 1, width in characters on that line.
@@ -56,7 +61,20 @@ pub(crate) struct Key {
 
 impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into() })
+        Arc::new(Self { name: name.into(), text: text.into(), starts: OnceLock::new() })
+    }
+
+    fn starts(&self) -> &[usize] {
+        self.starts.get_or_init(|| [0].into_iter().chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// A line by its number, from 1, without its end; empty where there is none.
+    fn line_text(&self, number: usize) -> &str {
+        let starts = self.starts();
+        let index = number.saturating_sub(1);
+        let Some(start) = starts.get(index) else { return "" };
+        let end = starts.get(index + 1).copied().unwrap_or(self.text.len());
+        self.text[*start..end].lines().next().unwrap_or_default()
     }
 
     pub fn place(&self, span: Span) -> Place {
@@ -65,7 +83,7 @@ impl Source {
             line: span.line,
             column: span.column,
             width: span.width,
-            text: self.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default().to_owned(),
+            text: self.line_text(span.line).to_owned(),
         }
     }
 
@@ -81,17 +99,20 @@ impl Source {
 
     /// A line without the spaces around it.
     pub fn line(&self, number: usize) -> Span {
-        let text = self.text.lines().nth(number.saturating_sub(1)).unwrap_or_default();
+        let text = self.line_text(number);
         let indent = text.chars().take_while(|c| c.is_whitespace()).count();
         Span { line: number, column: indent + 1, width: text.trim().chars().count().max(1) }
     }
 
     /// Where a range of bytes stands.
     pub fn span(&self, bytes: std::ops::Range<usize>) -> Span {
-        let before = self.text.get(..bytes.start).unwrap_or_default();
+        if !self.text.is_char_boundary(bytes.start) {
+            return Span { line: 1, column: 1, width: 1 };
+        }
+        let line = self.starts().partition_point(|start| *start <= bytes.start);
+        let before = &self.text[self.starts()[line - 1]..bytes.start];
         let inside = self.text.get(bytes).unwrap_or_default().lines().next().unwrap_or_default();
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Span { line: before.matches('\n').count() + 1, column, width: inside.chars().count().max(1) }
+        Span { line, column: before.chars().count() + 1, width: inside.chars().count().max(1) }
     }
 
     /// The name of a file that stands beside this one.
@@ -137,13 +158,19 @@ impl Node {
         Reader::new(source, Some(BTreeMap::new())).document()
     }
 
-    /// How many parts it has, itself among them.
-    fn parts(&self) -> usize {
-        1 + match &self.value {
-            Content::Scalar { .. } => 0,
-            Content::List(items) => items.iter().map(Self::parts).sum(),
-            Content::Map(entries) => entries.iter().map(|(_, node)| node.parts()).sum(),
+    /// How many parts it has, itself among them, and how many bytes their texts have.
+    fn size(&self) -> (usize, usize) {
+        let mut size = (1, 0);
+        let mut add = |(parts, bytes): (usize, usize)| size = (size.0 + parts, size.1 + bytes);
+        match &self.value {
+            Content::Scalar { text, .. } => add((0, text.len())),
+            Content::List(items) => items.iter().for_each(|item| add(item.size())),
+            Content::Map(entries) => entries.iter().for_each(|(key, node)| {
+                add(node.size());
+                add((0, key.text.len()));
+            }),
         }
+        size
     }
 
     /// What an error calls it.
@@ -190,13 +217,14 @@ struct Reader<'s> {
     parser: Parser<'s, saphyr_parser::StrInput<'s>>,
     depth: usize,
     parts: usize,
+    repeated: usize,
     /// The parts that have names, by the parser's numbers for these; none where the language has no aliases.
     anchors: Option<BTreeMap<usize, Node>>,
 }
 
 impl<'s> Reader<'s> {
     fn new(source: &'s Source, anchors: Option<BTreeMap<usize, Node>>) -> Self {
-        Self { source, parser: Parser::new_from_str(&source.text), depth: 0, parts: 0, anchors }
+        Self { source, parser: Parser::new_from_str(&source.text), depth: 0, parts: 0, repeated: 0, anchors }
     }
 
     fn next(&mut self) -> Result<(Event<'s>, Span)> {
@@ -205,7 +233,12 @@ impl<'s> Reader<'s> {
             Some(Err(error)) => {
                 let marker = *error.marker();
                 let span = self.source.within(Span { line: marker.line(), column: marker.col() + 1, width: 1 });
-                let fault = Error::new(format!("not valid YAML: {}", error.info())).at(self.source.place(span));
+                // The parser looks ahead, and has a limit of its own.
+                let what = match error.info() {
+                    info if info.contains("recursion limit") => format!("nested deeper than {DEPTH} levels"),
+                    info => format!("not valid YAML: {info}"),
+                };
+                let fault = Error::new(what).at(self.source.place(span));
                 Err(if error.info().contains("tab") { fault.hint("indent with spaces") } else { fault })
             }
             None => Ok((Event::StreamEnd, Span { line: 1, column: 1, width: 1 })),
@@ -218,7 +251,7 @@ impl<'s> Reader<'s> {
         let width = if span.end.line() == line {
             span.end.col().saturating_sub(span.start.col())
         } else {
-            let text = self.source.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+            let text = self.source.line_text(line);
             text.trim_end().chars().count().saturating_sub(span.start.col())
         };
         Span { line, column, width: width.max(1) }
@@ -273,8 +306,9 @@ impl<'s> Reader<'s> {
         // A collection is shown where it begins.
         let width = if matches!(value, Content::Scalar { .. }) { span.width } else { 1 };
         let node = Node { value, span: Span { width, ..span } };
-        if let Some(anchors) = self.anchors.as_mut().filter(|_| anchor > 0) {
-            anchors.insert(anchor, node.clone());
+        if self.anchors.is_some() && anchor > 0 {
+            self.repeat(&node, span)?;
+            self.anchors.get_or_insert_default().insert(anchor, node.clone());
         }
         Ok(node)
     }
@@ -296,8 +330,19 @@ impl<'s> Reader<'s> {
         };
         let node = anchors.get(&anchor).cloned();
         let node = node.ok_or_else(|| Error::new("an alias within what it names").at(self.source.place(span)))?;
-        self.count(node.parts(), span)?;
+        self.repeat(&node, span)?;
         Ok(node.value)
+    }
+
+    /// Counts what a copy of a part takes.
+    fn repeat(&mut self, node: &Node, span: Span) -> Result<()> {
+        let (parts, bytes) = node.size();
+        self.repeated += bytes;
+        if self.repeated > REPEATED {
+            return Err(Error::new(format!("what its aliases use again is more than {} MiB", REPEATED >> 20))
+                .at(self.source.place(span)));
+        }
+        self.count(parts, span)
     }
 
     fn list(&mut self) -> Result<Vec<Node>> {
@@ -312,6 +357,8 @@ impl<'s> Reader<'s> {
 
     fn map(&mut self) -> Result<Vec<(Key, Node)>> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
+        // Which keys there are, by hashes that nobody can foresee: one that is there already is compared.
+        let (hashes, mut seen) = (RandomState::new(), HashSet::new());
         loop {
             let (text, span) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(entries),
@@ -323,7 +370,8 @@ impl<'s> Reader<'s> {
                 }
                 (_, span) => return Err(Error::new("a key must be a text").at(self.source.place(span))),
             };
-            if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
+            let known = !seen.insert(hashes.hash_one(&text));
+            if known && let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
                 return Err(Error::new(format!("`{text}` stands twice here (first on line {})", first.span.line))
                     .at(self.source.place(span)));
             }

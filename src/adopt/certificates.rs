@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Finding;
 use crate::secret::Secret;
-use crate::x509::{PublicKey, Survey, public_half};
+use crate::x509::{PublicKey, Survey, public_half, too_many};
 
 /// The longest life that Apple's clients accept, in days (Apple, support article 103769).
 const LONGEST: i64 = 825;
@@ -30,6 +30,11 @@ impl CertificateFile {
     pub fn read(path: &str, text: &str) -> Option<Self> {
         let all = Survey::all(text).ok().filter(|_| text.contains("-----BEGIN "))?;
         Some(Self { path: path.to_owned(), all })
+    }
+
+    /// Why a text is not looked into though it holds certificates: there are too many.
+    pub fn refused(text: &str) -> Option<String> {
+        too_many(text).err().map(|error| error.to_string())
     }
 
     pub fn leaf(&self) -> &Survey {

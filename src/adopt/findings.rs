@@ -23,7 +23,14 @@ const BEHIND: &str = "has it listen on a socket that nginx alone can open";
 /// All findings, the most dangerous first.
 pub(crate) fn findings(host: &Host, now: OffsetDateTime) -> Vec<Finding> {
     let mut found = BTreeSet::new();
-    found.extend(host.sites.iter().flat_map(|site| of_site(site, host, now)));
+    found.extend(host.sites.iter().flat_map(|site| of_server(site, host)));
+    let path = |path: &Option<String>| path.as_deref().map(absolute);
+    // Many servers may show one certificate.
+    let shown: BTreeSet<_> =
+        host.sites.iter().map(|site| (path(&site.server.certificate), path(&site.server.key))).collect();
+    found.extend(
+        shown.iter().flat_map(|(certificate, key)| of_shown(certificate.as_deref(), key.as_deref(), host, now)),
+    );
     found.extend(authorities(host).flat_map(|(path, survey)| certificates::of_authority(path, survey, now)));
     found.extend(authority_keys(host).map(certificates::of_authority_key));
     found.extend(other_keys(host).map(certificates::of_other_key));
@@ -36,11 +43,11 @@ pub(crate) fn findings(host: &Host, now: OffsetDateTime) -> Vec<Finding> {
     found.into_iter().collect()
 }
 
-fn of_site(site: &Site, host: &Host, now: OffsetDateTime) -> Vec<Finding> {
-    let mut found = of_server(site, host);
-    let path = |path: &Option<String>| path.as_deref().map(absolute);
-    let certificate = path(&site.server.certificate).and_then(|path| host.certificate(&path));
-    let key = path(&site.server.key).and_then(|path| host.keys.iter().find(|key| key.path == path));
+/// What is wrong with a certificate and a key that a server shows, by their paths.
+fn of_shown(certificate: Option<&str>, key: Option<&str>, host: &Host, now: OffsetDateTime) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let certificate = certificate.and_then(|path| host.certificate(path));
+    let key = key.and_then(|path| host.keys.iter().find(|key| key.path == path));
     if let Some(file) = certificate {
         let leaf = file.leaf();
         found.extend(certificates::of_leaf(&file.path, leaf, now));
@@ -259,8 +266,9 @@ impl Host {
 
     /// The certificates that the sites show.
     pub(super) fn leaves(&self) -> impl Iterator<Item = &Survey> {
-        let paths = self.sites.iter().filter_map(|site| site.server.certificate.as_deref().map(absolute));
-        paths.filter_map(|path| self.certificate(&path).map(CertificateFile::leaf))
+        let paths: BTreeSet<String> =
+            self.sites.iter().filter_map(|site| site.server.certificate.as_deref().map(absolute)).collect();
+        paths.into_iter().filter_map(|path| self.certificate(&path).map(CertificateFile::leaf))
     }
 
     /// The file with the authority that signed a certificate, one that clients look at if there is one.

@@ -2,6 +2,7 @@
 //! [`Host`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::certificates::{CertificateFile, KeyFile};
 use super::config::Config;
@@ -27,6 +28,8 @@ const LOOSE: [(&str, usize); 7] = [
     ("/etc/docker", 0),
     ("/root", 1),
 ];
+/// How many certificates are looked at in all: each takes half a millisecond, and 10 kB.
+const CERTIFICATES: usize = 3000;
 /// How deep a folder that is named on the command line is looked into.
 const DEEP: usize = 4;
 /// What packages put among certificates without telling dpkg.
@@ -65,16 +68,29 @@ pub(super) struct Site {
     /// Whether the file holds nothing else.
     pub alone: bool,
     /// Certificates and keys that servers of others use too are not taken away.
-    pub shared: BTreeSet<String>,
+    pub shared: Arc<BTreeSet<String>>,
 }
 
 /// Reads a host.
 pub(super) struct Reader<'a> {
     pub tree: &'a Tree,
     pub host: Host,
+    /// Files whose content was looked at, and folders beside the files of servers.
+    known: BTreeSet<String>,
+    searched: BTreeSet<String>,
+    certificates: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub fn new(tree: &'a Tree) -> Self {
+        Self { tree, host: Host::default(), known: BTreeSet::new(), searched: BTreeSet::new(), certificates: 0 }
+    }
+
+    /// The same, for files of another tree.
+    pub fn beside(self, tree: &Tree) -> Reader<'_> {
+        Reader { tree, host: self.host, known: self.known, searched: self.searched, certificates: self.certificates }
+    }
+
     pub fn read(&mut self) -> Result<()> {
         self.host.name =
             self.file("/etc/hostname").map(|seen| seen.text.trim().to_owned()).filter(|name| !name.is_empty());
@@ -155,14 +171,16 @@ impl Reader<'_> {
             files.extend(names.filter(|name| name.ends_with(ending)).map(|name| format!("{folder}/{name}")));
         }
         let mut parsed = Vec::new();
+        let mut left = nginx::WORDS;
         for path in files {
             let Some(seen) = self.file(&path) else { continue };
-            match nginx::parse(&seen.text) {
-                Some(directives) => parsed.push((path, self.with_snippets(directives))),
-                None => drop(self.host.unclear.insert(format!("`{path}`: its braces or quotes do not match"))),
+            match nginx::parse(&seen.text, &mut left) {
+                Ok(directives) => parsed.push((path, self.with_snippets(directives, &mut left))),
+                Err(refusal) => drop(self.host.unclear.insert(format!("`{path}`: {refusal}"))),
             }
         }
-        let upstreams: Vec<_> = parsed.iter().flat_map(|(_, directives)| nginx::upstreams(directives)).collect();
+        let upstreams: nginx::Upstreams =
+            parsed.iter().flat_map(|(_, directives)| nginx::upstreams(directives)).collect();
         // What stands outside of all servers counts for each of them.
         let size = parsed.iter().find_map(|(_, directives)| nginx::common(directives, "client_max_body_size"));
         let mut servers: Vec<(String, Vec<Server>)> =
@@ -193,25 +211,31 @@ impl Reader<'_> {
                 );
             }
         }
+        let shared = Arc::new(shared);
         for (path, servers) in files {
+            let real = self.tree.resolve(&path);
             let alone = path != "/etc/nginx/nginx.conf" && servers.iter().all(|server| is_one(&path, server));
             for server in servers.into_iter().filter(|server| is_one(&path, server)) {
-                let real = self.tree.resolve(&path);
-                self.host.sites.push(Site { path: path.clone(), real, server, alone, shared: shared.clone() });
+                let (path, real) = (path.clone(), real.clone());
+                self.host.sites.push(Site { path, real, server, alone, shared: shared.clone() });
             }
         }
     }
 
     /// Puts what a server includes from files of its own in the place of the `include`.
-    fn with_snippets(&mut self, directives: Vec<nginx::Directive>) -> Vec<nginx::Directive> {
+    fn with_snippets(&mut self, directives: Vec<nginx::Directive>, left: &mut usize) -> Vec<nginx::Directive> {
         let mut whole = Vec::new();
         for mut directive in directives {
             let file = directive.words.first().filter(|file| directive.name == "include" && !file.contains('*'));
-            if let Some(seen) = file.map(|file| absolute(file)).and_then(|path| self.file(&path)) {
-                whole.extend(nginx::parse(&seen.text).unwrap_or_default());
+            let path = file.map(|file| absolute(file)).filter(|_| *left > 0);
+            if let Some((path, seen)) = path.and_then(|path| self.file(&path).map(|seen| (path, seen))) {
+                match nginx::parse(&seen.text, left) {
+                    Ok(directives) => whole.extend(directives),
+                    Err(refusal) => drop(self.host.unclear.insert(format!("`{path}`: {refusal}"))),
+                }
                 continue;
             }
-            directive.block = self.with_snippets(std::mem::take(&mut directive.block));
+            directive.block = self.with_snippets(std::mem::take(&mut directive.block), left);
             whole.push(directive);
         }
         whole
@@ -236,36 +260,26 @@ impl Reader<'_> {
 
     /// The certificates, keys and users that the sites name.
     fn named(&mut self) {
-        let paths: Vec<[Option<String>; 3]> = self
-            .host
-            .sites
-            .iter()
-            .map(|site| {
-                let server = &site.server;
-                [&server.certificate, &server.key, &server.password_file].map(|path| path.as_deref().map(absolute))
-            })
-            .collect();
-        for [certificate, key, passwords] in paths {
-            for path in certificate.iter().chain(&key) {
-                let known = self
-                    .host
-                    .certificates
-                    .iter()
-                    .map(|file| &file.path)
-                    .chain(self.host.keys.iter().map(|file| &file.path));
-                if known.into_iter().any(|known| known == path) {
-                    continue;
-                }
-                if let Some(seen) = self.file(path) {
-                    self.by_content(path, &seen);
-                }
-                // Where the key of a server lies, that of its authority often lies too.
-                if let Some(folder) = path.rsplit_once('/').map(|(folder, _)| folder.to_owned()) {
-                    self.loose(&folder, 0);
-                }
+        let sites = self.host.sites.iter().map(|site| &site.server);
+        let shown = sites.clone().flat_map(|server| [&server.certificate, &server.key]).flatten();
+        let shown: BTreeSet<String> = shown.map(|path| absolute(path)).collect();
+        let passwords: BTreeSet<String> =
+            sites.filter_map(|server| server.password_file.as_deref().map(absolute)).collect();
+        for path in shown {
+            if self.known.contains(&path) {
+                continue;
             }
-            passwords.iter().for_each(|path| self.passwords(path));
+            if let Some(seen) = self.file(&path) {
+                self.by_content(&path, &seen);
+            }
+            // Where the key of a server lies, that of its authority often lies too.
+            if let Some(folder) = path.rsplit_once('/').map(|(folder, _)| folder.to_owned())
+                && self.searched.insert(folder.clone())
+            {
+                self.loose(&folder, 0);
+            }
         }
+        passwords.iter().for_each(|path| self.passwords(path));
         let own: Vec<String> =
             self.host.configs.iter().filter_map(|(config, _)| config.password_file.clone()).collect();
         own.iter().for_each(|path| self.passwords(path));
@@ -320,10 +334,18 @@ impl Reader<'_> {
     fn named_file(&mut self, path: &str, seen: &Seen) {
         let before = self.host.count();
         self.by_content(path, seen);
-        let sites = nginx::parse(&seen.text).map(|directives| self.with_snippets(directives));
-        let sites = sites.map(|directives| nginx::servers(&directives, &nginx::upstreams(&directives)));
-        if let Some(servers) = sites.filter(|servers| !servers.is_empty()) {
-            self.registries_among(vec![(path.to_owned(), servers)]);
+        let mut left = nginx::WORDS;
+        match nginx::parse(&seen.text, &mut left) {
+            Ok(directives) => {
+                let directives = self.with_snippets(directives, &mut left);
+                let servers = nginx::servers(&directives, &nginx::upstreams(&directives));
+                if !servers.is_empty() {
+                    self.registries_among(vec![(path.to_owned(), servers)]);
+                }
+            }
+            // It is something else.
+            Err(nginx::Refusal::Broken) => {}
+            Err(refusal) => drop(self.host.unclear.insert(format!("`{path}`: {refusal}"))),
         }
         let entries = htpasswd::read(&Source::new(path, seen.text.as_str())).map(|file| file.entries);
         if self.host.count() == before && entries.is_ok_and(|entries| !entries.is_empty()) {
@@ -337,12 +359,20 @@ impl Reader<'_> {
     }
 
     fn by_content(&mut self, path: &str, seen: &Seen) {
-        let host = &mut self.host;
-        let known = host.certificates.iter().map(|file| &file.path).chain(host.keys.iter().map(|file| &file.path));
-        if known.chain(host.policies.iter().map(|(path, _)| path)).any(|known| known == path) {
+        if !self.known.insert(path.to_owned()) {
             return;
         }
-        host.certificates.extend(CertificateFile::read(path, &seen.text));
+        let host = &mut self.host;
+        if let Some(error) = CertificateFile::refused(&seen.text) {
+            host.unclear.insert(format!("`{path}`: {error}"));
+        } else if let Some(file) = CertificateFile::read(path, &seen.text) {
+            self.certificates += file.all.len();
+            if self.certificates > CERTIFICATES {
+                host.unclear.insert(format!("`{path}`: there are more than {CERTIFICATES} certificates before it"));
+            } else {
+                host.certificates.push(file);
+            }
+        }
         host.keys.extend(KeyFile::read(path, &seen.text, seen.mode));
         if policy::is_policy(&seen.text) {
             host.policies.push((path.to_owned(), seen.text.clone()));

@@ -1,5 +1,10 @@
 //! The configuration of nginx as it is written: its directives, and the servers among them: [`Server`].
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::iter::Peekable;
+use std::str::Chars;
+
 /// One directive, with what stands in its braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Directive {
@@ -31,12 +36,33 @@ pub(super) struct Listen {
     pub tls: bool,
 }
 
-/// Reads a configuration; none if its braces or quotes do not match.
-pub(super) fn parse(text: &str) -> Option<Vec<Directive>> {
-    let tokens = tokens(text)?;
-    let mut at = 0;
-    let directives = block(&tokens, &mut at, false)?;
-    (at == tokens.len()).then_some(directives)
+/// How deep blocks may stand in each other; nginx's own directives know five.
+const DEPTH: usize = 64;
+/// How many words and signs the files of a host may have in all, what they include counted where it stands.
+pub(super) const WORDS: usize = 400_000;
+
+/// Why a configuration is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Its braces or quotes do not match.
+    Broken,
+    Deep,
+    Many,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken => f.write_str("its braces or quotes do not match"),
+            Self::Deep => write!(f, "its blocks stand in each other more than {DEPTH} deep"),
+            Self::Many => write!(f, "with what is included, there are more than {WORDS} words"),
+        }
+    }
+}
+
+/// Reads a configuration; `left` is how many words there may be, and how many are left after it.
+pub(super) fn parse(text: &str, left: &mut usize) -> Result<Vec<Directive>, Refusal> {
+    Reader { letters: text.chars().peekable(), left }.block(0)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,60 +73,76 @@ enum Token {
     Close,
 }
 
-fn tokens(text: &str) -> Option<Vec<Token>> {
-    let mut found = Vec::new();
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            letter if letter.is_whitespace() => {}
-            '#' => drop(letters.by_ref().find(|letter| *letter == '\n')),
-            ';' => found.push(Token::End),
-            '{' => found.push(Token::Open),
-            '}' => found.push(Token::Close),
-            quote @ ('"' | '\'') => found.push(Token::Word(quoted(&mut letters, quote)?)),
-            first => {
-                let mut word = String::from(first);
-                // `${variable}` is part of a word.
-                while let Some(letter) = letters.next_if(|letter| {
-                    !letter.is_whitespace() && *letter != ';' && (word.ends_with('$') || *letter != '{')
-                }) {
-                    word.push(letter);
+struct Reader<'a> {
+    letters: Peekable<Chars<'a>>,
+    left: &'a mut usize,
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> Result<Option<Token>, Refusal> {
+        while let Some(letter) = self.letters.next() {
+            let token = match letter {
+                letter if letter.is_whitespace() => continue,
+                '#' => {
+                    self.letters.by_ref().find(|letter| *letter == '\n');
+                    continue;
                 }
-                found.push(Token::Word(word));
+                ';' => Token::End,
+                '{' => Token::Open,
+                '}' => Token::Close,
+                quote @ ('"' | '\'') => Token::Word(self.quoted(quote)?),
+                first => Token::Word(self.word(first)),
+            };
+            *self.left = self.left.checked_sub(1).ok_or(Refusal::Many)?;
+            return Ok(Some(token));
+        }
+        Ok(None)
+    }
+
+    fn word(&mut self, first: char) -> String {
+        let mut word = String::from(first);
+        // `${variable}` is part of a word.
+        while let Some(letter) = self
+            .letters
+            .next_if(|letter| !letter.is_whitespace() && *letter != ';' && (word.ends_with('$') || *letter != '{'))
+        {
+            word.push(letter);
+        }
+        word
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<String, Refusal> {
+        let mut word = String::new();
+        loop {
+            match self.letters.next().ok_or(Refusal::Broken)? {
+                '\\' => word.push(self.letters.next().ok_or(Refusal::Broken)?),
+                letter if letter == quote => return Ok(word),
+                letter => word.push(letter),
             }
         }
     }
-    Some(found)
-}
 
-fn quoted(letters: &mut impl Iterator<Item = char>, quote: char) -> Option<String> {
-    let mut word = String::new();
-    loop {
-        match letters.next()? {
-            '\\' => word.push(letters.next()?),
-            letter if letter == quote => return Some(word),
-            letter => word.push(letter),
+    fn block(&mut self, depth: usize) -> Result<Vec<Directive>, Refusal> {
+        if depth > DEPTH {
+            return Err(Refusal::Deep);
         }
-    }
-}
-
-fn block(tokens: &[Token], at: &mut usize, inner: bool) -> Option<Vec<Directive>> {
-    let mut directives = Vec::new();
-    let mut words: Vec<String> = Vec::new();
-    while let Some(token) = tokens.get(*at) {
-        *at += 1;
-        match token {
-            Token::Word(word) => words.push(word.clone()),
-            Token::Close => return (inner && words.is_empty()).then_some(directives),
-            Token::End | Token::Open => {
-                let block = if *token == Token::Open { block(tokens, at, true)? } else { Vec::new() };
-                let mut words = std::mem::take(&mut words).into_iter();
-                let name = words.next()?;
-                directives.push(Directive { name, words: words.collect(), block });
+        let mut directives = Vec::new();
+        let mut words: Vec<String> = Vec::new();
+        while let Some(token) = self.next()? {
+            match token {
+                Token::Word(word) => words.push(word),
+                Token::Close if depth > 0 && words.is_empty() => return Ok(directives),
+                Token::Close => return Err(Refusal::Broken),
+                Token::End | Token::Open => {
+                    let block = if token == Token::Open { self.block(depth + 1)? } else { Vec::new() };
+                    let mut words = std::mem::take(&mut words).into_iter();
+                    let name = words.next().ok_or(Refusal::Broken)?;
+                    directives.push(Directive { name, words: words.collect(), block });
+                }
             }
         }
+        if depth == 0 && words.is_empty() { Ok(directives) } else { Err(Refusal::Broken) }
     }
-    (!inner && words.is_empty()).then_some(directives)
 }
 
 impl Directive {
@@ -111,13 +153,16 @@ impl Directive {
 
 /// Every directive of that name, at any depth.
 pub(super) fn all<'a>(directives: &'a [Directive], name: &str) -> Vec<&'a Directive> {
-    let mut found = Vec::new();
-    for directive in directives {
-        if directive.name == name {
-            found.push(directive);
+    fn look<'a>(directives: &'a [Directive], name: &str, found: &mut Vec<&'a Directive>) {
+        for directive in directives {
+            if directive.name == name {
+                found.push(directive);
+            }
+            look(&directive.block, name, found);
         }
-        found.extend(all(&directive.block, name));
     }
+    let mut found = Vec::new();
+    look(directives, name, &mut found);
     found
 }
 
@@ -128,13 +173,16 @@ pub(super) fn common(directives: &[Directive], name: &str) -> Option<String> {
 }
 
 /// The servers of a configuration, which `upstream` blocks of it or of others tell the backends of.
-pub(super) fn servers(directives: &[Directive], upstreams: &[(String, Vec<String>)]) -> Vec<Server> {
+pub(super) fn servers(directives: &[Directive], upstreams: &Upstreams) -> Vec<Server> {
     let blocks = all(directives, "server").into_iter().filter(|directive| directive.words.is_empty());
     blocks.map(|directive| server(&directive.block, upstreams)).collect()
 }
 
-/// The `upstream` blocks of a configuration: their names, and the addresses of their servers.
-pub(super) fn upstreams(directives: &[Directive]) -> Vec<(String, Vec<String>)> {
+/// The addresses of the servers of `upstream` blocks, by the names of these.
+pub(super) type Upstreams = BTreeMap<String, Vec<String>>;
+
+/// The `upstream` blocks of a configuration.
+pub(super) fn upstreams(directives: &[Directive]) -> Upstreams {
     let blocks = all(directives, "upstream").into_iter();
     blocks
         .filter_map(|block| {
@@ -143,7 +191,7 @@ pub(super) fn upstreams(directives: &[Directive]) -> Vec<(String, Vec<String>)> 
         .collect()
 }
 
-fn server(block: &[Directive], upstreams: &[(String, Vec<String>)]) -> Server {
+fn server(block: &[Directive], upstreams: &Upstreams) -> Server {
     let own = |name: &str| block.iter().filter(|directive| directive.name == name).collect::<Vec<_>>();
     let last = |name: &str| own(name).last().and_then(|directive| directive.word());
     let anywhere = |name: &str| all(block, name).into_iter().filter_map(Directive::word).collect::<Vec<_>>();
@@ -176,13 +224,10 @@ fn listen(directive: &Directive, ssl: bool) -> Option<Listen> {
     Some(Listen { port: port.unwrap_or(80), tls: ssl || directive.words.iter().any(|word| word == "ssl") })
 }
 
-fn backends(to: &str, upstreams: &[(String, Vec<String>)]) -> Vec<String> {
+fn backends(to: &str, upstreams: &Upstreams) -> Vec<String> {
     let rest = to.split_once("://").map_or(to, |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or_default();
-    match upstreams.iter().find(|(name, _)| name == host) {
-        Some((_, addresses)) => addresses.clone(),
-        None => vec![host.to_owned()],
-    }
+    upstreams.get(host).cloned().unwrap_or_else(|| vec![host.to_owned()])
 }
 
 /// A size of nginx in bytes; 0 is no limit.

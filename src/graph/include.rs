@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use super::{Binding, Graph, RENDERING, variable};
+use super::{Binding, Graph, PLAYBOOKS, RENDERING, variable};
 use crate::error::{Error, Result, did_you_mean};
 use crate::form::{Checker, Form, Slot};
 use crate::input::{Input, InputType};
@@ -50,6 +50,11 @@ impl Graph {
             .playbook
             .included(&declaration.name.text)
             .map_err(|error| error.at(place(declaration.name.span)))?;
+        if self.scopes.len() >= PLAYBOOKS {
+            return Err(
+                Error::new(format!("more than {PLAYBOOKS} playbooks are included")).at(place(declaration.name.span))
+            );
+        }
         self.check_chain(scope, &child).map_err(|error| error.at(place(declaration.name.span)))?;
         if child.folder.is_some() {
             self.files.insert(PathBuf::from(&child.source.name), child.source.text.clone());

@@ -25,7 +25,7 @@ impl Condition {
     }
 
     /// The names that it looks up, as expressions write them.
-    pub fn names(&self) -> &BTreeSet<String> {
+    pub fn names(&self) -> &[String] {
         self.expression.names()
     }
 

@@ -14,6 +14,11 @@ use crate::template::{is_expression, is_word};
 use crate::variables::Variable;
 use crate::yaml::{Content, Key, Node, Source, Span};
 
+/// How many inputs a playbook may have, each of which is a flag, and how many rules.
+const FLAGS: usize = 1000;
+/// How many resources it may have, and values, and outputs.
+const MEMBERS: usize = 20_000;
+
 /// The fields of an input.
 const FIELDS: [&str; 8] = ["type", "default", "about", "choices", "instead", "of", "group", "when"];
 
@@ -35,6 +40,19 @@ impl<'a> Reader<'a> {
             Content::Map(entries) => Ok(entries),
             _ => Err(self.wrong(node.span, format!("{name} wants a mapping, not {}", node.describe()))),
         }
+    }
+
+    /// The parts of a playbook, if they are no more than so many.
+    fn few<T>(&self, parts: Vec<T>, most: usize, what: &str, span: Span) -> Result<Vec<T>> {
+        if parts.len() > most {
+            return Err(self.wrong(span, format!("a playbook has {most} {what} at most, and here are {}", parts.len())));
+        }
+        Ok(parts)
+    }
+
+    pub fn outputs(&self, node: Node) -> Result<Vec<(Key, Node)>> {
+        let span = node.span;
+        self.few(self.map(node, "`outputs`")?, MEMBERS, "outputs", span)
     }
 
     fn list(&self, node: Node, name: &str) -> Result<Vec<Node>> {
@@ -74,7 +92,8 @@ impl<'a> Reader<'a> {
     pub fn inputs(&self, node: Node) -> Result<Vec<Input>> {
         let mut inputs = Vec::new();
         let mut conditions = Vec::new();
-        for (key, node) in self.map(node, "`inputs`")? {
+        let span = node.span;
+        for (key, node) in self.few(self.map(node, "`inputs`")?, FLAGS, "inputs", span)? {
             self.name(&key, "input")?;
             if RESERVED.contains(&key.text.as_str()) {
                 return Err(self
@@ -287,13 +306,15 @@ impl<'a> Reader<'a> {
     }
 
     pub fn values(&self, node: Node) -> Result<Vec<(Key, Node)>> {
-        let values = self.map(node, "`values`")?;
+        let span = node.span;
+        let values = self.few(self.map(node, "`values`")?, MEMBERS, "values", span)?;
         values.iter().try_for_each(|(key, _)| self.name(key, "value"))?;
         Ok(values)
     }
 
     pub fn rules(&self, node: Node) -> Result<Vec<Rule>> {
-        self.list(node, "`rules`")?.into_iter().map(|item| self.rule(item)).collect()
+        let span = node.span;
+        self.few(self.list(node, "`rules`")?, FLAGS, "rules", span)?.into_iter().map(|item| self.rule(item)).collect()
     }
 
     fn rule(&self, node: Node) -> Result<Rule> {
@@ -317,7 +338,8 @@ impl<'a> Reader<'a> {
     }
 
     pub fn declarations(&self, node: Node) -> Result<Vec<Declaration>> {
-        let items = self.list(node, "`resources`")?;
+        let span = node.span;
+        let items = self.few(self.list(node, "`resources`")?, MEMBERS, "resources", span)?;
         let declarations = items.into_iter().map(|item| self.declaration(item)).collect::<Result<Vec<_>>>()?;
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for declaration in &declarations {

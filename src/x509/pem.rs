@@ -8,6 +8,8 @@ use crate::secret::Secret;
 
 const CERTIFICATE: &str = "CERTIFICATE";
 const KEY: &str = "PRIVATE KEY";
+/// How many blocks a text may have: all authorities that browsers trust are 150, and each takes half a millisecond to read.
+const BLOCKS: usize = 1000;
 
 /// The DER of the first certificate of a PEM.
 pub(super) fn certificate(pem: &str) -> Result<Vec<u8>> {
@@ -59,11 +61,21 @@ fn blocks(pem: &str, label: &str) -> impl Iterator<Item = Result<Pem>> {
         .filter(move |block| block.as_ref().map_or(true, |block| block.label.ends_with(label)))
 }
 
+/// Fails if a text has more blocks than [`BLOCKS`].
+pub(crate) fn too_many(pem: &str) -> Result<()> {
+    if pem.lines().filter(|line| line.starts_with("-----BEGIN ")).nth(BLOCKS).is_some() {
+        return Err(Error::new(format!("it holds more than {BLOCKS} certificates or keys"))
+            .hint("take those out that nobody needs"));
+    }
+    Ok(())
+}
+
 /// Says in plain words why a text cannot be PEM: a reader passes over what is cut off at the end.
 fn check_blocks(pem: &str, label: &str) -> Result<()> {
     if pem.trim().is_empty() {
         return Err(Error::new("it is empty").hint("restore it from a backup, or make it again"));
     }
+    too_many(pem)?;
     let rules: Vec<&str> = pem.lines().map(str::trim_end).filter(|line| line.starts_with('-')).collect();
     if rules.is_empty() {
         let what = format!("it is not PEM: it has no line `-----BEGIN {label}-----`");

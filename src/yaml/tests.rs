@@ -146,5 +146,11 @@ fn a_part_with_a_name_is_used_again_where_the_language_has_aliases() {
     assert!(with_aliases("a: &one [*one]\n").unwrap_err().contains("an alias within what it names"));
     let laughs: String =
         (1..9).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(", "))).collect();
-    assert!(with_aliases(&format!("a0: &a0 [lol]\n{laughs}")).unwrap_err().contains("more than 100000 parts"));
+    assert!(with_aliases(&format!("a0: &a0 [lol]\n{laughs}")).unwrap_err().contains("more than 120000 parts"));
+    // A long text that is used often, and a long list with a name at every level above it.
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), ["*a"; 100].join(", "));
+    assert!(with_aliases(&long).unwrap_err().contains("what its aliases use again is more than 4 MiB"));
+    let names: String = (0..60).map(|level| format!("&a{level} [")).collect();
+    let nested = format!("{names}{}{}", "1,".repeat(20_000), "]".repeat(60));
+    assert!(with_aliases(&nested).unwrap_err().contains("more than 120000 parts"));
 }

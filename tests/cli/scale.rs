@@ -103,3 +103,84 @@ fn a_run_and_the_way_back_grow_with_their_resources() {
         });
     }
 }
+
+/// A container whose field is this.
+fn container(field: &str) -> String {
+    format!("resources:\n  - container: box\n    image: nginx:1.30\n{field}")
+}
+
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect()
+}
+
+/// Each part of a playbook that may be there often, up to its limit: keys, texts with places of their own, values, conditions.
+#[test]
+fn a_playbook_is_read_in_proportion_to_its_parts() {
+    let sandbox = Sandbox::new();
+    let read = |text: &str| {
+        sandbox.write("x.yml", text);
+        let (cost, said) = cost(&sandbox, &["graph", "./x.yml"]);
+        assert!(said.contains("digraph"), "{}", said.chars().take(300).collect::<String>());
+        assert!(cost.megabytes < 100.0, "{} MB: {}", cost.megabytes, &text[..80]);
+        cost.seconds
+    };
+    let kinds: [(usize, fn(usize) -> String); 7] = [
+        (25_000, |count| container(&format!("    env:\n{}", lines(count, |i| format!("      K{i}: v\n"))))),
+        (12_500, |count| {
+            container(&format!("    env:\n{}", lines(count, |i| format!("      K{i}: '{{{{ name }}}}'\n"))))
+        }),
+        (25_000, |count| {
+            container(&format!("    command:\n{}", lines(count, |_| "      - |\n        a\n        b\n".to_owned())))
+        }),
+        (5000, |count| {
+            format!("values:\n  v: x\n{}", lines(count - 1, |i| format!("  v{i}: '{{{{ v }}}}'\n"))) + &container("")
+        }),
+        (5000, |count| container("") + &format!("outputs:\n{}", lines(count, |i| format!("  o{i}: x\n")))),
+        (250, |count| {
+            format!("rules:\n{}", lines(count, |_| "  - { when: 'false', refuse: x }\n".to_owned())) + &container("")
+        }),
+        (4000, |count| {
+            let all = lines(count, |i| format!("n{i}, "));
+            format!(
+                "resources:\n{}  - network: z\n    after: [{all}]\n",
+                lines(count, |i| format!("  - network: n{i}\n"))
+            )
+        }),
+    ];
+    for (count, text) in kinds {
+        linear(count, |count| read(&text(count)));
+    }
+    // Each of these is a flag, and there are a thousand at most.
+    let inputs = lines(999, |i| format!("  i{i}: {{ type: string, default: x, when: a }}\n"));
+    let seconds = read(&format!("inputs:\n  a: {{ type: string, default: x }}\n{inputs}{}", container("")));
+    assert!(seconds < 2.0, "{seconds} s");
+}
+
+#[test]
+fn a_host_is_looked_at_in_proportion_to_what_its_files_hold() {
+    let sandbox = Sandbox::new();
+    sandbox.write("root/etc/nginx/one", "proxy_buffering off;");
+    let mut number = 0;
+    let mut look = |site: &str, file: &str, wanted: &str| {
+        number += 1;
+        sandbox.write("root/etc/nginx/sites-enabled/registry", site);
+        sandbox.write("root/etc/docker/certs.d/all.crt", file);
+        let (cost, said) = cost(&sandbox, &["adopt", "--root", "root", "--out", &format!("{number}.yml")]);
+        assert!(said.contains(wanted) && !said.contains("overflow"), "{}", said.chars().take(600).collect::<String>());
+        assert!(cost.megabytes < 100.0, "{} MB for {} bytes", cost.megabytes, site.len() + file.len());
+        cost.seconds
+    };
+    let server = |inside: &str| format!("server {{ listen 443 ssl; proxy_pass http://localhost:5000; {inside} }}\n");
+    linear(20_000, |count| look(&server(&"include one;".repeat(count)), "", "registry"));
+    linear(2500, |count| look(&server("").repeat(count), "", "registry"));
+    linear(4000, |count| {
+        look(&(server("") + &lines(count, |i| format!("upstream u{i}{{server b:{};}}", i % 999 + 1))), "", "registry")
+    });
+    // What is too much is told, and read no further.
+    look(&"a{".repeat(500_000), "", "its blocks stand in each other more than 64 deep");
+    look(&"a;".repeat(500_000), "", "more than 400000 words");
+    let include = server(&"include sites-enabled/registry;".repeat(2000));
+    look(&include, "", "more than 400000 words");
+    let block = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+    look(&server(""), &block.repeat(15_000), "it holds more than 1000 certificates or keys");
+}
