@@ -25,6 +25,8 @@ mod faults;
 mod fields;
 #[path = "cli/flavors.rs"]
 mod flavors;
+#[path = "cli/fuzz.rs"]
+mod fuzz;
 #[path = "cli/hostile.rs"]
 mod hostile;
 #[path = "cli/inputs.rs"]

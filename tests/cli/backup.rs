@@ -9,7 +9,7 @@ use crate::sandbox::{Sandbox, listing, mode};
 use crate::snapshot;
 
 /// A sandbox with a deployment `tls`, an identity in `key.txt`, and its recipient.
-fn prepared() -> (Sandbox, String) {
+pub fn prepared() -> (Sandbox, String) {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.run("certs --cn localhost --out ./tls --name tls").code, 0);
     let recipient = key(&sandbox, "key.txt");

@@ -16,7 +16,7 @@ const MEMORY: u64 = 100 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A playbook with everything that an engine has.
-const PLAYBOOK: &str = "\
+pub const PLAYBOOK: &str = "\
 resources:
   - network: net
   - volume: data
@@ -86,17 +86,21 @@ fn forever(to: &mut UnixStream, part: &[u8]) -> std::io::Result<()> {
     }
 }
 
-fn whole(to: &mut UnixStream, status: &str, body: &str) -> std::io::Result<()> {
+pub fn whole(to: &mut UnixStream, status: &str, body: &str) -> std::io::Result<()> {
     to.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
 }
 
 /// Gives the same answer to everybody, for as long as the test runs.
-fn serve(sandbox: &Sandbox, answer: Answer) -> String {
+pub fn serve(
+    sandbox: &Sandbox,
+    answer: impl Fn(&mut UnixStream) -> std::io::Result<()> + Clone + Send + 'static,
+) -> String {
     let path = sandbox.path("docker.sock");
     drop(fs::remove_file(&path));
     let listener = UnixListener::bind(&path).unwrap();
     thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
+            let answer = answer.clone();
             thread::spawn(move || {
                 let mut request = [0; 4096];
                 drop(client.read(&mut request));
@@ -108,7 +112,7 @@ fn serve(sandbox: &Sandbox, answer: Answer) -> String {
 }
 
 /// Runs the binary, and fails unless it ended by itself, in time, and within its memory.
-fn ends(sandbox: &Sandbox, what: &str, line: &str, prepare: impl Fn(&mut Command)) -> Output {
+pub fn ends(sandbox: &Sandbox, what: &str, line: &str, prepare: impl Fn(&mut Command)) -> Output {
     let arguments: Vec<&str> = line.split_whitespace().collect();
     let plain = sandbox.command(&arguments);
     let mut command = Command::new("/usr/bin/time");
