@@ -11,6 +11,7 @@ import collections
 import contextlib
 import itertools
 import json
+import logging
 import resource
 import ssl
 import statistics
@@ -60,9 +61,11 @@ class Crowd:
     async def right(self, number):
         """A client that knows the password."""
         begun = time.monotonic()
-        async with self.connection() as (reader, writer):
-            status, _ = await asyncio.wait_for(self.ask(reader, writer, self.given.password), self.given.timeout)
-        self.times.append(time.monotonic() - begun)
+        try:
+            async with self.connection() as (reader, writer):
+                status, _ = await asyncio.wait_for(self.ask(reader, writer, self.given.password), self.given.timeout)
+        finally:
+            self.times.append(time.monotonic() - begun)
         self.met[status] += 1
         await asyncio.sleep(PAUSE)
 
@@ -142,6 +145,8 @@ def main():
     given = parser.parse_args()
     given.password = given.password_file.read_text().strip() if given.password_file else ""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    # A connection that is lost is counted, and needs no message.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(Crowd(given).all())
 

@@ -9,6 +9,7 @@ import select
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import engine
@@ -36,7 +37,8 @@ class Registry:
         others = [word for word in read("hostname", "-I").split() if ":" not in word and word != self.here]
         if not others:
             raise Failed("this host has no address beside that of the network")
-        self.there = others[-1]
+        # The first is that of the host itself; networks of an engine come and go.
+        self.there = others[0]
 
     def call(self, *words):
         run(self.program, *words, PROVISION_HOME=self.home)
@@ -59,6 +61,8 @@ class Registry:
         finally:
             others.terminate()
             others.communicate()
+            # What they left waiting is over before the next is measured.
+            time.sleep(SECONDS)
 
 
 def end(process):

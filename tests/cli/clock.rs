@@ -187,7 +187,7 @@ fn what_pauses_is_waited_for() {
         assert!(site.contains("\n    client_header_timeout 10;"), "{site}");
         // Who is let in without a password has less time.
         let open = site.matches("auth_request off;\n        client_body_timeout 20;\n        send_timeout 20;").count();
-        // And who asks whether a password is right, or is told that it is not.
-        assert_eq!(open + 2, site.matches("auth_request off;").count(), "{site}");
+        // And what asks whether a password is right, or tells that it is not, asks for none itself.
+        assert_eq!(open + 3, site.matches("auth_request off;").count(), "{site}");
     }
 }
