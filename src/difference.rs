@@ -27,6 +27,9 @@ const SHORTEST: usize = 6;
 /// How a certificate or a key begins (RFC 7468).
 const PEM: &str = "-----BEGIN ";
 
+/// What stands in the place of a secret that is not given: what was given before stands there in the old content.
+const GIVEN: &str = "VeiledSecret";
+
 /// What stands in the place of a line that is not shown.
 const HIDDEN: &str = "(secret)";
 
@@ -108,8 +111,10 @@ fn stand_in<'a>(text: &str, real: &Json, veiled: &'a Json) -> Option<&'a str> {
 }
 
 /// Another text in the place of a secret: of the same length and kind of characters, so that what holds it has the same lines.
+/// One that is empty becomes one that is not, since its place is one all the same.
 pub(crate) fn other(value: &Json) -> Json {
     match value {
+        Json::String(text) if text.is_empty() => GIVEN.into(),
         Json::String(text) => {
             let turned: String = text.chars().map(turn).collect();
             if turned == *text {
@@ -147,22 +152,43 @@ pub(crate) struct Veil<'a> {
 
 impl<'a> Veil<'a> {
     /// None where nothing but secrets is in it, or it cannot be told what is.
-    pub fn of(text: &'a str, stand_in: &str, secrets: &'a BTreeSet<String>) -> Option<Self> {
-        let (lines, others): (Vec<&str>, Vec<&str>) = (text.lines().collect(), stand_in.lines().collect());
-        if lines.len() != others.len() {
+    pub fn of(text: &'a str, stand_in: &'a str, secrets: &'a BTreeSet<String>) -> Option<Self> {
+        let (lines, others): (Vec<&'a str>, Vec<&'a str>) = (text.lines().collect(), stand_in.lines().collect());
+        let mut veil = Self { lines: BTreeSet::new(), keys: Vec::new(), any: false, secrets };
+        if lines.len() == others.len() {
+            let pairs = lines.iter().zip(&others).enumerate().filter(|(_, (line, other))| line != other);
+            pairs.for_each(|(number, (line, other))| veil.hide(number, &line[..common(line, other)]));
+            return veil.shows(&lines).then_some(veil);
+        }
+        // A part that is there only where a secret is given; otherwise it cannot be told what is one.
+        if !stand_in.contains(GIVEN) {
             return None;
         }
-        let mut veil = Self { lines: BTreeSet::new(), keys: Vec::new(), any: false, secrets };
-        for (number, (line, other)) in lines.iter().zip(&others).enumerate().filter(|(_, (line, other))| line != other)
-        {
-            let same = line.char_indices().zip(other.chars()).find(|((_, a), b)| a != b).map_or(0, |((at, _), _)| at);
-            let key = plain(&line[..same]).trim_end_matches(|c: char| !c.is_alphanumeric());
-            veil.lines.insert(number);
-            if key.is_empty() { veil.any = true } else { veil.keys.push(key) }
+        for op in TextDiff::configure().timeout(TIME).diff_slices(&lines, &others).ops() {
+            if let DiffOp::Equal { .. } = op {
+                continue;
+            }
+            op.old_range().for_each(|number| veil.hide(number, first_word(lines[number])));
+            op.new_range().for_each(|number| veil.know(before(others[number])));
         }
-        let open = |(number, line): (usize, &&str)| !line.trim().is_empty() && !veil.lines.contains(&number);
-        let shows = veil.lines.is_empty() || lines.iter().enumerate().any(open);
-        shows.then_some(veil)
+        veil.shows(&lines).then_some(veil)
+    }
+
+    /// Hides a line of the new text, and old ones that begin like it.
+    fn hide(&mut self, number: usize, key: &'a str) {
+        self.lines.insert(number);
+        self.know(key);
+    }
+
+    fn know(&mut self, key: &'a str) {
+        let key = plain(key).trim_end_matches(|c: char| !c.is_alphanumeric());
+        if key.is_empty() { self.any = true } else { self.keys.push(key) }
+    }
+
+    /// Whether anything is left to show.
+    fn shows(&self, lines: &[&str]) -> bool {
+        let open = |(number, line): (usize, &&str)| !line.trim().is_empty() && !self.lines.contains(&number);
+        self.lines.is_empty() || lines.iter().enumerate().any(open)
     }
 
     fn hides_old(&self, line: &str) -> bool {
@@ -170,6 +196,26 @@ impl<'a> Veil<'a> {
         let holds = |secret: &String| line.contains(secret.as_str());
         self.any || self.keys.iter().any(begins) || self.secrets.iter().any(holds)
     }
+}
+
+/// How many bytes two lines have in common at their beginnings.
+fn common(line: &str, other: &str) -> usize {
+    line.char_indices()
+        .zip(other.chars())
+        .find(|((_, a), b)| a != b)
+        .map_or(line.len().min(other.len()), |((at, _), _)| at)
+}
+
+/// What stands before a secret in a line; where that was turned into something else, the name that the line begins with.
+fn before(line: &str) -> &str {
+    line.find(GIVEN).map_or_else(|| first_word(line), |at| &line[..at])
+}
+
+fn first_word(line: &str) -> &str {
+    let start = line.len() - plain(line).len();
+    let end =
+        line[start..].find(|c: char| !c.is_alphanumeric() && !"_-.".contains(c)).map_or(line.len(), |at| start + at);
+    &line[..end]
 }
 
 /// A line without what it is set off or quoted by.

@@ -72,7 +72,7 @@ fn a_stand_in_differs_in_every_word_and_in_no_line() {
         assert!(other != text && other.lines().count() == text.lines().count(), "{other}");
         assert_eq!(other.len(), text.len());
     }
-    assert_eq!(other(&json!({ "a": ["x", 1, ""] })), json!({ "a": ["y", 1, ""] }));
+    assert_eq!(other(&json!({ "a": ["x", 1, ""] })), json!({ "a": ["y", 1, GIVEN] }));
 }
 
 #[test]
@@ -90,4 +90,20 @@ fn a_long_difference_ends_soon() {
     let begun = std::time::Instant::now();
     assert!(!plain_lines(&old, &new).is_empty());
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_secret_that_is_not_given_any_more_does_not_show() {
+    // In a line that is always there, in one that comes with it, and in a part that does.
+    let cases = [
+        ("user: ci\npassword: hush\n", "user: ci\npassword: \n", "user: ci\npassword: VeiledSecret\n"),
+        ("user: ci\npassword: hush\n", "user: ci\n", "user: ci\npassword: VeiledSecret\n"),
+        ("user: ci\nredis:\n  password: hush\n", "user: ci\n", "user: ci\nredis:\n  password: VeiledSecret\n"),
+        ("user: ci\nlogin: hush:ivax\n", "user: ci\n", "user: ci\nlogin: turned-into-another\nnote: VeiledSecret\n"),
+    ];
+    for (old, new, stand_in) in cases {
+        let shown = told(old, new, stand_in, &[]).unwrap();
+        assert!(shown.contains(&" user: ci".to_owned()) && !shown.concat().contains("hush"), "{shown:?}");
+    }
+    assert_eq!(told("hush", "", "VeiledSecret", &[]).unwrap(), ["-(secret) (without a line end)"]);
 }

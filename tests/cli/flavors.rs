@@ -87,6 +87,7 @@ fn an_input_that_means_nothing_is_refused_and_taken_back() {
     writeln!(text, "{}", sandbox.call(&back).text).unwrap();
     assert_eq!(sandbox.read("a"), "local  hot  ");
     writeln!(text, "{}", sandbox.run("apply ./x.yml --help").text).unwrap();
+    assert!(!text.contains("- s3 acme cold hush"), "a secret that is taken back does not show: {text}");
     snapshot!("flavors_taken_back", text);
 }
 
