@@ -49,6 +49,8 @@ const ONCE: &str = "provision.once";
 /// The label of a container that reloads, with who sends it the signal. One without it may have got signals of an earlier
 /// version, by the engine, which then counts it as stopped by hand and does not start it again with itself.
 const RELOAD: &str = "provision.reload";
+/// The first version of the API, behind `1.`, whose engines inject no variables by links: that of Docker 29.
+const WITHOUT_VARIABLES: u32 = 52;
 const INSIDE: &str = "from inside";
 
 pub(crate) struct ContainerKind;
@@ -131,6 +133,12 @@ impl ContainerKind {
     /// Creates a container with its files, and with it on all its networks.
     async fn create(spec: &Spec, name: &str, at: &At) -> Result<()> {
         let engine = at.engine().await?;
+        if spec.on_default_bridge()
+            && !spec.links.is_empty()
+            && engine.api().is_some_and(|api| api >= WITHOUT_VARIABLES)
+        {
+            at.run.note_once("this engine injects no variables by links any more, as Docker does from 29 on; the names of links resolve");
+        }
         let mut body = body::desired(spec, at)?;
         backup::keep_empty(&mut body, spec, at).await?;
         engine.create_container(name, body).await?;

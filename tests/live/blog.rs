@@ -263,6 +263,14 @@ fn a_site_outlives_its_engine() {
     assert_eq!(read.code, 0, "{}", engine.shell("docker ps -a; docker logs --tail 20 site-db").all());
     engine.shell(&log_in).ok();
     engine.shell(&format!("{provision} blog --name site")).ok().says("nothing to change");
+
+    // Its containers go on while the daemon is started again, which then knows none of their links.
+    let running = "docker ps -q | sort";
+    let before = engine.shell(running).ok().out;
+    engine.restart_alone();
+    assert_eq!(engine.shell(running).ok().out, before, "they went on");
+    engine.shell("for i in $(seq 50); do curl -sf -m 5 http://localhost/ | grep -q 'the lamp burns all night' && exit 0; sleep 0.2; done; exit 1").ok();
+    engine.shell(&format!("{provision} blog --name site")).ok().says("nothing to change");
     engine.shell(&format!("{provision} destroy site --yes")).ok();
     assert_eq!(engine.shell("docker ps -aq; docker volume ls -q").out, "");
 }
