@@ -105,6 +105,13 @@ fn twice_is_once_and_destroy_leaves_nothing() {
     sandbox.plan(&["--exit-code"]).ok().says("nothing to change");
     assert_eq!(recorder.mutating().len(), after_first, "{:?}", recorder.mutating());
     assert!(recorder.requests().len() > after_first, "the second run looked at the engine");
+    let archives =
+        recorder.requests().into_iter().filter(|line| line.starts_with("GET ") && line.contains("/archive?"));
+    assert_eq!(
+        archives.collect::<Vec<_>>(),
+        Vec::<String>::new(),
+        "what an archive takes an engine long for is looked up here"
+    );
     assert_eq!(tree(&home), kept, "a run that changes nothing writes nothing");
 
     sandbox.destroy().ok();

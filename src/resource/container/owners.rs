@@ -37,8 +37,11 @@ pub(super) async fn check(
     let mut alone: Vec<&File<'_>> = Vec::new();
     for folder in &folders {
         let files: Vec<&File<'_>> = unknown.iter().copied().filter(|file| file.folder() == folder).collect();
+        if files.is_empty() {
+            continue;
+        }
         match engine.download(id, folder).await {
-            Ok(Some(archive)) if !files.is_empty() => {
+            Ok(Some(archive)) => {
                 let owners = owners(&archive, folder);
                 let differs = |file: &&File<'_>| of_another(file, *owners.get(&file.path)?);
                 differing.extend(files.iter().filter_map(differs));
