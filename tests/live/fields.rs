@@ -109,7 +109,7 @@ fn changes() -> Vec<(&'static str, Edit)> {
             Box::new(|body| body["HostConfig"]["Mounts"][0]["ReadOnly"] = json!(true)),
         ),
         (
-            "volumes./data.options: VolumeOptions=NoCopy=true → (none)",
+            "nothing to change",
             Box::new(|body| body["HostConfig"]["Mounts"][0]["VolumeOptions"] = json!({ "NoCopy": true })),
         ),
         (

@@ -121,9 +121,10 @@ pub(super) fn mount_options(found: &HostConfig) -> BTreeMap<String, String> {
         for named in ["Source", "Target"] {
             fields.remove(named);
         }
-        // The labels are those of a volume that is yet to be made.
+        // The labels are those of a volume that is yet to be made, and what an image has is copied into a new one alone.
         if let Some(Json::Object(volume)) = fields.get_mut("VolumeOptions") {
             volume.remove("Labels");
+            volume.remove("NoCopy");
         }
         fields.retain(|name, value| name != "Type" || value != "volume");
         told.insert(mount.target.clone().unwrap_or_default(), text(&Json::Object(fields)));
