@@ -88,9 +88,10 @@ pub(crate) fn show(changes: &mut BTreeMap<Id, Change>, graph: &Graph, known: &BT
                 continue;
             }
             let stand_in = rendered.as_ref().ok().and_then(|(real, veiled)| stand_in(new.expose(), real, veiled));
-            match stand_in.and_then(|stand_in| Veil::of(new.expose(), stand_in, secrets)) {
-                Some(veil) => drop(change.lines.insert(texts.field, lines(old.expose(), new.expose(), &veil))),
-                None => (field.old, field.new) = (HIDDEN.to_owned(), "(another secret)".to_owned()),
+            if let Some(veil) = stand_in.and_then(|stand_in| Veil::of(new.expose(), stand_in, secrets)) {
+                change.lines.insert(texts.field, lines(old.expose(), new.expose(), &veil));
+            } else {
+                (field.old, field.new) = (HIDDEN.to_owned(), "(another secret)".to_owned());
             }
         }
     }

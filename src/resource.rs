@@ -355,8 +355,8 @@ async fn apply<K: Kind>(spec: &K::Spec, examined: Examined, at: &At) -> Result<O
     K::apply(spec, actual, &examined.change, at).await?;
     let actual = if K::FOLLOWS { None } else { K::actual(spec, at).await? };
     let outputs = K::outputs(spec, actual.as_ref(), at);
-    let missing = outputs.0.iter().filter(|(_, value)| value.as_str().is_some_and(|text| text == unknown(&at.id)));
-    missing.filter_map(|(name, _)| K::without(name, spec, at)).next().map_or(Ok(outputs.clone()), Err)
+    let mut missing = outputs.0.iter().filter(|(_, value)| value.as_str().is_some_and(|text| text == unknown(&at.id)));
+    missing.find_map(|(name, _)| K::without(name, spec, at)).map_or(Ok(outputs.clone()), Err)
 }
 
 async fn backup<K: Kind>(spec: &K::Spec, at: &At) -> Result<Held> {

@@ -107,14 +107,12 @@ fn wrong(error: &Error) -> WrongEvent {
 /// What is wrong if the engine answers nothing in time. One that is not there is told by the looks themselves.
 async fn silence(session: &Session) -> Option<WrongEvent> {
     let engine = Engine::connect(session.watcher()).ok()?;
-    match tokio::time::timeout(LIMIT, engine.answers()).await {
-        Ok(_) => None,
-        Err(_) => {
-            let seconds = LIMIT.as_secs_f32();
-            let error = Error::new(format!("the engine at `{}` does not answer within {seconds} s", engine.address()));
-            Some(wrong(&error.hint("its host may be overloaded; `docker version` shows whether it answers at all")))
-        }
+    if tokio::time::timeout(LIMIT, engine.answers()).await.is_ok() {
+        return None;
     }
+    let seconds = LIMIT.as_secs_f32();
+    let error = Error::new(format!("the engine at `{}` does not answer within {seconds} s", engine.address()));
+    Some(wrong(&error.hint("its host may be overloaded; `docker version` shows whether it answers at all")))
 }
 
 /// A look at one deployment in the time that there is.
@@ -181,17 +179,14 @@ async fn within(session: &Session, store: &Store, record: &Record, shared: &Shar
 /// A look took too long: how it was at the last one counts.
 fn late(row: &mut DeploymentEvent, store: &Store) {
     let mut measured = Measured::read(store);
-    match measured.look.clone().filter(|last| !last.time.is_empty()) {
-        Some(last) => {
-            row.notes.push(format!("this is how it was at {}; {}", last.time, patient(&row.deployment)));
-            row.up_since = last.up_since;
-            row.wrong.extend(last.wrong);
-        }
+    if let Some(last) = measured.look.clone().filter(|last| !last.time.is_empty()) {
+        row.notes.push(format!("this is how it was at {}; {}", last.time, patient(&row.deployment)));
+        row.up_since = last.up_since;
+        row.wrong.extend(last.wrong);
+    } else {
         // From now on a look that waits is remembered.
-        None => {
-            measured.look = Some(Look::default());
-            measured.keep(store);
-        }
+        measured.look = Some(Look::default());
+        measured.keep(store);
     }
 }
 

@@ -265,15 +265,12 @@ async fn read(spec: &Spec, name: &str, at: &At) -> Result<Option<Actual>> {
         seen = states(ours::name(&container)).await;
     }
     let looked = host::now();
-    let seen = match state::of(&container, looked) {
-        // There may be nothing left to look into.
-        State::Dying => BTreeMap::new(),
-        _ => {
-            let mut seen = seen?;
-            owners::check(&mut seen, &files, spec, &container, engine).await?;
-            seen
-        }
-    };
+    // Of one that is dying there may be nothing left to look into.
+    let dying = state::of(&container, looked) == State::Dying;
+    let mut seen = if dying { BTreeMap::new() } else { seen? };
+    if !dying {
+        owners::check(&mut seen, &files, spec, &container, engine).await?;
+    }
     Ok(Some(Actual { container, image, files: seen, record: record::read(at)?, looked }))
 }
 
@@ -385,7 +382,9 @@ impl Kind for ContainerKind {
         let engine = at.engine().await?;
         match undo {
             Undo::Created { name } => engine.remove_container(&name).await,
-            Undo::Replaced { name, running, ready } => Self::take_back(&name, running, ready.as_ref(), at).await,
+            Undo::Replaced { name, running, ready } => {
+                Box::pin(Self::take_back(&name, running, ready.as_ref(), at)).await
+            }
             Undo::Started { name } => engine.stop_container(&name).await,
             Undo::Restarted { name } => engine.start_container(&name).await,
             Undo::Renamed { from, to } => match engine.container(&to).await? {

@@ -236,7 +236,8 @@ impl Writer {
                     at = end + 1;
                 }
             }
-            "filter" => self.names(source, tokens, 2.min(all)..all),
+            // `do` wants a call, and what that yields goes nowhere.
+            "filter" | "do" => self.names(source, tokens, 2.min(all)..all),
             "elif" => {
                 self.elifs += 1;
                 if self.elifs > ELIFS {
@@ -245,8 +246,6 @@ impl Writer {
                 self.names(source, tokens, 1..all);
             }
             "if" | "autoescape" => self.names(source, tokens, 1..all),
-            // It wants a call, and what that yields goes nowhere.
-            "do" => self.names(source, tokens, 2.min(all)..all),
             other if OTHERS.contains(&other) => {
                 return refuse(format!("`{other}` is no part of the language: a template stands by itself"));
             }
@@ -278,11 +277,9 @@ impl Writer {
 fn is_value(source: &str, tokens: &[Token], at: usize) -> bool {
     let word = |at: usize| tokens.get(at).map_or("", |token| &source[token.range.clone()]);
     let before = |back: usize| at.checked_sub(back).map_or("", word);
-    tokens[at].kind == Kind::Name
-        && !WORDS.contains(&word(at))
-        && !matches!(before(1), "." | "|" | "is")
-        && !(before(1) == "not" && before(2) == "is")
-        && word(at + 1) != "="
+    let is_test = before(1) == "is" || (before(1) == "not" && before(2) == "is");
+    let is_member = matches!(before(1), "." | "|");
+    tokens[at].kind == Kind::Name && !WORDS.contains(&word(at)) && !is_member && !is_test && word(at + 1) != "="
 }
 
 /// The end of the dots, brackets and calls that follow what ends before `at`.

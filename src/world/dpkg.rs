@@ -18,7 +18,7 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 const NOT_NOW: &str = "#!/bin/sh\n# Written by provision while it installs packages: what they bring is started once it is configured.\nexit 101\n";
 /// Seconds to wait for another program that installs packages: for `apt-get`, and for us.
 const PATIENCE: &str = "DPkg::Lock::Timeout=120";
-const PATIENCE_OF_OURS: Duration = Duration::from_secs(120);
+const PATIENCE_OF_OURS: Duration = Duration::from_mins(2);
 /// What a program holds while it works on packages, dpkg among them.
 const FRONTEND_LOCK: &str = "/var/lib/dpkg/lock-frontend";
 /// Nobody is there to answer a question.
@@ -88,7 +88,7 @@ async fn frontend_lock() -> Result<File> {
             ))
             .hint("see which with `fuser -v /var/lib/dpkg/lock-frontend`; run again when it has ended"));
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        host::sleep(100).await;
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn owner(process: i64, container: &str, path: &str) -> Option<(u64, u
 }
 
 /// A number of this host as the processes of a namespace know it: by lines of the first number inside, the first outside, and
-/// how many (user_namespaces(7)).
+/// how many (`user_namespaces(7)`).
 fn inner_id(map: &str, id: u64) -> Option<u64> {
     map.lines().find_map(|line| {
         let mut numbers = line.split_whitespace().filter_map(|number| number.parse::<u64>().ok());

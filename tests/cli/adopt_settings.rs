@@ -17,6 +17,9 @@ fn host(unit: &str) -> Host {
     host
 }
 
+/// Another file of the host.
+type More = Option<(&'static str, String)>;
+
 #[test]
 fn the_folder_of_the_images_is_found_wherever_it_is_said() {
     let set = "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/srv/images";
@@ -25,7 +28,7 @@ fn the_folder_of_the_images_is_found_wherever_it_is_said() {
     let other = UNIT.replace("/etc/docker/registry/config.yml", "/srv/other.yml");
     let in_place =
         format!("[Service]\nExecStart=/usr/bin/env {set} docker-registry serve /etc/docker/registry/config.yml\n");
-    let cases: [(&str, &str, Option<(&str, String)>); 7] = [
+    let cases: [(&str, &str, More); 7] = [
         ("in the unit", &environment, None),
         ("on its command line", &in_place, None),
         ("in a file of variables", &file, Some(("/srv/registry.env", format!("{set}\n")))),

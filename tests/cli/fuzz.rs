@@ -157,6 +157,7 @@ fn mutated(numbers: &mut Numbers, seeds: &[&str], words: &[&str]) -> Vec<u8> {
 }
 
 /// Runs mutated inputs for as long as it is meant to. What does not pass tells how to make it again.
+#[expect(clippy::print_stdout, reason = "what was tried is told with the test")]
 fn fuzz(target: &str, seeds: &[&str], words: &[&str], mut run: impl FnMut(&str, Vec<u8>)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let time = Duration::from_secs(number("FUZZ_SECONDS").unwrap_or(3));

@@ -106,8 +106,10 @@ fn no_memory_gets_into_a_core_file() {
     let writer = loop {
         match fs::OpenOptions::new().write(true).custom_flags(nonblocking).open(&pipe) {
             Ok(writer) => break writer,
-            Err(_) if run.try_wait().unwrap().is_none() => std::thread::yield_now(),
-            Err(_) => panic!("{:?}", run.wait_with_output().unwrap()),
+            Err(error) => {
+                assert!(run.try_wait().unwrap().is_none(), "it has ended: {error}");
+                std::thread::yield_now();
+            }
         }
     };
     let process = format!("/proc/{}", run.id());

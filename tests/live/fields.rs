@@ -104,6 +104,12 @@ fn changes() -> Vec<(&'static str, Edit)> {
         ("Config.WorkingDir: /tmp → (none)", Box::new(|body| body["WorkingDir"] = json!("/tmp"))),
         ("volumes./data: (none) → ", Box::new(|body| body["HostConfig"]["Mounts"] = json!([]))),
         ("volumes./host: /tmp → (none)", Box::new(|body| body["HostConfig"]["Binds"] = json!(["/tmp:/host"]))),
+    ]
+}
+
+/// The same of how it is mounted and connected, and of what is no change.
+fn more_changes() -> Vec<(&'static str, Edit)> {
+    vec![
         (
             "volumes./data.options: ReadOnly=true → (none)",
             Box::new(|body| body["HostConfig"]["Mounts"][0]["ReadOnly"] = json!(true)),
@@ -157,12 +163,11 @@ fn every_field_of_a_container_is_watched() {
     shell(&format!("docker update --cpu-shares 512 {name}")).ok();
     plan().fails(3).says("HostConfig.CpuShares: 512 → (none)").says("nobody answers for about");
     apply();
-    for (field, change) in changes() {
+    for (field, change) in changes().into_iter().chain(more_changes()) {
         recreate(&name, &*change);
-        println!("{field}");
         let told = plan();
         let code = if field == "nothing to change" { 0 } else { 3 };
-        told.fails(code).says(field);
+        assert!(told.code == code && told.all().contains(field), "{field}: {}", told.all());
         apply();
         plan().ok().says("nothing to change");
     }

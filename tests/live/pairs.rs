@@ -151,7 +151,6 @@ impl Pairs {
             self.sandbox.write(&format!("import-{other}"), &format!("{user}:{hash}\n"));
         }
         let what = format!("{first:?} and {second:?}");
-        println!("{what}");
         // A backup only reads.
         let fate = if first == Verb::Backup { Fate::HeldAtAny(2) } else { Fate::Held(2) };
         let recorder = Recorder::of(SOCKET.as_ref(), fate);
