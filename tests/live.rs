@@ -56,6 +56,8 @@ mod machine;
 mod overview;
 #[path = "live/pairs.rs"]
 mod pairs;
+#[path = "live/pauses.rs"]
+mod pauses;
 #[path = "live/proxies.rs"]
 mod proxies;
 #[path = "live/questions.rs"]
