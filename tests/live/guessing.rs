@@ -117,7 +117,8 @@ fn guesses_are_bounded_and_hold_up_nobody_else() {
     let leave = ["--user", "bob", "--connections", "60", "--connects", "10", "--seconds", "60", "--leave"];
     assert_eq!(met(crowd.clients(&crowd.here, "guess", &leave)), serde_json::json!({ "left": 600 }));
     let looked_at = crowd.looked_at() - before;
-    let most = most(begun.elapsed().as_secs()).min(599);
+    // Of those before, up to a hundred still wait; and a log comes late on a busy machine. Without a limit all are looked at.
+    let most = (most(begun.elapsed().as_secs()) + 200).min(500);
     assert!(looked_at <= most, "{looked_at} of 600 passwords were looked at, {most} at most may be");
 
     // What a client is told, and that the right one is let in once it is over.
