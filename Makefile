@@ -51,7 +51,7 @@ ceph: setup parts ## Run a registry on a real Ceph, from its first run to its en
 	$(CARGO) test --release --locked --test live -- --ignored ceph
 
 fuzz: setup ## Give mutated inputs to every parser, each for a minute (FUZZ_SECONDS=600 for longer)
-	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked --test cli -- --include-ignored fuzz:: --test-threads=2 --nocapture
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked --test cli -- fuzz:: --test-threads=2 --nocapture
 
 # cargo fmt skips modules that are declared inside a macro, such as those in src/resource/: the files are named.
 lint: ## Check the format, clippy's lints, licences and sources

@@ -123,10 +123,9 @@ impl Input {
             ));
         }
         let certificates = x509::certificates(&text).unwrap_or_default();
-        let all = x509::blocks(&certificates);
-        let faults = all.iter().filter_map(|block| Some((x509::read(block).ok()?, block)));
-        let faults = faults
-            .filter_map(|(facts, _)| Some(format!("`{of}`: a certificate in `{file}` {}", facts.fault(host::now())?)));
+        let blocks = x509::blocks(&certificates);
+        let faults = blocks.iter().filter_map(|block| x509::read(block).ok()?.fault(host::now()));
+        let faults = faults.map(|fault| format!("`{of}`: a certificate in `{file}` {fault}"));
         warnings.extend(faults);
         warnings
     }

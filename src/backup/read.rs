@@ -20,6 +20,10 @@ const MAGIC_1: &[u8] = b"age-encryption.org/v1\n";
 /// The most bytes that are taken into memory of an entry that is read whole, other than a piece of a part.
 const LARGEST: u64 = 256 << 20;
 
+/// Lines and bytes that a header may have: those of some hundred recipients.
+const LINES: usize = 2000;
+const HEADER: usize = 128 << 10;
+
 type Stream = StreamReader<BufReader<File>>;
 
 /// A backup that was decrypted to its end, each entry as the manifest says.
@@ -52,15 +56,24 @@ impl Sealed {
 impl Reader {
     /// Reads the header of a backup; `path` is what errors call it.
     pub fn sealed(mut file: File, path: &str) -> Result<Sealed> {
-        let mut start = Vec::new();
-        let read = file.by_ref().take(MAGIC_1.len() as u64).read_to_end(&mut start).and_then(|_| file.rewind());
+        let mut beginning = Vec::new();
+        let read = file.by_ref().take(HEADER as u64).read_to_end(&mut beginning).and_then(|_| file.rewind());
         read.map_err(|error| damaged(path, &error))?;
+        let start = &beginning[..beginning.len().min(MAGIC_1.len())];
         if start.is_empty() {
             return Err(Error::new(format!("`{path}` is empty")).hint(NOTHING));
         }
-        if !MAGIC.starts_with(&start) && !start.starts_with(MAGIC) {
+        if !MAGIC.starts_with(start) && !start.starts_with(MAGIC) {
             return Err(Error::new(format!("`{path}` is no backup: it is not encrypted with age"))
                 .hint("`provision backup NAME FILE` writes one"));
+        }
+        // It reads a header anew with each line, so it is given no more than a header may have before that is known to end.
+        let lines = beginning.split_inclusive(|byte| *byte == b'\n').take(LINES);
+        let header = &beginning[..lines.map(<[u8]>::len).sum()];
+        let is_part = beginning.len() == HEADER || header.len() < beginning.len();
+        if is_part && matches!(Decryptor::new_buffered(header), Err(DecryptError::Io(_))) {
+            let what = format!("the header of `{path}` has no end within {LINES} lines and {HEADER} bytes");
+            return Err(Error::new(what).hint(NOTHING));
         }
         match Decryptor::new_buffered(BufReader::new(file)) {
             Ok(decryptor) => Ok(Sealed { decryptor, path: path.to_owned() }),

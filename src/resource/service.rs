@@ -20,8 +20,8 @@ use crate::world::init::{Init, State};
 use crate::world::inode::{self, Inode};
 use crate::world::{files, host, http};
 use installed::Installed;
-use spec::Body;
 pub(crate) use spec::Spec;
+use spec::{Body, File};
 
 pub(crate) struct ServiceKind;
 
@@ -78,6 +78,11 @@ impl Record {
     /// Those of all services of a deployment.
     pub fn all(store: &Store) -> Result<Vec<Self>> {
         read_all(ServiceKind::NAME, store)
+    }
+
+    /// Its files that are not wanted any more.
+    fn stale(&self, wanted: &[File<'_>]) -> Vec<String> {
+        self.files.keys().filter(|path| !wanted.iter().any(|file| file.path == *path)).cloned().collect()
     }
 
     fn put(&self, key: &str, store: &Store) -> Result<()> {
@@ -153,8 +158,7 @@ impl ServiceKind {
         record.pending = !at.store().is_rendering();
         record.check.clone_from(&spec.check);
         spec.change.verb().clone_into(&mut record.verb);
-        let stale: Vec<String> =
-            record.files.keys().filter(|path| !wanted.iter().any(|file| file.path == *path)).cloned().collect();
+        let stale = record.stale(&wanted);
         let written: Vec<PathBuf> =
             wanted.iter().filter(|file| file.body != Body::Gone).map(|file| file.below(root)).collect();
         let missing = installed::missing_folders(&written);
@@ -279,7 +283,7 @@ impl Kind for ServiceKind {
             fields
                 .extend(file.compare(actual.found.get(file.path).and_then(Option::as_ref), at.store().is_rendering()));
         }
-        let stale = record.files.keys().filter(|path| !wanted.iter().any(|file| file.path == *path));
+        let stale = record.stale(&wanted).into_iter();
         fields.extend(stale.filter_map(|path| Field::compare(format!("files.{path}"), "a file", "")));
         fields.extend(hostfile::compare_folders(&record.folders));
         if !at.store().is_rendering() {
@@ -314,9 +318,8 @@ impl Kind for ServiceKind {
         let actual = actual.unwrap_or(Actual { record: None, found: BTreeMap::new(), state: State::default() });
         let pending = actual.record.as_ref().is_some_and(|record| record.pending);
         let wanted = spec.files(at)?;
-        let kept = actual.record.iter().flat_map(|record| record.files.keys());
         let changed = pending
-            || kept.into_iter().any(|path| !wanted.iter().any(|file| file.path == *path))
+            || actual.record.as_ref().is_some_and(|record| !record.stale(&wanted).is_empty())
             || wanted.iter().any(|file| {
                 !file
                     .compare(actual.found.get(file.path).and_then(Option::as_ref), at.store().is_rendering())

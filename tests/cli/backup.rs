@@ -192,6 +192,19 @@ fn a_deployment_that_exists_is_not_replaced() {
     );
 }
 
+/// age reads a header anew with each of its lines: a mutated one did not end in a minute.
+#[test]
+fn a_header_without_an_end_is_refused_soon() {
+    let (sandbox, _) = prepared();
+    for lines in ["-> x\n\n".repeat(150_000), "-> x\n".to_owned() + &format!("{}\n", "A".repeat(64)).repeat(100_000)] {
+        sandbox.write("long.age", format!("age-encryption.org/v1\n{lines}"));
+        let refused =
+            crate::hostile::ends(&sandbox, "a long header", "restore two long.age --identity key.txt", |_| {});
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("has no end within 2000 lines and 131072 bytes"), "{said}");
+    }
+}
+
 fn encrypted(recipient: &str, content: &[u8]) -> Vec<u8> {
     age::encrypt(&recipient.parse::<age::x25519::Recipient>().unwrap(), content).unwrap()
 }

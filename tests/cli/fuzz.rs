@@ -285,7 +285,6 @@ fn mutated_files_of_a_host() {
 }
 
 #[test]
-#[ignore = "once a restore did not end in a minute, and it is not known why: `make fuzz`"]
 fn mutated_backups() {
     let (sandbox, recipient) = prepared();
     assert_eq!(sandbox.run(&format!("backup tls one.age --recipient {recipient}")).code, 0);

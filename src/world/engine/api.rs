@@ -8,7 +8,7 @@ use hyper::Request;
 use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
-use super::body;
+use super::plain;
 use super::transport::Transport;
 
 /// The newest version that the client was written for: 1.NEWEST.
@@ -73,14 +73,7 @@ pub(super) fn minor_of(version: &str) -> Option<u32> {
 pub(super) async fn greet(transport: &Transport) -> Result<Greeting, Cause> {
     let request = Request::get("http://engine/version").body(String::new());
     let request = request.map_err(|err| Cause::HttpClientError { err })?;
-    let answer = transport.send_as_it_is(request).await?;
-    let status_code = answer.status().as_u16();
-    let content = body(answer.into_body()).await?;
-    if status_code != 200 {
-        let message = String::from_utf8_lossy(&content).trim().to_owned();
-        return Err(Cause::DockerResponseServerError { status_code, message });
-    }
-    Ok(read(&serde_json::from_slice(&content)?))
+    Ok(read(&plain::read(transport.send_as_it_is(request).await?).await?))
 }
 
 fn read(version: &Json) -> Greeting {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use bollard::errors::Error as Cause;
-use hyper::Request;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 use serde_json::Value as Json;
 
 use super::transport::Transport;
@@ -13,7 +14,11 @@ use crate::error::Result;
 /// Asks an engine for what stands at a path, and gives the answer as it is.
 pub(super) async fn ask(path: &str, transport: &Transport) -> std::result::Result<Json, Cause> {
     let request = Request::get(format!("http://engine{path}")).body(String::new());
-    let answer = transport.send(request.map_err(|err| Cause::HttpClientError { err })?).await?;
+    read(transport.send(request.map_err(|err| Cause::HttpClientError { err })?).await?).await
+}
+
+/// Reads an answer that is JSON.
+pub(super) async fn read(answer: Response<Incoming>) -> std::result::Result<Json, Cause> {
     let status_code = answer.status().as_u16();
     let content = body(answer.into_body()).await?;
     if status_code != 200 {
