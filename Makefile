@@ -7,7 +7,7 @@ PACKAGES  = gcc pkg-config libssl-dev \
             mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml python3-aiosmtpd make \
             chromium chromium-driver libnss3-tools iproute2 faketime tinyproxy-bin
 .DEFAULT_GOAL := help
-.PHONY: help setup parts build demo test soak ceph lint advisories bench
+.PHONY: help setup parts build demo test soak ceph fuzz reference docs lint advisories bench
 
 help: ## Tell what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,13 @@ fuzz: setup ## Give mutated inputs to every parser, each for a minute (FUZZ_SECO
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked --test cli -- fuzz:: --test-threads=2 --nocapture
 
 # cargo fmt skips modules that are declared inside a macro, such as those in src/resource/: the files are named.
+reference: ## Write docs/reference/ anew, from what the binary says of itself
+	UPDATE_REFERENCE=1 $(CARGO) test --release --locked --test cli -- reference::
+
+docs: ## Build the documentation as a book, in target/book
+	@command -v mdbook >/dev/null || $(CARGO) install --locked mdbook
+	mdbook build docs
+
 lint: ## Check the format, clippy's lints, licences and sources
 	rustfmt --check $$(find src tests -name '*.rs')
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings

@@ -43,6 +43,8 @@ mod options;
 mod overview;
 #[path = "cli/printing.rs"]
 mod printing;
+#[path = "cli/reference.rs"]
+mod reference;
 #[path = "cli/registry_v1.rs"]
 mod registry_v1;
 #[path = "cli/render.rs"]

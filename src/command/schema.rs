@@ -66,7 +66,8 @@ fn schema() -> Json {
     })
 }
 
-/// One kind as an item of `resources`: its fields, its own key, and the keys that every resource has.
+/// One kind as an item of `resources`: its fields, its own key, the keys that every resource has, and its outputs, which a validator
+/// takes for an annotation.
 fn resource(kind: &Entry) -> Json {
     let mut schema = loosened(kind.schema().clone());
     let Some(object) = schema.as_object_mut() else { return schema };
@@ -79,6 +80,8 @@ fn resource(kind: &Entry) -> Json {
         properties.insert("when".to_owned(), json!({ "type": "string", "description": "An expression of inputs." }));
         properties.insert("after".to_owned(), after());
     }
+    let outputs = kind.outputs.iter().map(|output| (output.name.to_owned(), json!({ "secret": output.secret })));
+    object.insert("x-outputs".to_owned(), outputs.collect());
     if let Some(required) = object.entry("required").or_insert_with(|| json!([])).as_array_mut() {
         required.push(json!(kind.name));
     }
