@@ -16,10 +16,8 @@ const UPDATE: &str = "UPDATE_REFERENCE";
 fn the_reference_is_what_the_binary_says() {
     let sandbox = Sandbox::new();
     let playbooks = playbooks();
-    let verbs: Vec<String> = commands(&help(&sandbox, ""))
-        .into_iter()
-        .filter(|verb| verb != "help" && !playbooks.contains(verb))
-        .collect();
+    let verbs: Vec<String> =
+        commands(&help(&sandbox, "")).into_iter().filter(|verb| verb != "help" && !playbooks.contains(verb)).collect();
     let pages = [
         ("verbs.md", verbs_page(&sandbox, &verbs)),
         ("playbooks.md", playbooks_page(&sandbox, &playbooks)),
@@ -58,7 +56,8 @@ fn help(sandbox: &Sandbox, line: &str) -> String {
 /// The subcommands that a help text lists.
 fn commands(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let name = |line: &str| line.strip_prefix("  ")?.split(' ').next().filter(|name| !name.is_empty()).map(str::to_owned);
+    let name =
+        |line: &str| line.strip_prefix("  ")?.split(' ').next().filter(|name| !name.is_empty()).map(str::to_owned);
     lines.filter_map(name).collect()
 }
 
@@ -163,14 +162,17 @@ fn kind_of(schema: &Map<String, Json>) -> String {
         return words.iter().filter_map(Json::as_str).map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" ");
     }
     if let Some(forms) = schema.get("oneOf").and_then(Json::as_array) {
-        let words: Vec<String> = forms.iter().filter_map(|form| form["const"].as_str()).map(|word| format!("`{word}`")).collect();
+        let words: Vec<String> =
+            forms.iter().filter_map(|form| form["const"].as_str()).map(|word| format!("`{word}`")).collect();
         return if words.is_empty() { "mapping".to_owned() } else { words.join(" ") };
     }
     match schema.get("type") {
         Some(Json::String(kind)) if kind == "array" => "list".to_owned(),
         Some(Json::String(kind)) if kind == "object" => "mapping".to_owned(),
         Some(Json::String(kind)) => kind.clone(),
-        Some(Json::Array(kinds)) => kinds.iter().filter_map(Json::as_str).find(|kind| *kind != "null").unwrap_or("").to_owned(),
+        Some(Json::Array(kinds)) => {
+            kinds.iter().filter_map(Json::as_str).find(|kind| *kind != "null").unwrap_or("").to_owned()
+        }
         _ => "any".to_owned(),
     }
 }
