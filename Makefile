@@ -53,7 +53,6 @@ ceph: setup parts ## Run a registry on a real Ceph, from its first run to its en
 fuzz: setup ## Give mutated inputs to every parser, each for a minute (FUZZ_SECONDS=600 for longer)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked --test cli -- fuzz:: --test-threads=2 --nocapture
 
-# cargo fmt skips modules that are declared inside a macro, such as those in src/resource/: the files are named.
 reference: ## Write docs/reference/ anew, from what the binary says of itself
 	UPDATE_REFERENCE=1 $(CARGO) test --release --locked --test cli -- reference::
 
@@ -61,6 +60,7 @@ docs: ## Build the documentation as a book, in target/book
 	@command -v mdbook >/dev/null || $(CARGO) install --locked mdbook
 	mdbook build docs
 
+# cargo fmt skips modules that are declared inside a macro: the files are named.
 lint: ## Check the format, clippy's lints, licences and sources
 	rustfmt --check $$(find src tests -name '*.rs')
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from measure import Failed, read
 
 VERSION = "v1.41"
-# What provision sets of a container: see src/resource/container/body.rs.
+# What provision sets of a container: see src/resource/docker/container/body.rs.
 CONFIG = "Image Entrypoint Cmd User Env Labels ExposedPorts".split()
 HOST_CONFIG = (
     "PortBindings RestartPolicy Memory PidsLimit ReadonlyRootfs CapDrop CapAdd SecurityOpt Tmpfs Mounts NetworkMode"

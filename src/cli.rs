@@ -14,24 +14,25 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
+use crate::command;
 use crate::command::adopt::Wanted as Adopted;
 use crate::command::backup::Sealing;
 use crate::command::restore::Opening;
-use crate::command::{self, Session, Target};
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
-use crate::input::{self, Input};
-use crate::playbook::{self, Playbook, builtin_names};
+use crate::language::input::{self, Input};
+use crate::language::playbook::{self, Playbook, builtin_names};
+use crate::language::variables::Listed;
 use crate::report::Style;
-use crate::run::{Anew, Images, Options, Wanted};
+use crate::resource::run::{Anew, Images, Options, Wanted};
 use crate::secret::Secret;
-use crate::shell;
-pub use crate::stop::{Signal, Stopper};
-use crate::variables::Listed;
+use crate::session::{Session, Target};
+use crate::text::shell;
 use crate::world::files;
 pub use crate::world::process::keep_memory_private;
 pub use crate::world::signals::hear as hear_signals;
+pub use crate::world::stop::{Signal, Stopper};
 use flags::{
     adopt_flags, apply_flags, backup_flags, delete_data, deployment, engine_moved, graph_flags, input_flags, input_id,
     keep_data, plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs, wait, what, yes,

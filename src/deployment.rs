@@ -3,7 +3,11 @@
 //! It holds generated secrets, keys of authorities, a record of the files written on this host, and the playbook with its
 //! inputs. Folders are 0700 and files 0600.
 
+pub(crate) mod backup;
+pub(crate) mod journal;
+pub(crate) mod lease;
 pub(crate) mod lock;
+pub(crate) mod measured;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,16 +15,16 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::deployment::lease::Lease;
+use crate::deployment::measured::Measured;
 use crate::error::{Error, Result, did_you_mean};
-use crate::json;
-use crate::kept::{PENDING, recover};
-use crate::lease::Lease;
-use crate::measured::Measured;
-use crate::playbook::Playbook;
+use crate::formats::yaml::Source;
+use crate::language::playbook::Playbook;
+use crate::resource::record::{PENDING, recover};
+use crate::text::json;
 use crate::world::engine::Identity;
 use crate::world::proxy::Proxies;
 use crate::world::{files, host};
-use crate::yaml::Source;
 
 /// What a run records, so that `status` and `destroy` need no flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -218,8 +218,8 @@ pub enum LineChange {
 
 impl FieldEvent {
     /// The fields of a change.
-    pub(crate) fn all(change: &crate::change::Change) -> Vec<Self> {
-        let event = |field: &crate::change::Field| Self {
+    pub(crate) fn all(change: &crate::resource::change::Change) -> Vec<Self> {
+        let event = |field: &crate::resource::change::Field| Self {
             field: field.name.clone(),
             old: field.old.clone(),
             new: field.new.clone(),

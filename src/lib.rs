@@ -10,58 +10,33 @@
 //! | where | what |
 //! |---|---|
 //! | [`cli`], `command/` | the command line; one file a verb |
-//! | `playbook`, `yaml`, `input`, `variables`, `template`, `form` | a playbook as written, checked, every part with its place |
-//! | `graph` | the resources and which needs which |
-//! | `resource/` | one file a kind: what should be, what is, how they differ, how to get there and back |
-//! | `plan`, `change`, `difference`, `apply`, `journal`, `run`, `stop`, `at` | compare all, carry out all, or take it back |
+//! | [`ci`], `adopt/` | a deployment that ends with its job; a host that was set up by hand |
+//! | `session` | what a verb works with: the playbook, the deployment, the run |
+//! | `execution/` | the graph of resources, the plan, and the run that carries it out or takes it back |
+//! | `resource/` | the table of kinds, one file a kind: what should be, what is, how they differ, how to get there and back |
+//! | `deployment/` | the folder of a deployment, its lease, its lock, its backup |
+//! | `language/` | playbooks: inputs, expressions, templates, forms |
+//! | `formats/` | X.509, htpasswd, YAML |
 //! | [`event`], `report/` | what happens, and who tells it |
-//! | [`ci`], `lease` | a deployment that is gone with the job that it is for, whatever happens to that |
-//! | `fact`, `measured` | what an overview tells of a deployment, and what of that is kept because it takes time to find out |
-//! | `backup` | all of a deployment in one encrypted file: its form, its writer, its reader |
-//! | `deployment`, `kept`, `hostfile`, `htpasswd`, `secret`, `content`, `format`, `json`, `text`, `shell`, `escape`, `x509` | what is kept of a deployment, and what it is made of |
-//! | `adopt` | a host that was set up by hand: what is wrong with it, and the inputs that take it over |
 //! | `world/` | the only place with I/O |
+//! | `text/`, `error`, `secret` | what all of them use |
 
 mod adopt;
-mod apply;
-mod at;
-mod backup;
-mod change;
 pub mod ci;
 pub mod cli;
 mod command;
-mod content;
 mod deployment;
-mod difference;
 mod error;
-mod escape;
 pub mod event;
-mod fact;
-mod form;
-mod format;
-mod graph;
-mod hostfile;
-mod htpasswd;
-mod input;
-mod journal;
-mod json;
-mod kept;
-mod lease;
-mod measured;
-mod plan;
-mod playbook;
+mod execution;
+mod formats;
+mod language;
 pub mod report;
 mod resource;
-mod run;
 mod secret;
-mod shell;
-mod stop;
-mod template;
+mod session;
 mod text;
-mod variables;
 mod world;
-mod x509;
-mod yaml;
 
 pub use error::{Error, Place, Result};
 pub use secret::Secret;

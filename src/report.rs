@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::secret::Secret;
-use crate::stop::Stopper;
+use crate::world::stop::Stopper;
 use crate::world::terminal;
 pub(crate) use clean::clean_line;
 use printer::{Word, print, reached};

@@ -1,4 +1,18 @@
-//! The kinds of resources. A new kind is one file in `resource/` that implements [`Kind`], and one line in the table below.
+//! The kinds of resources. A new kind is one file in a folder of `resource/` that implements [`Kind`], and one line in the table below.
+
+pub(crate) mod aws;
+pub(crate) mod change;
+pub(crate) mod check;
+pub(crate) mod content;
+pub(crate) mod context;
+pub(crate) mod difference;
+pub(crate) mod docker;
+pub(crate) mod fact;
+pub(crate) mod host;
+pub(crate) mod hostfile;
+pub(crate) mod pki;
+pub(crate) mod record;
+pub(crate) mod run;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,45 +27,44 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-pub(crate) use crate::at::At;
-use crate::backup::Part;
-use crate::change::{Action, Change, unknown};
-use crate::difference::other;
+use crate::deployment::backup::Part;
 use crate::error::{Error, Result};
-use crate::fact::Fact;
-pub(crate) use crate::kept::Kept;
+use crate::resource::change::{Action, Change, unknown};
+pub(crate) use crate::resource::context::At;
+use crate::resource::difference::other;
+use crate::resource::fact::Fact;
+pub(crate) use crate::resource::record::Kept;
 use crate::world::engine::Sink;
 
 macro_rules! kinds {
-    ($($module:ident => $kind:ident),* $(,)?) => {
-        $(pub(crate) mod $module;)*
+    ($($group:ident::$module:ident => $kind:ident),* $(,)?) => {
         /// The table of kinds. `destroy` takes things away from the last line to the first.
-        pub(crate) static KINDS: [Entry; [$(stringify!($module)),*].len()] = [$(Entry::of::<$module::$kind>()),*];
+        pub(crate) static KINDS: [Entry; [$(stringify!($module)),*].len()] = [$(Entry::of::<$group::$module::$kind>()),*];
     };
 }
 
 kinds! {
-    secret => SecretKind,
-    authority => AuthorityKind,
-    certificate => CertificateKind,
-    htpasswd => HtpasswdKind,
-    image => ImageKind,
-    requirement => RequirementKind,
-    network => NetworkKind,
-    volume => VolumeKind,
-    account => AccountKind,
-    bucket => BucketKind,
-    iam_user => IamUserKind,
-    access_key => AccessKeyKind,
-    container => ContainerKind,
-    file => FileKind,
-    package => PackageKind,
-    folder => FolderKind,
-    service => ServiceKind,
-    hosts_entry => HostsEntryKind,
-    trust => TrustKind,
-    probe => ProbeKind,
-    s3_probe => S3ProbeKind,
+    pki::secret => SecretKind,
+    pki::authority => AuthorityKind,
+    pki::certificate => CertificateKind,
+    pki::htpasswd => HtpasswdKind,
+    docker::image => ImageKind,
+    check::requirement => RequirementKind,
+    docker::network => NetworkKind,
+    docker::volume => VolumeKind,
+    aws::account => AccountKind,
+    aws::bucket => BucketKind,
+    aws::iam_user => IamUserKind,
+    aws::access_key => AccessKeyKind,
+    docker::container => ContainerKind,
+    host::file => FileKind,
+    host::package => PackageKind,
+    host::folder => FolderKind,
+    host::service => ServiceKind,
+    host::hosts_entry => HostsEntryKind,
+    host::trust => TrustKind,
+    check::probe => ProbeKind,
+    check::s3_probe => S3ProbeKind,
 }
 
 /// One output of a kind.
@@ -333,7 +346,7 @@ fn spec_of<K: Kind>(spec: &Thing) -> &K::Spec {
 
 fn step<U: DeserializeOwned>(undo: Json) -> Result<U> {
     serde_json::from_value(undo).map_err(|error| {
-        Error::new(format!("the journal holds a step that cannot be read: {}", crate::json::told(&error)))
+        Error::new(format!("the journal holds a step that cannot be read: {}", crate::text::json::told(&error)))
     })
 }
 

@@ -3,8 +3,8 @@
 use time::{Duration, OffsetDateTime};
 
 use super::Finding;
+use crate::formats::x509::{PublicKey, Survey, public_half, too_many};
 use crate::secret::Secret;
-use crate::x509::{PublicKey, Survey, public_half, too_many};
 
 /// The longest life that Apple's clients accept, in days (Apple, support article 103769).
 const LONGEST: i64 = 825;

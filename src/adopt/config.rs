@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::first;
 use super::settings::{CARRIED, Settings, UNDERSTOOD};
 use crate::error::{Error, Result};
-use crate::yaml::{Content, Node, Source};
+use crate::formats::yaml::{Content, Node, Source};
 
 /// The registry's generation by its API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use super::config::{self, Api};
 use super::finding::Finding;
 use super::host::{Host, Site, absolute};
 use super::{nginx, policy, words};
-use crate::htpasswd::{self, HIGHEST_COST};
-use crate::x509::Survey;
-use crate::yaml::Source;
+use crate::formats::htpasswd::{self, HIGHEST_COST};
+use crate::formats::x509::Survey;
+use crate::formats::yaml::Source;
 
 /// A layer of an image is seldom larger.
 const LARGE: u64 = 1 << 30;

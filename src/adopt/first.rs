@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{Api, Config, Keys, get, text, trim};
-use crate::yaml::{Content, Node};
+use crate::formats::yaml::{Content, Node};
 
 /// The flavors of the first registry, and what stands for them today (as `variables:` of the playbook has it).
 const FLAVORS: [(&str, &str); 12] = [

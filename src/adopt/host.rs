@@ -10,9 +10,9 @@ use super::nginx::{self, Server};
 use super::unit::Unit;
 use super::{policy, words};
 use crate::error::{Error, Result};
-use crate::htpasswd;
+use crate::formats::htpasswd;
+use crate::formats::yaml::Source;
 use crate::world::tree::{Look, Seen, Tree};
-use crate::yaml::Source;
 
 /// Where configurations of a registry usually stand.
 const CONFIGS: [&str; 3] =

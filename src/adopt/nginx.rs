@@ -232,5 +232,5 @@ fn backends(to: &str, upstreams: &Upstreams) -> Vec<String> {
 
 /// A size of nginx in bytes; 0 is no limit.
 pub(super) fn size(text: &str) -> Option<u64> {
-    crate::input::size(text).ok()
+    crate::language::input::size(text).ok()
 }

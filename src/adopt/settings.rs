@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{get, text};
-use crate::yaml::{Content, Node};
+use crate::formats::yaml::{Content, Node};
 
 /// How the variables begin that set something in place of the configuration (distribution, "Override specific configuration
 /// options").

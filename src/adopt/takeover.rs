@@ -9,10 +9,10 @@ use std::fmt::Write as _;
 
 use super::config::{Api, Config};
 use super::host::{Host, Site, absolute};
-use crate::htpasswd;
-use crate::shell;
-use crate::x509::Survey;
-use crate::yaml::{Source, scalar};
+use crate::formats::htpasswd;
+use crate::formats::x509::Survey;
+use crate::formats::yaml::{Source, scalar};
+use crate::text::shell;
 
 /// The stores that Debian's registry is built without.
 const NOT_OF_DEBIAN: [&str; 3] = ["gcs", "azure", "oss"];

@@ -8,18 +8,18 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::access::Access;
 use super::new_name;
-use crate::apply::attempt;
-use crate::command::{Prepared, Session, Target};
+use crate::deployment::lease::{Claim, Lease, remove};
 use crate::deployment::{Record, Store, hex};
 use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::graph::{Graph, Id};
-use crate::lease::{Claim, Lease, remove};
-use crate::plan::Plan;
-use crate::resource::bucket::BucketKind;
-use crate::resource::volume::SCRATCH;
+use crate::execution::apply::attempt;
+use crate::execution::graph::{Graph, Id};
+use crate::execution::plan::Plan;
+use crate::resource::aws::bucket::BucketKind;
+use crate::resource::docker::volume::SCRATCH;
+use crate::resource::run::{Options, Run};
 use crate::resource::{At, Kind, Outputs, kind};
-use crate::run::{Options, Run};
+use crate::session::{Prepared, Session, Target};
 use crate::world::engine::{DEPLOYMENT, Endpoint, Engine, ID, RESOURCE, Thing, ThingKind};
 use crate::world::{files, host, process};
 

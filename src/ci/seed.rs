@@ -11,8 +11,8 @@ use serde_json::{Value as Json, json};
 use super::access::Access;
 use super::job::Job;
 use super::push::{Blob, Registry};
-use crate::content::sha256;
 use crate::error::{Error, Result};
+use crate::resource::content::sha256;
 use crate::world::engine::Engine;
 use crate::world::files;
 use crate::world::http::{Client, Route, resolve};
@@ -113,7 +113,7 @@ async fn save(engine: &Engine, image: &str, path: &Path) -> Result<()> {
     if engine.image(image).await?.is_none() {
         return Err(Error::new(format!("the engine has no image `{image}` to start with")).hint(format!(
             "`{}` fetches it, `docker images` lists what there is",
-            crate::shell::line(["docker", "pull", image])
+            crate::text::shell::line(["docker", "pull", image])
         )));
     }
     let mut file = files::create(path)?;

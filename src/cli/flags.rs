@@ -4,8 +4,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use serde_json::Value as Json;
 
 use crate::command::users::{Password, Task};
-use crate::input::{Input, InputType};
-use crate::playbook::Playbook;
+use crate::language::input::{Input, InputType};
+use crate::language::playbook::Playbook;
 use crate::report::clean_line;
 
 /// Where the flags that every playbook has stand in a help: after its own.

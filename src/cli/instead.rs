@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::playbook::{Playbook, builtin_names, inputs_with_substitutes};
+use crate::language::playbook::{Playbook, builtin_names, inputs_with_substitutes};
 
 /// The command line with the playbook that was meant: its name takes the place of the one that was typed, and the flag goes,
 /// so that the flags beside it are those of the playbook which is carried out.

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{Refusal, instead};
 use crate::deployment::lasting_names;
 use crate::error::Error;
-use crate::shell;
+use crate::text::shell;
 
 /// The verbs after which a playbook may stand as well as a deployment.
 const TARGETS: [&str; 3] = ["apply", "render", "graph"];

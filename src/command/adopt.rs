@@ -4,10 +4,10 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use super::Session;
 use crate::adopt::{self, Finding, Host, Takeover};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::session::Session;
 use crate::world::tree::Tree;
 use crate::world::{files, host};
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::turn::{Halt, Turn};
-use super::{Prepared, Session, Target};
-use crate::apply::Failure;
 use crate::error::Result;
 use crate::event::Event;
-use crate::graph::Graph;
-use crate::plan::Plan;
-use crate::run::Run;
+use crate::execution::apply::Failure;
+use crate::execution::graph::Graph;
+use crate::execution::plan::Plan;
+use crate::resource::run::Run;
+use crate::session::{Prepared, Session, Target};
 
 /// What is said where nobody can be asked.
 const HINT: &str = "`--yes` says yes; `--name` sets up another deployment beside this one";
@@ -91,7 +91,7 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
     let changed = plan.changes.values().filter(|change| change.is_change()).count() + plan.deletions.len();
     tell_changes(plan, &graph, &run);
     run.store.save(&record)?;
-    match crate::apply::apply(&graph, plan, &run).await {
+    match crate::execution::apply::apply(&graph, plan, &run).await {
         Ok(known) => {
             record.outputs = graph.outputs(&known)?;
             record.restoring = false;
@@ -125,7 +125,7 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
 
 /// Tells what is going to happen to things that exist; new ones are told as they are made.
 fn tell_changes(plan: &Plan, graph: &Graph, run: &Run) {
-    use crate::change::Action::{Replace, Update};
+    use crate::resource::change::Action::{Replace, Update};
     let changes = graph.order.iter().map(|id| (id, &plan.changes[id]));
     for (id, change) in changes.filter(|(_, change)| matches!(change.action, Update | Replace)) {
         run.events.send(change.event(graph, id));

@@ -7,18 +7,18 @@ use std::time::Instant;
 
 use time::format_description::well_known::Rfc3339;
 
-use super::{Prepared, Session};
-use crate::backup::{Contents, FORMAT, Key, Part, Pieces, Reader, Seal, Whole, Writer, readable};
 use crate::deployment::Store;
+use crate::deployment::backup::{Contents, FORMAT, Key, Part, Pieces, Reader, Seal, Whole, Writer, readable};
+use crate::deployment::measured::{Backup, Measured};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::measured::{Backup, Measured};
-use crate::plan::{Known, at, decode, located};
+use crate::execution::plan::{Known, at, decode, located};
 use crate::report::ask_hidden;
-use crate::resource::volume::VolumeKind;
+use crate::resource::docker::volume::VolumeKind;
+use crate::resource::run::Run;
 use crate::resource::{At, KINDS, Kind, Thing};
-use crate::run::Run;
-use crate::stop::Stopper;
+use crate::session::{Prepared, Session};
+use crate::world::stop::Stopper;
 use crate::world::{files, unfinished};
 
 /// Bytes between two words of how far it is.
@@ -145,7 +145,7 @@ async fn unread(parts: &BTreeMap<String, Planned>, prepared: &Prepared) -> Resul
     // Other kinds need no engine.
     let volumes: BTreeSet<&str> =
         record.kinds.iter().map(String::as_str).filter(|kind| *kind == VolumeKind::NAME).collect();
-    let owned = crate::plan::owned(run, &volumes).await?;
+    let owned = crate::execution::plan::owned(run, &volumes).await?;
     for (_, volume) in owned.iter().filter(|(_, volume)| volume.data && !parts.contains_key(&volume.id)) {
         let text =
             format!("the volume `{}` is mounted by no container of the playbook and is not backed up", volume.label);

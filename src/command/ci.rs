@@ -14,13 +14,13 @@ pub(crate) use end::{down, reap};
 pub(crate) use form::Form;
 use told::{Told, milliseconds};
 
-use super::{Session, Target};
 use crate::ci::access::Access;
 use crate::ci::job::Job;
 use crate::ci::seed;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::report::{self, Style};
+use crate::session::{Session, Target};
 use crate::world::{files, process};
 
 /// What is asked for beside the inputs of the playbook.

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use super::Session;
 use super::turn::{Halt, Turn};
-use crate::change::Action;
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::resource::change::Action;
+use crate::resource::run::Run;
 use crate::resource::{At, Entry, KINDS, Owned, with_also};
-use crate::run::Run;
+use crate::session::Session;
 use crate::world::host;
 
 /// What is said where nobody can be asked.

@@ -1,8 +1,8 @@
 //! `provision graph`: the resources of a playbook and what needs what, for Graphviz.
 
-use super::{Session, Target};
 use crate::error::Result;
 use crate::report::line;
+use crate::session::{Session, Target};
 
 pub(crate) fn run(session: &Session, target: &Target) -> Result<()> {
     let prepared = session.prepare(target)?;

@@ -2,7 +2,7 @@
 
 use crate::deployment::{self, Store};
 use crate::error::Result;
-use crate::playbook::{Playbook, builtin_names};
+use crate::language::playbook::{Playbook, builtin_names};
 use crate::report::{Style, json, line};
 
 pub(crate) fn run(style: Style) -> Result<()> {

@@ -10,21 +10,21 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::OnceCell;
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::{Prepared, Session};
-use crate::change::{Action, Change};
+use crate::deployment::measured::{Look, Measured, Space};
 use crate::deployment::{self, Record, Store, lock};
 use crate::error::{Error, Result};
 use crate::event::{BackupEvent, CertificateEvent, DeploymentEvent, Event, Events, SpaceEvent, WrongEvent};
-use crate::fact::{Fact, up_since};
-use crate::measured::{Look, Measured, Space};
-use crate::plan::Plan;
-use crate::resource::certificate;
-use crate::resource::htpasswd::own_users;
-use crate::run::Run;
-use crate::stop::Stopper;
+use crate::execution::plan::Plan;
+use crate::formats::x509;
+use crate::resource::change::{Action, Change};
+use crate::resource::fact::{Fact, up_since};
+use crate::resource::pki::certificate;
+use crate::resource::pki::htpasswd::own_users;
+use crate::resource::run::Run;
+use crate::session::{Prepared, Session};
 use crate::world::engine::Engine;
+use crate::world::stop::Stopper;
 use crate::world::{files, host};
-use crate::x509;
 
 /// How long the looks at all deployments may take, so that all of it is told within two seconds.
 const LIMIT: Duration = Duration::from_millis(1500);

@@ -1,8 +1,8 @@
 //! `provision plan`: what a run would do, without doing it.
 
-use super::{Session, Target};
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::execution::plan::Plan;
+use crate::session::{Session, Target};
 
 /// Tells the plan; true if there is something to change.
 pub(crate) async fn run(session: &Session, target: Target) -> Result<bool> {

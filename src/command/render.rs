@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::{Session, Target, apply};
+use super::apply;
 use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::event::{Event, RenderedFile};
-use crate::resource::{folder, package, service};
-use crate::shell::{self, quoted};
+use crate::resource::host::{folder, package, service};
+use crate::session::{Session, Target};
+use crate::text::shell::{self, quoted};
 use crate::world::files;
 use crate::world::init::Init;
 

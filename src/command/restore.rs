@@ -5,19 +5,21 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::apply;
 use super::turn::{Halt, Turn};
-use super::{Prepared, Session, apply};
-use crate::backup::{Key, Reader, Restore};
+use crate::deployment::backup::{Key, Reader, Restore};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::graph::Graph;
-use crate::input::{self, condition};
-use crate::json;
-use crate::plan::Plan;
-use crate::resource::{Kind, container::ContainerKind};
-use crate::stop::Stopper;
+use crate::execution::graph::Graph;
+use crate::execution::plan::Plan;
+use crate::language::input::{self, condition};
+use crate::resource::Kind;
+use crate::resource::docker::container::ContainerKind;
+use crate::session::{Prepared, Session};
+use crate::text::json;
 use crate::world::files;
+use crate::world::stop::Stopper;
 
 /// What a backup is opened with, as the command line says it; with neither, the passphrase is asked for.
 pub(crate) struct Opening {

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use super::{Session, Target, apply};
+use super::apply;
 use crate::deployment::Store;
 use crate::error::{Error, Result};
-use crate::run::Anew;
+use crate::resource::run::Anew;
+use crate::session::{Session, Target};
 
 /// Carries the deployment's playbook out again; the options of the run say what is made anew.
 pub(crate) async fn run(session: &Session, name: &str) -> Result<()> {

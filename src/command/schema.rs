@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::input::InputType;
+use crate::language::input::InputType;
 use crate::report::line;
 use crate::resource::{Entry, KINDS};
 

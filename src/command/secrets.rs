@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::report::{Style, json, line, text};
-use crate::resource::htpasswd::Added;
+use crate::resource::pki::htpasswd::Added;
 
 pub(crate) fn run(name: &str, key: Option<&str>, style: Style) -> Result<()> {
     let (store, _) = Store::existing(name)?;

@@ -1,10 +1,11 @@
 //! `provision status`: all deployments at a glance, or each resource of one as it is now.
 
-use super::{Session, overview};
-use crate::change::Action;
+use super::overview;
 use crate::error::{Error, Result};
 use crate::event::{Event, FieldEvent};
-use crate::plan::Plan;
+use crate::execution::plan::Plan;
+use crate::resource::change::Action;
+use crate::session::Session;
 
 /// Tells the state of each resource of a deployment, then of the deployment, or that of all; true if something is not as it
 /// should be.

@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::Session;
 use crate::deployment::Store;
 use crate::deployment::lock::{Attempt, Lock, attempt};
 use crate::error::{Error, Result};
+use crate::session::Session;
 use crate::world::host;
 
 /// How long an engine may take, at least, until what it was asked for is there.

@@ -6,17 +6,18 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use super::apply;
 use super::turn::{Halt, Turn};
-use super::{Session, Target, apply};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result, did_you_mean};
-use crate::htpasswd::{self, Entry, HIGHEST_COST};
+use crate::formats::htpasswd::{self, Entry, HIGHEST_COST};
+use crate::formats::yaml::Source;
 use crate::report::{self, Style, ask_hidden, line};
-use crate::resource::htpasswd::{Added, own_users};
-use crate::shell;
-use crate::stop::Stopper;
+use crate::resource::pki::htpasswd::{Added, own_users};
+use crate::session::{Session, Target};
+use crate::text::shell;
+use crate::world::stop::Stopper;
 use crate::world::{files, host};
-use crate::yaml::Source;
 
 /// What is to be done with the users.
 pub(crate) enum Task {

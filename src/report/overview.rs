@@ -1,7 +1,7 @@
 //! Deployments at a glance, as a table, and below it what is wrong.
 
 use super::clean::clean_line;
-use crate::backup::readable;
+use crate::deployment::backup::readable;
 use crate::event::{DeploymentEvent, WrongEvent};
 
 /// How many names of users and how many faults of one deployment are told; JSON has all.

@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::stop::Stopper;
-use crate::text;
 use crate::world::apart::apart;
+use crate::world::encoding;
 use crate::world::host;
 use crate::world::read;
+use crate::world::stop::Stopper;
 use crate::world::whole::{self, Form};
 
 /// A file as it is: its content, and the permission bits of its mode.
@@ -66,7 +66,7 @@ pub(crate) fn state_home() -> Result<PathBuf> {
 /// Reads a text that somebody wrote, which must be there, without a byte-order mark. Links are followed, and it may be a pipe.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     let bytes = read_through(path)?.ok_or_else(|| failed("read", path, &std::io::Error::from_raw_os_error(2)))?;
-    text::decode(bytes, &path.display().to_string())
+    encoding::decode(bytes, &path.display().to_string())
 }
 
 /// Reads a file that may not be there, links followed.
@@ -346,7 +346,7 @@ pub(crate) fn secret_argument(text: &str) -> Result<String> {
         Some(path) => read_text(Path::new(path))?,
         None if text == "-" => {
             let input = read::stream(std::io::stdin(), "the standard input", read::SECRET)?;
-            text::decode(input, "-")?
+            encoding::decode(input, "-")?
         }
         None => text.to_owned(),
     };

@@ -7,9 +7,9 @@ use std::os::unix::process::ExitStatusExt;
 use rustix::process::{DumpableBehavior, Pid, Signal as Number, kill_process, set_dumpable_behavior};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::deployment::lease::{Place, Process, Seen};
 use crate::error::Error;
-use crate::lease::{Place, Process, Seen};
-use crate::stop::Signal;
+use crate::world::stop::Signal;
 use crate::world::{host, terminal};
 
 /// What shells give for a command that is not there, and for one that cannot be run.

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::stop::Signal;
+use crate::world::stop::Signal;
 
 /// The bit of SIGHUP, which has the number 1, in the masks of `/proc/PID/status`.
 const HANGUP: u64 = 1;

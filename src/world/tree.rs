@@ -92,7 +92,7 @@ impl Tree {
             file.take(LARGEST).read_to_end(&mut content).map(|_| content)
         }) {
             Ok(content) => {
-                let text = crate::text::lossy(&content);
+                let text = crate::world::encoding::lossy(&content);
                 Look::File(Seen { text, mode: metadata.mode() & 0o7777 })
             }
             Err(error) => denied(&error),

@@ -2,7 +2,7 @@
 
 use crate::adopt::config::Api;
 use crate::adopt::host::Host;
-use crate::shell::{self, quoted};
+use crate::text::shell::{self, quoted};
 
 /// Where the users before are kept until they are taken over.
 const USERS: &str = "./registry.users";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Input, Value};
 use crate::adopt::config::{Api, Config};
 use crate::adopt::host::Host;
-use crate::x509::Name;
+use crate::formats::x509::Name;
 
 /// Where the images of a registry on a host are if nothing else is said.
 const FOLDER: &str = "/var/lib/registry";

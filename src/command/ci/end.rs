@@ -2,11 +2,11 @@
 
 use crate::ci::access::NAME;
 use crate::ci::{is_name, job};
-use crate::command::Session;
+use crate::deployment::lease;
 use crate::deployment::{self, Store};
 use crate::error::{Error, Result, did_you_mean};
-use crate::lease;
 use crate::report;
+use crate::session::Session;
 use crate::world::engine::Engine;
 use crate::world::host;
 

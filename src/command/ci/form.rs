@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::ci::access::Access;
 use crate::error::{Error, Result};
-use crate::shell::quoted;
+use crate::text::shell::quoted;
 use crate::world::{files, host};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::time::Instant;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::command::Session;
 use crate::error::Result;
 use crate::event::{Event, Events};
+use crate::session::Session;
 use crate::world::files;
 
 /// One part of a job.

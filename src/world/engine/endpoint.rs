@@ -13,8 +13,8 @@ use rustls::ClientConfig;
 use serde::Deserialize;
 
 use super::tls::{self, Material};
-use crate::content::sha256;
 use crate::error::{Error, Result};
+use crate::resource::content::sha256;
 use crate::world::{files, host};
 
 /// The context that is none: what the environment says, else the engine of this host.

@@ -8,8 +8,8 @@ use bollard::query_parameters as query;
 use futures_util::future::try_join3;
 
 use super::{DEPLOYMENT, Engine, ID};
+use crate::deployment::lease::{Claim, EXPIRES};
 use crate::error::{Error, Result};
-use crate::lease::{Claim, EXPIRES};
 use crate::world::host;
 
 /// Milliseconds between two questions whether the engine is there.

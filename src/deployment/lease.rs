@@ -1,0 +1,161 @@
+//! Whose a deployment is that is to be gone by itself, and until when: [`Claim`], [`Lease`].
+//!
+//! A claim stands as labels on everything that is made, from the moment it is made, so that whoever comes next can tell what
+//! nobody needs any more. Labels cannot be changed: the sign of life of a claim is the process that made it. Where that one
+//! cannot be seen, because it runs on another machine or in another process namespace, the claim holds until it expires.
+
+mod reap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+pub(crate) use reap::{reap, remove};
+
+/// The label with the end of a claim, which everything with a lease has.
+pub(crate) const EXPIRES: &str = "provision.lease.expires";
+
+/// A process of one boot and process namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Process {
+    pub id: u32,
+    /// When it was started, in ticks since the boot: `proc_pid_stat(5)`, field 22. A later process of the same id has another.
+    pub started: u64,
+}
+
+/// Where a process is to be seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub host: String,
+    /// `machine-id(5)`. Copied machines may have the same.
+    pub machine: String,
+    /// A random number of each boot.
+    pub boot: String,
+    /// The inode of the process namespace.
+    pub namespace: String,
+}
+
+/// Who needs something, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    pub user: String,
+    pub place: Place,
+    /// The process that needs it. None for a job of several steps, of which each is a process of its own.
+    pub process: Option<Process>,
+    /// Seconds since 1970.
+    pub created: i64,
+    pub expires: i64,
+}
+
+/// What the folder of a deployment keeps of its lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lease {
+    /// The deployment's random id, as the labels have it.
+    pub id: String,
+    /// The engine that it is on.
+    pub engine: String,
+    /// The claim that its things have as labels.
+    pub claim: Claim,
+    /// One that has been made since.
+    #[serde(default)]
+    pub later: Option<Claim>,
+    /// Whether all that was asked of the engine has been answered: nothing can appear any more.
+    pub settled: bool,
+}
+
+/// What can be seen of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It runs, and was started then.
+    Running(u64),
+    Gone,
+    /// The system hides the processes of others.
+    Hidden,
+}
+
+/// Whether a claim still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Holds,
+    Expired,
+    /// Its process has ended.
+    Orphaned,
+}
+
+impl Lease {
+    /// Fails if the engine that is reached is not the one that it is on.
+    pub fn check_engine(&self, address: &str) -> Result<()> {
+        if self.engine == address {
+            return Ok(());
+        }
+        Err(Error::new(format!("it is on the engine at `{}`, and this is the one at `{address}`", self.engine)).hint(
+            format!(
+                "run the command again with `DOCKER_HOST={}`, or with the context that it was made in",
+                crate::text::shell::quoted(&self.engine)
+            ),
+        ))
+    }
+}
+
+impl Claim {
+    /// As labels. They tell no more than `ps` does.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let (process, started) = match &self.process {
+            Some(process) => (process.id.to_string(), process.started.to_string()),
+            None => (String::new(), String::new()),
+        };
+        let label = |name: &str, value: &str| (format!("provision.lease.{name}"), value.to_owned());
+        BTreeMap::from([
+            label("owner", &format!("{}@{}", self.user, self.place.host)),
+            label("machine", &self.place.machine),
+            label("boot", &self.place.boot),
+            label("namespace", &self.place.namespace),
+            label("process", &process),
+            label("started", &started),
+            label("created", &self.created.to_string()),
+            label("expires", &self.expires.to_string()),
+        ])
+    }
+
+    /// Reads it from labels; none if it has no end.
+    pub fn read<'a>(label: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        let text = |name: &str| label(&format!("provision.lease.{name}")).unwrap_or_default().to_owned();
+        let owner = text("owner");
+        let (user, host) = owner.split_once('@').unwrap_or((&owner, ""));
+        let process = text("process").parse().ok().zip(text("started").parse().ok());
+        Some(Self {
+            user: user.to_owned(),
+            place: Place {
+                host: host.to_owned(),
+                machine: text("machine"),
+                boot: text("boot"),
+                namespace: text("namespace"),
+            },
+            process: process.map(|(id, started)| Process { id, started }),
+            created: text("created").parse().unwrap_or_default(),
+            expires: text("expires").parse().ok()?,
+        })
+    }
+
+    /// Whether it still holds, seen from `here` at `now`.
+    pub fn standing(&self, here: &Place, see: impl Fn(u32) -> Seen, now: i64) -> Standing {
+        let by_time = if self.expires > now { Standing::Holds } else { Standing::Expired };
+        let same_system = self.place.machine == here.machine && self.place.boot == here.boot;
+        match &self.process {
+            Some(process) if same_system && self.place.namespace == here.namespace => match see(process.id) {
+                Seen::Running(started) if started == process.started => Standing::Holds,
+                Seen::Running(_) | Seen::Gone => Standing::Orphaned,
+                Seen::Hidden => by_time,
+            },
+            // The same machine after another boot; the name tells it from a copy.
+            _ if self.place.machine == here.machine && self.place.host == here.host && !same_system => {
+                Standing::Orphaned
+            }
+            _ => by_time,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A playbook as it is written: inputs, declarations, outputs, each with its place: [`Playbook`].
+
+mod reader;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use include_dir::{Dir, include_dir};
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result, did_you_mean};
+use crate::formats::yaml::{Content, Key, Node, Source, Span};
+use crate::language::input::Input;
+use crate::language::variables::Variable;
+use crate::text::shell;
+use crate::world::files;
+use reader::Reader;
+
+/// Every file of `playbooks/`, compiled into the binary.
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
+
+/// Names that an input cannot have, because they mean something in the expressions of every playbook.
+pub(crate) const RESERVED: [&str; 2] = ["name", "rendering"];
+
+const FIELDS: [&str; 7] = ["about", "inputs", "variables", "values", "rules", "resources", "outputs"];
+
+#[derive(Debug, Clone)]
+pub(crate) struct Playbook {
+    pub name: String,
+    pub source: Arc<Source>,
+    /// Where templates and included playbooks are looked for first; none for one that is part of the binary.
+    pub folder: Option<PathBuf>,
+    pub about: String,
+    pub inputs: Vec<Input>,
+    /// Variables of the environment that stand for inputs.
+    pub variables: Vec<Variable>,
+    /// Expressions with a name, each of inputs, resources and the values before it.
+    pub values: Vec<(Key, Node)>,
+    pub rules: Vec<Rule>,
+    pub declarations: Vec<Declaration>,
+    pub outputs: Vec<(Key, Node)>,
+}
+
+/// One item of `rules:`: inputs that do not go together, or of which a user should know something.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    pub when: Node,
+    /// True for what cannot be done, false for a warning.
+    pub refuse: bool,
+    pub text: Node,
+    pub hint: Option<Node>,
+}
+
+/// One item of `resources:`.
+#[derive(Debug, Clone)]
+pub(crate) struct Declaration {
+    pub kind: Key,
+    pub name: Key,
+    pub fields: Vec<(Key, Node)>,
+    pub when: Option<Node>,
+    /// A list of names, or an expression that yields one.
+    pub after: Option<Node>,
+    pub span: Span,
+}
+
+/// The names of the playbooks that are commands, in order.
+pub(crate) fn builtin_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = EMBEDDED.files().filter_map(|file| file.path().to_str()?.strip_suffix(".yml")).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether a playbook is named by its file.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|ending| ["yml", "yaml"].iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// What a built-in playbook is about, without reading the rest of it.
+pub(crate) fn builtin_about(name: &str) -> &'static str {
+    builtin(name).and_then(|text| text.lines().find_map(|line| line.strip_prefix("about: "))).unwrap_or_default()
+}
+
+/// The inputs of a built-in playbook for some choices of which another playbook stands, without reading the rest of it: each
+/// stands on a line of its own.
+pub(crate) fn inputs_with_substitutes(name: &str) -> impl Iterator<Item = &'static str> {
+    let lines = builtin(name).unwrap_or_default().lines().filter(|line| line.contains(" instead: {"));
+    lines.filter_map(|line| line.split(':').next().map(str::trim))
+}
+
+fn builtin(name: &str) -> Option<&'static str> {
+    EMBEDDED.get_file(format!("{name}.yml"))?.contents_utf8()
+}
+
+impl Playbook {
+    /// Loads the built-in playbook of that name.
+    pub fn builtin(name: &str) -> Option<Result<Self>> {
+        let text = builtin(name)?;
+        Some(Self::parse(name, &Source::new(format!("playbooks/{name}.yml"), text), None))
+    }
+
+    /// Loads a playbook file of the user.
+    pub fn file(path: &str) -> Result<Self> {
+        let missing = !files::exists(Path::new(path));
+        let text = files::read_text(Path::new(path)).map_err(|error| {
+            if missing { error.hint("`provision list` shows the built-in playbooks") } else { error }
+        })?;
+        let absolute = PathBuf::from(files::absolute(path)?);
+        let stem = absolute.file_stem().and_then(|stem| stem.to_str()).unwrap_or("playbook");
+        let name: String =
+            stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let folder = absolute.parent().map(Path::to_path_buf);
+        Self::parse(name.trim_matches('-'), &Source::new(path, text), folder)
+    }
+
+    /// Loads the playbook that this one includes under that name.
+    pub fn included(&self, name: &str) -> Result<Self> {
+        let own = self.folder.as_ref().map(|folder| folder.join(name)).filter(|_| is_file_name(name));
+        if let Some(path) = own {
+            return Self::file(&path.to_string_lossy());
+        }
+        Self::builtin(&format!("parts/{name}")).or_else(|| Self::builtin(name)).unwrap_or_else(|| {
+            let parts = EMBEDDED.get_dir("parts").into_iter().flat_map(Dir::files);
+            let mut known: Vec<&str> = parts.filter_map(|file| file.path().file_stem()?.to_str()).collect();
+            known.extend(builtin_names());
+            Err(Error::new(format!("no playbook `{name}` to include")).hint(did_you_mean(name, &known)))
+        })
+    }
+
+    /// The text of a template that stands beside a user's playbook.
+    pub fn own_template(&self, path: &str) -> Option<String> {
+        files::read_text(&self.folder.as_ref()?.join(path)).ok()
+    }
+
+    pub fn parse(name: &str, source: &Arc<Source>, folder: Option<PathBuf>) -> Result<Self> {
+        let node = Node::parse(source)?;
+        let reader = Reader::new(source);
+        let mut variables = None;
+        let mut playbook = Self {
+            name: name.to_owned(),
+            source: source.clone(),
+            folder,
+            about: String::new(),
+            inputs: Vec::new(),
+            variables: Vec::new(),
+            values: Vec::new(),
+            rules: Vec::new(),
+            declarations: Vec::new(),
+            outputs: Vec::new(),
+        };
+        for (key, node) in reader.map(node, "a playbook")? {
+            match key.text.as_str() {
+                "about" => playbook.about = reader.text(&node, "`about`")?,
+                "inputs" => playbook.inputs = reader.inputs(node)?,
+                "variables" => variables = Some(node),
+                "values" => playbook.values = reader.values(node)?,
+                "rules" => playbook.rules = reader.rules(node)?,
+                "resources" => playbook.declarations = reader.declarations(node)?,
+                "outputs" => playbook.outputs = reader.outputs(node)?,
+                other => {
+                    return Err(Error::new(format!("unknown field `{other}` of a playbook"))
+                        .at(source.place(key.span))
+                        .hint(did_you_mean(other, &FIELDS)));
+                }
+            }
+        }
+        // They name inputs, wherever those stand.
+        if let Some(node) = variables {
+            playbook.variables = reader.variables(node, &playbook.inputs)?;
+        }
+        Ok(playbook)
+    }
+
+    pub fn input(&self, name: &str) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.name == name)
+    }
+
+    /// The defaults, overlaid with what was given.
+    ///
+    /// # Errors
+    /// An input without a default that was not given.
+    pub fn settle(&self, given: &BTreeMap<String, Json>) -> Result<BTreeMap<String, Json>> {
+        let mut values = BTreeMap::new();
+        for input in &self.inputs {
+            // A user's own playbook is named by its file.
+            let own = self.folder.as_ref().map(|_| format!("plan {}", shell::quoted(&self.source.name)));
+            let value = given.get(&input.name).or(input.default.as_ref()).ok_or_else(|| {
+                let about = if input.about.is_empty() { String::new() } else { format!(": {}", input.about) };
+                Error::usage(format!("`{}` is needed{about}", input.given_by()))
+                    .hint(format!("`provision {} --help` shows every input", own.as_deref().unwrap_or(&self.name)))
+            })?;
+            values.insert(input.name.clone(), input.settled(value));
+        }
+        Ok(values)
+    }
+}
+
+impl Declaration {
+    /// The name by which expressions know it: its own, or for an included playbook what `as` says, else its file's.
+    pub fn alias(&self) -> Key {
+        let given = self.fields.iter().find(|(key, _)| self.kind.text == "playbook" && key.text == "as");
+        match given {
+            Some((_, Node { value: Content::Scalar { text, .. }, span })) => Key { text: text.clone(), span: *span },
+            _ if self.kind.text == "playbook" && is_file_name(&self.name.text) => {
+                let stem = Path::new(&self.name.text).file_stem().and_then(|stem| stem.to_str());
+                Key { text: stem.unwrap_or_default().to_owned(), span: self.name.span }
+            }
+            _ => self.name.clone(),
+        }
+    }
+}

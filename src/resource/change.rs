@@ -1,0 +1,145 @@
+//! What is to be done with one resource, and why, field by field: [`Change`].
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::event::LineEvent;
+use crate::resource::difference::Texts;
+
+/// The mark around the name of a resource whose output is not known yet.
+const UNKNOWN: char = '\u{e000}';
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// As it should be.
+    Unchanged,
+    /// A check that is carried out because something that it watches changes.
+    Check,
+    Update,
+    Create,
+    Replace,
+    Delete,
+}
+
+/// One field that differs: as it is, and as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    pub name: String,
+    pub old: String,
+    pub new: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub action: Action,
+    pub fields: Vec<Field>,
+    /// Why, where the fields do not say it.
+    pub reason: Option<String>,
+    /// Whether it deletes something that cannot be made again.
+    pub data: bool,
+    /// The contents of fields that differ in them; a plan turns them into lines.
+    pub texts: Vec<Texts>,
+    /// The lines that change, by the field.
+    pub lines: BTreeMap<String, Vec<LineEvent>>,
+}
+
+impl Action {
+    /// The word in a plan, and as an event says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Check => "check",
+            Self::Update => "update",
+            Self::Create => "create",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+        }
+    }
+
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Check => "checked",
+            Self::Update => "updated",
+            Self::Create => "created",
+            Self::Replace => "replaced",
+            Self::Delete => "deleted",
+        }
+    }
+}
+
+impl Change {
+    pub fn new(action: Action) -> Self {
+        Self { action, fields: Vec::new(), reason: None, data: false, texts: Vec::new(), lines: BTreeMap::new() }
+    }
+
+    pub fn unchanged() -> Self {
+        Self::new(Action::Unchanged)
+    }
+
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// `action` if any field differs, else nothing.
+    pub fn of(action: Action, fields: Vec<Field>) -> Self {
+        let action = if fields.is_empty() { Action::Unchanged } else { action };
+        Self { fields, ..Self::new(action) }
+    }
+
+    /// The same with the contents of fields that differ in them.
+    #[must_use]
+    pub fn with(mut self, texts: impl IntoIterator<Item = Texts>) -> Self {
+        self.texts.extend(texts);
+        self
+    }
+
+    pub fn is_change(&self) -> bool {
+        self.action != Action::Unchanged
+    }
+}
+
+impl Field {
+    /// The difference between two values, if there is one. A value that is not known yet may differ, so it counts.
+    pub fn compare(name: impl Into<String>, old: &str, new: &str) -> Option<Self> {
+        (old != new).then(|| Self { name: name.into(), old: shown(old), new: shown(new) })
+    }
+}
+
+/// A set of values as a diff shows it: each once, in order.
+pub(crate) fn listed(values: impl IntoIterator<Item = impl ToString>) -> String {
+    let values: std::collections::BTreeSet<String> = values.into_iter().map(|value| value.to_string()).collect();
+    values.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// A stand-in for an output that is known only after `id` has been applied.
+pub(crate) fn unknown(id: &str) -> String {
+    format!("{UNKNOWN}{id}{UNKNOWN}")
+}
+
+pub(crate) fn is_unknown(text: &str) -> bool {
+    text.contains(UNKNOWN)
+}
+
+/// A sentence without the marks of what is not known yet.
+pub(crate) fn plain(text: String) -> String {
+    if !is_unknown(&text) {
+        return text;
+    }
+    let parts = text.split(UNKNOWN).enumerate();
+    let told = parts.map(|(at, part)| if at % 2 == 1 { format!("(known after {part})") } else { part.to_owned() });
+    told.collect()
+}
+
+/// A value as a plan shows it.
+fn shown(text: &str) -> String {
+    match text.split(UNKNOWN).nth(1) {
+        Some(id) if is_unknown(text) => format!("(known after `{id}`)"),
+        _ if text.is_empty() => "(none)".to_owned(),
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,6 @@
+//! What stands on an engine: one file a kind.
+
+pub(crate) mod container;
+pub(crate) mod image;
+pub(crate) mod network;
+pub(crate) mod volume;

@@ -1,0 +1,8 @@
+//! What stands on this host: one file a kind.
+
+pub(crate) mod file;
+pub(crate) mod folder;
+pub(crate) mod hosts_entry;
+pub(crate) mod package;
+pub(crate) mod service;
+pub(crate) mod trust;

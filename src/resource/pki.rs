@@ -1,0 +1,6 @@
+//! Keys, certificates and passwords, which the deployment keeps: one file a kind.
+
+pub(crate) mod authority;
+pub(crate) mod certificate;
+pub(crate) mod htpasswd;
+pub(crate) mod secret;
