@@ -34,7 +34,7 @@ pub use crate::world::process::keep_memory_private;
 pub use crate::world::signals::hear as hear_signals;
 pub use crate::world::stop::{Signal, Stopper};
 use flags::{
-    adopt_flags, apply_flags, backup_flags, delete_data, deployment, engine_moved, graph_flags, input_flags, input_id,
+    adopt_flags, apply_flags, backup_flags, delete_data, deployment, engine_moved, fsck_flags, graph_flags, input_flags, input_id,
     keep_data, plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs, wait, what, yes,
 };
 
@@ -241,7 +241,7 @@ fn verb(name: &'static str, about: &'static str) -> Command {
 }
 
 /// The verbs that are about one deployment.
-fn verbs_of_deployments() -> [Command; 8] {
+fn verbs_of_deployments() -> [Command; 10] {
     let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
     [
         verb("destroy", "Remove what a deployment owns, and nothing else").args([
@@ -264,6 +264,8 @@ fn verbs_of_deployments() -> [Command; 8] {
         .arg(deployment().required(false).help("The deployment; without one, all are shown at a glance")),
         verb("output", "Print the outputs of a deployment, or one of them").args([deployment(), key("Which output")]),
         verb("secrets", "Print the secrets of a deployment, or one of them").args([deployment(), key("Which secret")]),
+        fsck_flags(verb("fsck", "Check that every image of a registry is whole; 3 if one is not")),
+        verb("agent", "Do a job in a helper container").hide(true).arg(Arg::new("file").required(true)),
         users_verbs(verb("users", "Say who may log in to a registry, beside its own user")),
         backup_flags(verb("backup", "Write all of a deployment that cannot be made again into one encrypted file")),
         restore_flags(verb("restore", "Set up a deployment from a backup, with its data")),
@@ -338,6 +340,10 @@ impl Invocation {
             (_, Some(target)) => command::apply::run(&session, target, "apply").await?,
             ("destroy", _) => command::destroy::run(&session, deployment, flag_is_set(matches, "keep-data")).await?,
             ("rotate", _) => command::rotate::run(&session, deployment).await?,
+            ("fsck", _) => {
+                return command::fsck::run(&session, deployment, flag_is_set(matches, "deep")).await.map(differs);
+            }
+            ("agent", _) => command::agent::run(file).await?,
             ("status", _) => return command::status::run(&session, word(matches, "deployment")).await.map(differs),
             ("adopt", _) => command::adopt::run(&session, &adopted(matches))?,
             ("backup", _) => {

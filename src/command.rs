@@ -1,10 +1,12 @@
 //! The verbs, one file each.
 
 pub(crate) mod adopt;
+pub(crate) mod agent;
 pub(crate) mod apply;
 pub(crate) mod backup;
 pub(crate) mod ci;
 pub(crate) mod destroy;
+pub(crate) mod fsck;
 pub(crate) mod graph;
 pub(crate) mod list;
 pub(crate) mod output;
@@ -16,5 +18,6 @@ pub(crate) mod rotate;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod turn;
 pub(crate) mod users;

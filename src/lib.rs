@@ -32,6 +32,7 @@ mod execution;
 mod formats;
 mod language;
 pub mod report;
+mod registry;
 mod resource;
 mod secret;
 mod session;

@@ -38,6 +38,8 @@ mod faults;
 mod fields;
 #[path = "live/flavors.rs"]
 mod flavors;
+#[path = "live/fsck.rs"]
+mod fsck;
 #[path = "live/guessing.rs"]
 mod guessing;
 #[path = "live/host.rs"]

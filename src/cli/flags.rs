@@ -363,3 +363,9 @@ pub(super) fn users_task(matches: &ArgMatches) -> Task {
 pub(super) fn deployment() -> Arg {
     Arg::new("deployment").value_name("NAME").required(true).help("The deployment, as `provision list` shows it")
 }
+
+pub(super) fn fsck_flags(command: Command) -> Command {
+    command.arg(deployment()).arg(
+        Arg::new("deep").long("deep").action(ArgAction::SetTrue).help("Read every byte, and compare it with its digest"),
+    )
+}

@@ -3,6 +3,7 @@
 mod api;
 mod containers;
 mod endpoint;
+mod helper;
 mod hints;
 mod identity;
 mod images;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 
 pub(crate) use containers::{Execution, Heard};
+pub(crate) use helper::Helper;
 pub(crate) use endpoint::{Endpoint, docker_folder};
 pub(crate) use identity::Identity;
 pub(crate) use images::{PullError, Step};

@@ -1,0 +1,70 @@
+//! `provision fsck`: whether every image of a registry is whole.
+
+use super::Session;
+use super::store::Place;
+use crate::backup::readable;
+use crate::error::Result;
+use crate::event::Event;
+use crate::registry::fsck::{Damage, Findings, Mend};
+use crate::registry::job::{Said, Task};
+
+/// How many images of one damage are named at most.
+const IMAGES: usize = 20;
+/// How many unknown files are named at most.
+const FILES: usize = 20;
+
+/// Tells all damage; true if there is any.
+pub(crate) async fn run(session: &Session, name: &str, deep: bool) -> Result<bool> {
+    let place = Place::find(session, name)?;
+    let Said::Examined(findings) = place.carry_out(Task::Fsck { deep }).await?.checked()? else {
+        return Err(crate::error::Error::new("the examination gave no findings"));
+    };
+    findings.damages.iter().for_each(|(damage, images)| {
+        let images: Vec<&str> = images.iter().map(String::as_str).collect();
+        session.events.send(told(damage, &images));
+    });
+    session.events.note(None, summary(&findings, deep));
+    if !findings.unknown.is_empty() {
+        let more = findings.unknown.len().saturating_sub(FILES);
+        let named = findings.unknown.iter().take(FILES).cloned().collect::<Vec<_>>().join(", ");
+        let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+        session.events.note(None, format!("files of which no registry knows: {named}{rest}"));
+    }
+    Ok(!findings.damages.is_empty())
+}
+
+fn told(damage: &Damage, images: &[&str]) -> Event {
+    let more = images.len().saturating_sub(IMAGES);
+    let mut place = images[..images.len() - more].join(", ");
+    if images.is_empty() {
+        place.clone_from(&damage.path);
+    }
+    if more > 0 {
+        place.push_str(&format!(" and {more} more"));
+    }
+    let (consequence, remedy) = match damage.mend {
+        Mend::Push => ("it cannot be pulled whole", "push the image again from a host that has it".to_owned()),
+        Mend::DeleteAndPush => (
+            "it cannot be pulled, and a push alone does not replace it",
+            format!("delete `{}` from the store, then push the image again", damage.path),
+        ),
+    };
+    Event::Finding { danger: "damaged", place, what: damage.what.clone(), consequence, remedy }
+}
+
+fn summary(findings: &Findings, deep: bool) -> String {
+    let Findings { repositories, tags, manifests, blobs, bytes, orphans, orphan_bytes, uploads, upload_bytes, .. } =
+        findings;
+    let how = if deep { "every byte was read" } else { "`--deep` reads every byte as well" };
+    let damages = match findings.damages.len() {
+        0 => "no damage".to_owned(),
+        1 => "1 damage".to_owned(),
+        count => format!("{count} damages"),
+    };
+    format!(
+        "{damages} in {repositories} repositories, {tags} tags, {manifests} manifests, {blobs} blobs ({}); no image needs {orphans} blobs ({}); {uploads} uploads have not ended ({}); {how}",
+        readable(*bytes),
+        readable(*orphan_bytes),
+        readable(*upload_bytes)
+    )
+}

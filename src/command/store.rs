@@ -1,0 +1,123 @@
+//! The store of a registry that was set up here: where it is, and how a job gets there: [`carry_out`].
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::{Prepared, Session};
+use crate::error::{Error, Result};
+use crate::registry::job::{Job, Said, Task};
+use crate::world::engine::Helper;
+use crate::world::itself::{self, FOLDER};
+
+/// Whom a registry in a container runs as.
+const USER: &str = "65532:65532";
+/// Where such a registry keeps its store.
+const ROOT: &str = "/var/lib/registry";
+
+/// A deployment whose registry has a store that can be read.
+pub(crate) struct Place {
+    pub prepared: Prepared,
+    pub inputs: BTreeMap<String, Json>,
+}
+
+impl Place {
+    /// Finds the deployment.
+    ///
+    /// # Errors
+    /// It is no registry, or one whose store is not read here.
+    pub fn find(session: &Session, name: &str) -> Result<Self> {
+        let prepared = session.reopen(name)?;
+        let record = &prepared.record;
+        if record.kept {
+            return Err(Error::new(format!("the deployment `{name}` was destroyed, and its data was kept"))
+                .hint(format!("`provision apply {name}` takes the data up again")));
+        }
+        if record.playbook.name != "registry" {
+            let what = format!("the deployment `{name}` was made by the playbook `{}`, not by `registry`", record.playbook.name);
+            return Err(Error::new(what).hint("`provision list` shows which deployments are registries"));
+        }
+        let inputs = record.playbook()?.settle(&record.inputs)?;
+        let place = Self { prepared, inputs };
+        match place.input("flavor") {
+            "local" => Ok(place),
+            flavor => Err(Error::new(format!("the store of `{name}` is of the flavor `{flavor}`, which is not read here"))
+                .hint("stop pushes, then run `registry garbage-collect --dry-run` of the registry's own image beside the store")),
+        }
+    }
+
+    pub fn input(&self, name: &str) -> &str {
+        self.inputs.get(name).and_then(Json::as_str).unwrap_or_default()
+    }
+
+    pub fn is_on_host(&self) -> bool {
+        self.input("on") == "host"
+    }
+
+    fn root(&self) -> &str {
+        if self.is_on_host() { self.input("data-folder") } else { ROOT }
+    }
+
+    /// Does something with the store where it is: on this host, or beside the registry's container.
+    pub async fn carry_out(&self, task: Task) -> Result<Said> {
+        let job = Job { root: self.root().to_owned(), task };
+        if self.is_on_host() {
+            return job.carry_out().await.checked();
+        }
+        self.in_helper(&job).await
+    }
+
+    async fn in_helper(&self, job: &Job) -> Result<Said> {
+        let run = &self.prepared.run;
+        let name = run.store.name();
+        let engine = run.engine().await?;
+        let container = format!("{name}-registry");
+        let found = engine.container(&container).await?.ok_or_else(|| missing(&container, name))?;
+        let mounts = found.mounts.unwrap_or_default();
+        let volume = mounts.into_iter().find(|mount| mount.destination.as_deref() == Some(ROOT));
+        let volume = volume.and_then(|mount| mount.name).ok_or_else(|| missing(&format!("{container}: {ROOT}"), name))?;
+        let itself = itself::read()?;
+        let text = serde_json::to_vec(job).map_err(|error| Error::new(format!("cannot write the job down: {error}")))?;
+        let command = itself.command.iter().map(String::as_str);
+        let helper = Helper {
+            name: format!("{name}-helper"),
+            deployment: name.to_owned(),
+            image: found.image.unwrap_or_default(),
+            user: USER.to_owned(),
+            command: command.chain(["agent", &format!("{FOLDER}/job.json")]).map(str::to_owned).collect(),
+            files: archive(&itself.files, &text)?,
+            volumes: vec![(volume, ROOT.to_owned(), matches!(job.task, Task::Fsck { .. }))],
+            processes_of: None,
+            network: None,
+        };
+        let mut last = None;
+        let mut line = |text: &str| last = serde_json::from_str::<Said>(text).ok().or_else(|| last.take());
+        let words = run.interruptible(engine.help(&helper, &mut line)).await?;
+        let said = last.ok_or_else(|| {
+            Error::new(format!("the helper of `{name}` ended without a result"))
+                .detail(words.lines().map(str::to_owned))
+                .hint("the engine's host needs the same kind of processor as this one; run the command there")
+        })?;
+        said.checked()
+    }
+}
+
+fn missing(what: &str, name: &str) -> Error {
+    Error::new(format!("`{what}` is not there"))
+        .hint(format!("`provision plan {name}` shows what is missing, `provision apply {name}` makes it"))
+}
+
+/// The files of a helper, below [`FOLDER`].
+fn archive(files: &[(String, Vec<u8>)], job: &[u8]) -> Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let failed = |error| Error::new(format!("cannot pack the program for the helper: {error}"));
+    let folder = FOLDER.trim_start_matches('/');
+    let job = ("job.json".to_owned(), job.to_vec());
+    for (name, content) in files.iter().chain([&job]) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o755);
+        archive.append_data(&mut header, format!("{folder}/{name}"), content.as_slice()).map_err(failed)?;
+    }
+    archive.into_inner().map_err(failed)
+}

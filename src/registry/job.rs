@@ -1,0 +1,59 @@
+//! What is to be done with a store, in a form that reaches the place where the store is: [`Job`], [`Said`].
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::fsck::{self, Findings};
+use super::store::{BELOW, Store};
+use crate::error::{Error, Result};
+use crate::world::objects::Objects;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Job {
+    /// The root folder of the registry.
+    pub root: String,
+    pub task: Task,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Task {
+    Fsck { deep: bool },
+}
+
+/// What is said of it, a line each; the last one is a result or a failure.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Said {
+    Examined(Box<Findings>),
+    Failed { what: String, hint: Option<String> },
+}
+
+impl Job {
+    /// Does it here, and says how it went.
+    pub async fn carry_out(&self) -> Said {
+        match self.attempt().await {
+            Ok(said) => said,
+            Err(error) => Said::Failed { what: error.to_string(), hint: error.next_step().map(str::to_owned) },
+        }
+    }
+
+    async fn attempt(&self) -> Result<Said> {
+        let store = Store::new(Objects::folder(&Path::new(&self.root).join(BELOW)));
+        match self.task {
+            Task::Fsck { deep } => Ok(Said::Examined(Box::new(fsck::examine(&store, deep).await?))),
+        }
+    }
+}
+
+impl Said {
+    /// The failure as an error.
+    pub fn checked(self) -> Result<Self> {
+        match self {
+            Self::Failed { what, hint } => Err(Error::new(what).or_hint(hint.unwrap_or_default())),
+            said => Ok(said),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! This program with all that it is made of, so that it can run in any container of the same processor: [`files`].
+#![expect(clippy::disallowed_methods, reason = "this is a place with I/O")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Where it stands in a container.
+pub(crate) const FOLDER: &str = "/provision";
+
+/// This program's files as they are laid into [`FOLDER`]: name, content.
+pub(crate) struct Itself {
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What starts it there, before its own arguments.
+    pub command: Vec<String>,
+}
+
+/// Reads this program, the libraries that are loaded with it, and what loads them, so that a container's own need not fit.
+pub(crate) fn read() -> Result<Itself> {
+    let failed = |error| Error::new(format!("cannot read the program that runs now: {error}"));
+    let program = std::fs::read("/proc/self/exe").map_err(failed)?;
+    let own = std::fs::read_link("/proc/self/exe").map_err(failed)?;
+    let maps = std::fs::read_to_string("/proc/self/maps").map_err(failed)?;
+    // The sixth column of a line is the file (proc_pid_maps(5)).
+    let mapped: BTreeSet<&str> = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5))
+        .filter(|path| path.starts_with('/') && Path::new(path) != own && path.contains(".so"))
+        .collect();
+    let mut files = vec![("provision".to_owned(), program)];
+    let mut loader = None;
+    for path in mapped {
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        if name.starts_with("ld-") {
+            loader = Some(name.clone());
+        }
+        files.push((name, std::fs::read(path).map_err(failed)?));
+    }
+    let inside = |name: &str| format!("{FOLDER}/{name}");
+    let command = match loader {
+        Some(loader) => {
+            vec![inside(&loader), "--library-path".to_owned(), FOLDER.to_owned(), inside("provision")]
+        }
+        None => vec![inside("provision")],
+    };
+    Ok(Itself { files, command })
+}
