@@ -1,8 +1,8 @@
 //! `provision fsck`: whether every image of a registry is whole.
 
-use super::Session;
+use crate::session::Session;
 use super::store::Place;
-use crate::backup::readable;
+use crate::deployment::backup::readable;
 use crate::error::Result;
 use crate::event::Event;
 use crate::registry::fsck::{Damage, Findings, Mend};

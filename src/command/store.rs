@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::{Prepared, Session};
+use crate::session::{Prepared, Session};
 use crate::error::{Error, Result};
 use crate::registry::job::{Job, Said, Task};
 use crate::world::engine::Helper;

@@ -27,7 +27,7 @@ impl Digest {
     }
 
     pub fn of(content: &[u8]) -> Self {
-        Self(crate::content::sha256_bytes(content))
+        Self(crate::resource::content::sha256_bytes(content))
     }
 
     pub fn hex(&self) -> String {
