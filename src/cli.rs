@@ -34,8 +34,9 @@ pub use crate::world::process::keep_memory_private;
 pub use crate::world::signals::hear as hear_signals;
 pub use crate::world::stop::{Signal, Stopper};
 use flags::{
-    adopt_flags, apply_flags, backup_flags, delete_data, deployment, engine_moved, fsck_flags, graph_flags, input_flags, input_id,
-    keep_data, plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs, wait, what, yes,
+    adopt_flags, apply_flags, backup_flags, delete_data, deployment, engine_moved, fsck_flags, graph_flags,
+    input_flags, input_id, keep_data, plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs,
+    wait, what, yes,
 };
 
 /// What the process ends with.

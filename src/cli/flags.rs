@@ -366,6 +366,9 @@ pub(super) fn deployment() -> Arg {
 
 pub(super) fn fsck_flags(command: Command) -> Command {
     command.arg(deployment()).arg(
-        Arg::new("deep").long("deep").action(ArgAction::SetTrue).help("Read every byte, and compare it with its digest"),
+        Arg::new("deep")
+            .long("deep")
+            .action(ArgAction::SetTrue)
+            .help("Read every byte, and compare it with its digest"),
     )
 }

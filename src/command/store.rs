@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use crate::session::{Prepared, Session};
 use crate::error::{Error, Result};
 use crate::registry::job::{Job, Said, Task};
+use crate::session::{Prepared, Session};
 use crate::world::engine::Helper;
 use crate::world::itself::{self, FOLDER};
 
@@ -34,7 +34,10 @@ impl Place {
                 .hint(format!("`provision apply {name}` takes the data up again")));
         }
         if record.playbook.name != "registry" {
-            let what = format!("the deployment `{name}` was made by the playbook `{}`, not by `registry`", record.playbook.name);
+            let what = format!(
+                "the deployment `{name}` was made by the playbook `{}`, not by `registry`",
+                record.playbook.name
+            );
             return Err(Error::new(what).hint("`provision list` shows which deployments are registries"));
         }
         let inputs = record.playbook()?.settle(&record.inputs)?;
@@ -75,9 +78,11 @@ impl Place {
         let found = engine.container(&container).await?.ok_or_else(|| missing(&container, name))?;
         let mounts = found.mounts.unwrap_or_default();
         let volume = mounts.into_iter().find(|mount| mount.destination.as_deref() == Some(ROOT));
-        let volume = volume.and_then(|mount| mount.name).ok_or_else(|| missing(&format!("{container}: {ROOT}"), name))?;
+        let volume =
+            volume.and_then(|mount| mount.name).ok_or_else(|| missing(&format!("{container}: {ROOT}"), name))?;
         let itself = itself::read()?;
-        let text = serde_json::to_vec(job).map_err(|error| Error::new(format!("cannot write the job down: {error}")))?;
+        let text =
+            serde_json::to_vec(job).map_err(|error| Error::new(format!("cannot write the job down: {error}")))?;
         let command = itself.command.iter().map(String::as_str);
         let helper = Helper {
             name: format!("{name}-helper"),

@@ -24,8 +24,8 @@ use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 
 pub(crate) use containers::{Execution, Heard};
-pub(crate) use helper::Helper;
 pub(crate) use endpoint::{Endpoint, docker_folder};
+pub(crate) use helper::Helper;
 pub(crate) use identity::Identity;
 pub(crate) use images::{PullError, Step};
 pub(crate) use leased::{Thing, ThingKind};

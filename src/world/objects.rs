@@ -145,7 +145,9 @@ fn failed(task: &str, path: &Path, error: &io::Error) -> Error {
     let failed = Error::new(format!("cannot {task} `{}`: {error}", path.display()));
     match error.kind() {
         ErrorKind::PermissionDenied => failed.hint("run the command as root, or as the user that the registry runs as"),
-        ErrorKind::ReadOnlyFilesystem => failed.hint("the store is read-only: mount it for writing, then run the command again"),
+        ErrorKind::ReadOnlyFilesystem => {
+            failed.hint("the store is read-only: mount it for writing, then run the command again")
+        }
         _ => failed,
     }
 }

@@ -52,7 +52,8 @@ impl Browser {
             "args": ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900", data],
         }});
         let driver_url = format!("http://127.0.0.1:{port}/session");
-        let created = request("POST", &driver_url, &json!({ "capabilities": { "alwaysMatch": capabilities } })).unwrap();
+        let created =
+            request("POST", &driver_url, &json!({ "capabilities": { "alwaysMatch": capabilities } })).unwrap();
         let session = format!("{driver_url}/{}", created["sessionId"].as_str().unwrap());
         Self { session, driver, _profile: profile }
     }
@@ -92,7 +93,11 @@ impl Browser {
     fn find(&self, css: &str) -> String {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
-            let found = request("POST", &format!("{}/element", self.session), &json!({ "using": "css selector", "value": css }));
+            let found = request(
+                "POST",
+                &format!("{}/element", self.session),
+                &json!({ "using": "css selector", "value": css }),
+            );
             match found {
                 Ok(found) => return format!("element/{}", found[ELEMENT].as_str().unwrap()),
                 Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(100)),

@@ -28,7 +28,8 @@ fn damage_is_named_by_image_and_tag() {
     let fsck = |more: &[&str]| sandbox.command(&[&["fsck", &sandbox.name], more].concat());
     fsck(&[]).ok().says("no damage");
     fsck(&["--deep"]).ok().says("no damage").says("every byte was read");
-    let volume = shell(&format!("docker volume inspect {0}-data --format '{{{{.Mountpoint}}}}'", sandbox.name)).ok().out;
+    let volume =
+        shell(&format!("docker volume inspect {0}-data --format '{{{{.Mountpoint}}}}'", sandbox.name)).ok().out;
     let store = format!("{}/docker/registry/v2", volume.trim());
     let layer = shell(&format!("basename $(ls -d {store}/repositories/team/web/_layers/sha256/* | head -1)")).ok().out;
     let layer = layer.trim();

@@ -157,8 +157,7 @@ impl Look<'_> {
 
     /// Notes blobs that nothing needs and that no push would put right.
     fn unneeded(&mut self) {
-        let wrong: Vec<Digest> =
-            self.wrong.iter().filter(|digest| !self.blobs.is_needed(digest)).copied().collect();
+        let wrong: Vec<Digest> = self.wrong.iter().filter(|digest| !self.blobs.is_needed(digest)).copied().collect();
         for digest in wrong {
             let what = format!("the content of {digest} is not what its digest says; no image needs it");
             self.damaged::<String>(&digest.data(), what, Mend::DeleteAndPush, &[]);
@@ -173,4 +172,3 @@ impl Look<'_> {
         }
     }
 }
-

@@ -58,7 +58,8 @@ fn expected(sample: &Sample, path: &str) -> Option<BTreeSet<String>> {
 /// Damages a file in one of the ways that its kind has, and says how.
 fn damage(sample: &Sample, path: &str, content: &[u8], dice: &mut Dice) -> &'static str {
     let is_blob = matches!(Item::of(path), Item::Blob(_));
-    let ways: &[&str] = if is_blob { &["missing", "longer", "shorter", "other"] } else { &["missing", "empty", "nonsense"] };
+    let ways: &[&str] =
+        if is_blob { &["missing", "longer", "shorter", "other"] } else { &["missing", "empty", "nonsense"] };
     let way = *dice.pick(ways);
     let at = sample.path(path);
     match way {

@@ -64,7 +64,7 @@ fn descriptor(value: &Json) -> Option<Descriptor> {
 /// Every digest that stands in a text, for a manifest that is not understood.
 pub(crate) fn mentioned(content: &[u8]) -> impl Iterator<Item = Digest> {
     let prefix = b"sha256:";
-    content.windows(prefix.len() + 64).filter_map(move |window| {
-        std::str::from_utf8(window.strip_prefix(prefix)?).ok().and_then(Digest::of_hex)
-    })
+    content
+        .windows(prefix.len() + 64)
+        .filter_map(move |window| std::str::from_utf8(window.strip_prefix(prefix)?).ok().and_then(Digest::of_hex))
 }

@@ -123,12 +123,15 @@ impl Sample {
         for _ in 0..=1 + self.dice.below(3) {
             // A layer that another image has as well, from any repository.
             let known: Vec<Digest> = self.manifests.values().flat_map(|made| made.blobs.clone()).collect();
-            let blob = if !known.is_empty() && self.dice.chance(40) { *self.dice.pick(&known) } else { self.blob("layer") };
+            let blob =
+                if !known.is_empty() && self.dice.chance(40) { *self.dice.pick(&known) } else { self.blob("layer") };
             self.link(&layout::layer(repository, &blob), &blob);
             blobs.push(blob);
         }
-        let described: Vec<Json> =
-            blobs.iter().map(|blob| json!({ "mediaType": "m", "digest": blob.to_string(), "size": self.size(blob) })).collect();
+        let described: Vec<Json> = blobs
+            .iter()
+            .map(|blob| json!({ "mediaType": "m", "digest": blob.to_string(), "size": self.size(blob) }))
+            .collect();
         let foreign = json!({ "mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "size": 9,
             "digest": Digest::of(b"elsewhere").to_string(), "urls": ["https://elsewhere.test/layer"] });
         let mut layers = described[1..].to_vec();
@@ -144,7 +147,8 @@ impl Sample {
     }
 
     fn index(&mut self, repository: &str, children: Vec<Digest>) -> Digest {
-        let described: Vec<Json> = children.iter().map(|child| json!({ "digest": child.to_string(), "size": 1 })).collect();
+        let described: Vec<Json> =
+            children.iter().map(|child| json!({ "digest": child.to_string(), "size": 1 })).collect();
         self.count += 1;
         let content = json!({ "schemaVersion": 2, "manifests": described, "count": self.count });
         self.manifest(repository, &content, Made { children, ..Made::default() })
