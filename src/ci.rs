@@ -25,13 +25,13 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::deployment::hex;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
 use crate::language::playbook::Playbook;
 use crate::resource::run::Options;
 use crate::secret::Secret;
 use crate::session::{Session, Target};
+use crate::text::digest::hex;
 use crate::world::host;
 use crate::world::stop::Stopper;
 use job::Job;

@@ -21,6 +21,7 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::formats::yaml::Source;
 use crate::language::playbook::Playbook;
 use crate::resource::record::{PENDING, recover};
+use crate::text::digest::hex;
 use crate::text::json;
 use crate::world::engine::Identity;
 use crate::world::proxy::Proxies;
@@ -426,8 +427,4 @@ impl Record {
         let folder = file.and_then(|path| Path::new(path).parent()).map(Path::to_path_buf);
         Playbook::parse(&self.playbook.name, &Source::new(name, self.playbook.text.clone()), folder)
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

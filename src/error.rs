@@ -1,6 +1,6 @@
 //! The one error of the crate: what failed, where, and the next command to type.
 
-use crate::resource::change::plain;
+use crate::text::unknown::plain;
 use std::fmt;
 
 use unicode_width::UnicodeWidthChar;

@@ -216,19 +216,6 @@ pub enum LineChange {
     Added,
 }
 
-impl FieldEvent {
-    /// The fields of a change.
-    pub(crate) fn all(change: &crate::resource::change::Change) -> Vec<Self> {
-        let event = |field: &crate::resource::change::Field| Self {
-            field: field.name.clone(),
-            old: field.old.clone(),
-            new: field.new.clone(),
-            lines: change.lines.get(&field.name).cloned().unwrap_or_default(),
-        };
-        change.fields.iter().map(event).collect()
-    }
-}
-
 /// Where events are sent. A closed channel means that nobody listens any more, which is no error.
 #[derive(Debug, Clone)]
 pub struct Events(UnboundedSender<Event>);

@@ -3,6 +3,7 @@
 mod clean;
 mod human;
 mod json;
+mod output;
 mod overview;
 mod printer;
 
@@ -14,14 +15,8 @@ use crate::secret::Secret;
 use crate::world::stop::Stopper;
 use crate::world::terminal;
 pub(crate) use clean::clean_line;
+pub use printer::Style;
 use printer::{Word, print, reached};
-
-/// How a run is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    Text,
-    Json,
-}
 
 /// Tells every event of `work` until it has ended.
 pub async fn tell<T>(mut events: UnboundedReceiver<Event>, style: Style, work: impl Future<Output = T>) -> T {
@@ -84,7 +79,7 @@ pub fn told_now() {
 /// It could not be written, and not because its reader has read enough.
 pub(crate) async fn written() -> Result<()> {
     told().await;
-    printer::check()
+    output::check()
 }
 
 /// Asks for something that is not shown while it is typed. None if there is nobody to ask.

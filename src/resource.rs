@@ -29,11 +29,12 @@ use serde_json::Value as Json;
 
 use crate::deployment::backup::Part;
 use crate::error::{Error, Result};
-use crate::resource::change::{Action, Change, unknown};
+use crate::resource::change::{Action, Change};
 pub(crate) use crate::resource::context::At;
 use crate::resource::difference::other;
 use crate::resource::fact::Fact;
 pub(crate) use crate::resource::record::Kept;
+use crate::text::unknown::unknown;
 use crate::world::engine::Sink;
 
 macro_rules! kinds {

@@ -94,7 +94,7 @@ impl Session {
 
     fn begin(&self, run: Run) -> Arc<Run> {
         let run = Arc::new(run);
-        self.stopper.begin(run.clone());
+        self.stopper.begin(run.cancel.clone());
         run
     }
 

@@ -1,11 +1,13 @@
 //! The only place with I/O: the host's files, its clock and processes, and the clients of engines and of AWS. No policy.
 
+pub(crate) mod accounts;
 pub(crate) mod apart;
 pub(crate) mod authorities;
 pub(crate) mod aws;
 pub(crate) mod dpkg;
 pub(crate) mod encoding;
 pub(crate) mod engine;
+pub(crate) mod failed;
 pub(crate) mod files;
 pub(crate) mod flush;
 pub(crate) mod host;

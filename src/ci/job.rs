@@ -9,7 +9,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::access::Access;
 use super::new_name;
 use crate::deployment::lease::{Claim, Lease, remove};
-use crate::deployment::{Record, Store, hex};
+use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::execution::apply::attempt;
@@ -20,6 +20,7 @@ use crate::resource::docker::volume::SCRATCH;
 use crate::resource::run::{Options, Run};
 use crate::resource::{At, Kind, Outputs, kind};
 use crate::session::{Prepared, Session, Target};
+use crate::text::digest::hex;
 use crate::world::engine::{DEPLOYMENT, Endpoint, Engine, ID, RESOURCE, Thing, ThingKind};
 use crate::world::{files, host, process};
 

@@ -12,7 +12,7 @@ use super::access::Access;
 use super::job::Job;
 use super::push::{Blob, Registry};
 use crate::error::{Error, Result};
-use crate::resource::content::sha256;
+use crate::text::digest::sha256;
 use crate::world::engine::Engine;
 use crate::world::files;
 use crate::world::http::{Client, Route, resolve};

@@ -8,7 +8,7 @@ use std::time::Instant;
 use time::format_description::well_known::Rfc3339;
 
 use crate::deployment::Store;
-use crate::deployment::backup::{Contents, FORMAT, Key, Part, Pieces, Reader, Seal, Whole, Writer, readable};
+use crate::deployment::backup::{Contents, FORMAT, Key, Part, Pieces, Reader, Seal, Whole, Writer};
 use crate::deployment::measured::{Backup, Measured};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -18,6 +18,7 @@ use crate::resource::docker::volume::VolumeKind;
 use crate::resource::run::Run;
 use crate::resource::{At, KINDS, Kind, Thing};
 use crate::session::{Prepared, Session};
+use crate::text::size::readable;
 use crate::world::stop::Stopper;
 use crate::world::{files, unfinished};
 

@@ -1,12 +1,12 @@
 //! `provision fsck`: whether every image of a registry is whole.
 
 use super::store::Place;
-use crate::deployment::backup::readable;
 use crate::error::Result;
 use crate::event::Event;
 use crate::registry::fsck::{Damage, Findings, Mend};
 use crate::registry::job::{Said, Task};
 use crate::session::Session;
+use crate::text::size::readable;
 
 /// How many images of one damage are named at most.
 const IMAGES: usize = 20;

@@ -2,7 +2,7 @@
 
 use super::overview;
 use crate::error::{Error, Result};
-use crate::event::{Event, FieldEvent};
+use crate::event::Event;
 use crate::execution::plan::Plan;
 use crate::resource::change::Action;
 use crate::session::Session;
@@ -29,7 +29,7 @@ pub(crate) async fn run(session: &Session, name: Option<&str>) -> Result<bool> {
             resource: id.clone(),
             kind: prepared.graph.nodes[id].kind.name,
             state: state.to_owned(),
-            fields: FieldEvent::all(change),
+            fields: change.events(),
             reason: change.reason.clone(),
         });
     }

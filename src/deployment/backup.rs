@@ -90,11 +90,3 @@ struct Digest {
 struct Manifest {
     entries: std::collections::BTreeMap<String, Digest>,
 }
-
-/// Bytes as people read them.
-pub(crate) fn readable(bytes: u64) -> String {
-    if bytes < 1_000_000 {
-        return format!("{} kB", bytes.div_ceil(1000));
-    }
-    format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
-}

@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
-use crate::event::{Event, FieldEvent};
+use crate::event::Event;
 use crate::execution::graph::{Graph, Id, Vertex};
 use crate::resource::change::{Action, Change};
 use crate::resource::difference;
@@ -346,7 +346,7 @@ impl Change {
             resource: id.clone(),
             kind: graph.nodes[id].kind.name,
             action: self.action.word(),
-            fields: FieldEvent::all(self),
+            fields: self.events(),
             reason: self.reason.clone(),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::clean::{clean, clean_line};
-use super::{overview, printer};
+use super::{output, overview};
 use crate::event::{Event, FieldEvent, LineChange, LineEvent, RenderedFile};
 
 /// How wide the column of actions is.
@@ -74,7 +74,7 @@ impl Human {
             Event::Outputs { outputs, .. } => Self::outputs(outputs),
             Event::Rendered { files, commands, .. } => Self::rendered(files, commands),
             Event::Finding { danger, place, what, consequence, remedy } => {
-                printer::out(&self.acted(danger, &format!("{place}: {what}")));
+                output::out(&self.acted(danger, &format!("{place}: {what}")));
                 line(&format!("{:WIDTH$} so: {consequence}", ""));
                 line(&format!("{:WIDTH$} {remedy}", ""));
             }
@@ -100,17 +100,17 @@ impl Human {
 
     fn planned(&self, resource: &str, kind: &str, action: &str, fields: &[FieldEvent], reason: Option<&str>) {
         let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-        printer::out(&self.acted(action, &format!("{kind} {resource}{reason}")));
+        output::out(&self.acted(action, &format!("{kind} {resource}{reason}")));
         fields.iter().for_each(|field| self.field(field));
     }
 
     fn field(&self, field: &FieldEvent) {
         if !field.lines.is_empty() {
-            printer::out(&format!("{:WIDTH$}   {}:", "", clean_line(&field.field)));
+            output::out(&format!("{:WIDTH$}   {}:", "", clean_line(&field.field)));
             return self.lines(&field.lines);
         }
         let text = format!("{}: {} → {}", field.field, field.old, field.new);
-        printer::out(&format!("{:WIDTH$}   {}", "", clean_line(&text)));
+        output::out(&format!("{:WIDTH$}   {}", "", clean_line(&text)));
     }
 
     /// The lines of a file that change, up to so many.
@@ -122,11 +122,11 @@ impl Human {
             let apart = at == 0 || jumps(line.old, next.0) || jumps(line.new, next.1);
             if shown + usize::from(apart) >= LINES && lines.len() - at > 1 {
                 let rest = lines.len() - at;
-                return printer::out(&format!("{:WIDTH$}     … {rest} more lines; `--output json` has all", ""));
+                return output::out(&format!("{:WIDTH$}     … {rest} more lines; `--output json` has all", ""));
             }
             if apart {
                 let number = line.new.or(line.old).unwrap_or_default();
-                printer::out(&format!("{:WIDTH$}     @ line {number}", ""));
+                output::out(&format!("{:WIDTH$}     @ line {number}", ""));
             }
             shown += 1 + usize::from(apart);
             next = (line.old.map_or(next.0, |old| Some(old + 1)), line.new.map_or(next.1, |new| Some(new + 1)));
@@ -138,8 +138,8 @@ impl Human {
             let text = format!("{sign} {}", clean(&line.text));
             let text = text.trim_end_matches(' ');
             match code.filter(|_| self.colour) {
-                Some(code) => printer::out(&format!("{:WIDTH$}     \u{1b}[{code}m{text}\u{1b}[0m", "")),
-                None => printer::out(format!("{:WIDTH$}     {text}", "").trim_end()),
+                Some(code) => output::out(&format!("{:WIDTH$}     \u{1b}[{code}m{text}\u{1b}[0m", "")),
+                None => output::out(format!("{:WIDTH$}     {text}", "").trim_end()),
             }
         }
     }
@@ -180,7 +180,7 @@ impl Human {
 
     /// A line that is not what was asked for: it goes to standard error, above the running steps.
     fn aside(&self, text: &str) {
-        self.display.suspend(|| printer::aside(&format!("{text}\n")));
+        self.display.suspend(|| output::aside(&format!("{text}\n")));
     }
 
     /// A line of an action and what it was done to.
@@ -216,7 +216,7 @@ impl Human {
 
 /// Prints lines of what was asked for.
 fn line(text: &str) {
-    printer::out(&clean(text));
+    output::out(&clean(text));
 }
 
 fn seconds(milliseconds: u64) -> String {

@@ -1,8 +1,8 @@
 //! Deployments at a glance, as a table, and below it what is wrong.
 
 use super::clean::clean_line;
-use crate::deployment::backup::readable;
 use crate::event::{DeploymentEvent, WrongEvent};
+use crate::text::size::readable;
 
 /// How many names of users and how many faults of one deployment are told; JSON has all.
 const USERS: usize = 3;

@@ -5,11 +5,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::event::LineEvent;
+use crate::event::{FieldEvent, LineEvent};
 use crate::resource::difference::Texts;
-
-/// The mark around the name of a resource whose output is not known yet.
-const UNKNOWN: char = '\u{e000}';
+use crate::text::unknown::awaited;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
@@ -98,6 +96,17 @@ impl Change {
         self
     }
 
+    /// Its fields as a plan tells them.
+    pub fn events(&self) -> Vec<FieldEvent> {
+        let event = |field: &Field| FieldEvent {
+            field: field.name.clone(),
+            old: field.old.clone(),
+            new: field.new.clone(),
+            lines: self.lines.get(&field.name).cloned().unwrap_or_default(),
+        };
+        self.fields.iter().map(event).collect()
+    }
+
     pub fn is_change(&self) -> bool {
         self.action != Action::Unchanged
     }
@@ -116,29 +125,10 @@ pub(crate) fn listed(values: impl IntoIterator<Item = impl ToString>) -> String 
     values.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// A stand-in for an output that is known only after `id` has been applied.
-pub(crate) fn unknown(id: &str) -> String {
-    format!("{UNKNOWN}{id}{UNKNOWN}")
-}
-
-pub(crate) fn is_unknown(text: &str) -> bool {
-    text.contains(UNKNOWN)
-}
-
-/// A sentence without the marks of what is not known yet.
-pub(crate) fn plain(text: String) -> String {
-    if !is_unknown(&text) {
-        return text;
-    }
-    let parts = text.split(UNKNOWN).enumerate();
-    let told = parts.map(|(at, part)| if at % 2 == 1 { format!("(known after {part})") } else { part.to_owned() });
-    told.collect()
-}
-
 /// A value as a plan shows it.
 fn shown(text: &str) -> String {
-    match text.split(UNKNOWN).nth(1) {
-        Some(id) if is_unknown(text) => format!("(known after `{id}`)"),
+    match awaited(text) {
+        Some(id) => format!("(known after `{id}`)"),
         _ if text.is_empty() => "(none)".to_owned(),
         _ => text.to_owned(),
     }

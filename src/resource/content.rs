@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-use crate::deployment::hex;
-use crate::resource::change::is_unknown;
+use crate::text::digest::{hex, sha256};
+use crate::text::unknown::{awaited, unknown};
 use crate::world::host;
 
 /// A rendered template. In a playbook it is the template's name; it may hold secrets.
@@ -90,18 +90,6 @@ impl JsonSchema for Mode {
     }
 }
 
-/// A content's SHA-256. The one-shot call of OpenSSL 3 would first set up all of the library; this one does not.
-pub(crate) fn sha256_bytes(content: &[u8]) -> [u8; 32] {
-    let mut hash = openssl::sha::Sha256::new();
-    hash.update(content);
-    hash.finish()
-}
-
-/// A content's SHA-256 in lower hex.
-pub(crate) fn sha256(content: &[u8]) -> String {
-    hex(&sha256_bytes(content))
-}
-
 /// A content as a label or a record keeps it: the first 12 digits of its SHA-256. Nothing secret may be shown like this.
 pub(crate) fn digest(content: &[u8]) -> String {
     shown(content, |content| format!("sha256:{}", &sha256(content)[..12]))
@@ -122,17 +110,6 @@ pub(crate) fn fingerprint(content: &[u8]) -> String {
 
 /// What is not known yet stays so.
 fn shown(content: &[u8], digest: impl FnOnce(&[u8]) -> String) -> String {
-    match std::str::from_utf8(content) {
-        Ok(text) if is_unknown(text) => {
-            let mark = text.find('\u{e000}').unwrap_or_default();
-            let rest = &text[mark..];
-            let end = rest
-                .char_indices()
-                .filter(|(_, c)| *c == '\u{e000}')
-                .nth(1)
-                .map_or(rest.len(), |(at, c)| at + c.len_utf8());
-            rest[..end].to_owned()
-        }
-        _ => digest(content),
-    }
+    let awaited = std::str::from_utf8(content).ok().and_then(awaited);
+    awaited.map_or_else(|| digest(content), unknown)
 }

@@ -12,8 +12,9 @@ use similar::{DiffOp, TextDiff};
 use crate::event::{LineChange, LineEvent};
 use crate::execution::graph::{Graph, Id};
 use crate::resource::Outputs;
-use crate::resource::change::{Change, is_unknown};
+use crate::resource::change::Change;
 use crate::secret::Secret;
+use crate::text::unknown::is_unknown;
 
 /// Bytes of a text whose lines are compared; of a larger one only the size is told.
 const LARGEST: usize = 1 << 20;

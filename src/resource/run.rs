@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use time::OffsetDateTime;
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::OnceCell;
 
 use crate::deployment::Store;
 use crate::deployment::backup::Restore;
@@ -19,6 +18,7 @@ use crate::world::aws::{Aws, Clients, Place};
 use crate::world::engine::{Engine, Identity};
 use crate::world::host;
 use crate::world::proxy::Proxies;
+use crate::world::stop::Cancel;
 
 /// Where images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,8 +81,8 @@ pub(crate) struct Run {
     aws: Clients,
     /// What was told already.
     told: Mutex<BTreeSet<String>>,
-    cancelled: AtomicBool,
-    wake: Notify,
+    /// Lets it be told to stop.
+    pub cancel: Arc<Cancel>,
 }
 
 impl Options {
@@ -104,8 +104,7 @@ impl Run {
             folders: Mutex::default(),
             aws: Clients::default(),
             told: Mutex::default(),
-            cancelled: AtomicBool::new(false),
-            wake: Notify::new(),
+            cancel: Arc::default(),
         }
     }
 
@@ -172,28 +171,17 @@ impl Run {
         }
     }
 
-    /// Asks the run to stop before its next step.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::SeqCst);
-        self.wake.notify_waiters();
-    }
-
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::SeqCst)
+        self.cancel.is_cancelled()
     }
 
     pub fn check_cancelled(&self) -> Result<()> {
-        if self.is_cancelled() { Err(stopped()) } else { Ok(()) }
+        self.cancel.check()
     }
 
     /// Waits for something long, unless the run is told to stop first. Only what may be left half done is waited for here.
     pub async fn interruptible<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let woken = self.wake.notified();
-        self.check_cancelled()?;
-        tokio::select! {
-            result = work => result,
-            () = woken => Err(stopped()),
-        }
+        self.cancel.interruptible(work).await
     }
 }
 
@@ -213,8 +201,4 @@ fn elsewhere(name: &str, known: &Identity, found: &Identity) -> Error {
     .hint(format!(
         "{back} leads back to it; `--name {name}-2` sets up another deployment here; `--engine-moved` goes on here with this one, if that engine is gone for good or has moved"
     ))
-}
-
-fn stopped() -> Error {
-    Error::new("stopped before it was done")
 }

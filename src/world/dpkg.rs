@@ -10,8 +10,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::host::Ran;
 use super::{files, host, lock};
-use crate::deployment::hex;
 use crate::error::{Error, Result};
+use crate::text::digest::hex;
 
 /// What keeps services from being started while their packages are installed (Debian's policy-rc.d(8)).
 const POLICY: &str = "/usr/sbin/policy-rc.d";

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::world::apart::apart;
 use crate::world::encoding;
+pub(crate) use crate::world::failed::failed;
 use crate::world::host;
 use crate::world::read;
 use crate::world::stop::Stopper;
@@ -21,25 +22,6 @@ use crate::world::whole::{self, Form};
 pub(crate) struct Found {
     pub content: Vec<u8>,
     pub mode: u32,
-}
-
-/// An error of the file system as one of ours: `cannot {verb} {path}: …`.
-pub(crate) fn failed(verb: &str, path: &Path, error: &std::io::Error) -> Error {
-    let what = Error::new(format!("cannot {verb} `{}`: {}", path.display(), reason(error)));
-    match error.kind() {
-        ErrorKind::PermissionDenied => {
-            what.hint("run the command as a user who may, with `sudo` for instance, or choose another folder")
-        }
-        ErrorKind::ReadOnlyFilesystem => what.hint("choose a folder on a file system that can be written"),
-        ErrorKind::StorageFull => what.hint("make room on that file system, then run the command again"),
-        _ => what,
-    }
-}
-
-/// The error's own words in lower case, without the number.
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 /// The path as seen from the root, without looking at what is there.

@@ -73,11 +73,6 @@ pub(crate) fn home() -> Result<PathBuf> {
         .ok_or_else(|| Error::new("`HOME` is not set").hint("set `PROVISION_HOME` to a folder for the deployments"))
 }
 
-/// The same, else what the table of users says: a service of the system has no `HOME`.
-pub(crate) fn home_or_table() -> Option<PathBuf> {
-    home().ok().or_else(|| super::inode::home_of(rustix::process::getuid().as_raw()).map(PathBuf::from))
-}
-
 /// Whether something listens on a socket of this host and lets this user in.
 pub(crate) fn answers(socket: &std::path::Path) -> bool {
     std::os::unix::net::UnixStream::connect(socket).is_ok()

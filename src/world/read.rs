@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::files::failed;
+use super::failed::failed;
 use super::limit::{Breach, Limit};
 use crate::error::{Error, Result};
 

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::error::{Error, Result};
-use crate::resource::run::Run;
 
 /// A signal that asks a process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +19,50 @@ pub enum Signal {
     Hangup,
 }
 
+/// Whether a run was told to stop, and who waits for that.
+#[derive(Debug, Default)]
+pub(crate) struct Cancel {
+    cancelled: AtomicBool,
+    wake: Notify,
+}
+
+impl Cancel {
+    /// Asks the run to stop before its next step.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+        self.wake.notify_waiters();
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
+
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() { Err(stopped()) } else { Ok(()) }
+    }
+
+    /// Waits for something long, unless the run is told to stop first. Only what may be left half done is waited for here.
+    pub async fn interruptible<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let woken = self.wake.notified();
+        self.check()?;
+        tokio::select! {
+            result = work => result,
+            () = woken => Err(stopped()),
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::new("stopped before it was done")
+}
+
 /// Stops a run that is under way, or passes signals on to the command that the run is for.
 #[derive(Clone, Default)]
 pub struct Stopper(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    run: Mutex<Option<Arc<Run>>>,
+    run: Mutex<Option<Arc<Cancel>>>,
     asked: AtomicBool,
     ended: AtomicBool,
     listener: Mutex<Option<UnboundedSender<Signal>>>,
@@ -69,7 +106,7 @@ impl Stopper {
     }
 
     /// This run is the one to stop from now on.
-    pub(crate) fn begin(&self, run: Arc<Run>) {
+    pub(crate) fn begin(&self, run: Arc<Cancel>) {
         let mut current = self.0.run.lock().unwrap_or_else(PoisonError::into_inner);
         let run = current.insert(run);
         // Asked for just before: then it was the last one that was told.

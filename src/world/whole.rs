@@ -11,11 +11,11 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use tokio::sync::Semaphore;
 
-use super::files::failed;
+use super::failed::failed;
 use super::flush::flush;
 use super::host;
-use crate::deployment::hex;
 use crate::error::Result;
+use crate::text::digest::hex;
 
 /// What a file is to be beside its content.
 pub(super) struct Form {

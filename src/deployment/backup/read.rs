@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{CONTENTS, Contents, Digest, FORMAT, Key, MANIFEST, Manifest};
-use crate::deployment::hex;
 use crate::error::{Error, Result};
+use crate::text::digest::hex;
 
 /// How every age file begins, and one of the only form so far.
 const MAGIC: &[u8] = b"age-encryption.org/";

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use tokio::sync::OnceCell;
 
-use super::{Part, Reader, readable};
+use super::{Part, Reader};
 use crate::error::Result;
 use crate::event::{Event, Events};
+use crate::text::size::readable;
 
 /// Bytes that are handed on at once.
 const STEP: usize = 256 << 10;

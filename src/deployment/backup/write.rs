@@ -1,5 +1,6 @@
 //! Writing a backup: [`Writer`], and [`Pieces`] for what flows.
 
+use crate::text::digest::sha256;
 use std::fs::File;
 use std::io::{self, Write};
 
@@ -10,7 +11,6 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 
 use super::{CONTENTS, Contents, Digest, MANIFEST, Manifest, PIECE};
-use crate::resource::content::sha256;
 
 /// A backup that is being written.
 pub(crate) struct Writer {

@@ -1,8 +1,7 @@
 //! A SHA-256 digest, 32 bytes, of which a million are held at once: [`Digest`].
 
+use crate::text::digest::hex;
 use std::fmt;
-
-use crate::deployment::hex;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Digest(pub [u8; 32]);
@@ -27,7 +26,7 @@ impl Digest {
     }
 
     pub fn of(content: &[u8]) -> Self {
-        Self(crate::resource::content::sha256_bytes(content))
+        Self(crate::text::digest::sha256_bytes(content))
     }
 
     pub fn hex(&self) -> String {

@@ -7,10 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::resource::change::{Action, Change, Field, is_unknown};
+use crate::resource::change::{Action, Change, Field};
 use crate::resource::run::Anew;
 use crate::resource::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
 use crate::secret::Secret;
+use crate::text::unknown::is_unknown;
 use crate::world::aws::{AccessKey, Aws, Place, is_key, read_key};
 use crate::world::host;
 

@@ -273,7 +273,7 @@ impl Kind for BucketKind {
 
     fn outputs(spec: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {
         let region = actual.map(|actual| actual.region.clone()).or_else(|| spec.region.clone());
-        let region = region.unwrap_or_else(|| crate::resource::change::unknown(&at.id));
+        let region = region.unwrap_or_else(|| crate::text::unknown::unknown(&at.id));
         Outputs::default().with("name", spec.name.as_str()).with("region", region)
     }
 

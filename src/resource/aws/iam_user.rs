@@ -153,7 +153,7 @@ impl Kind for IamUserKind {
     }
 
     fn outputs(spec: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {
-        let arn = actual.map_or_else(|| crate::resource::change::unknown(&at.id), |actual| actual.user.arn.clone());
+        let arn = actual.map_or_else(|| crate::text::unknown::unknown(&at.id), |actual| actual.user.arn.clone());
         Outputs::default().with("name", spec.name(at)).with("arn", arn)
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::text::unknown::{is_unknown, unknown};
 
 fn field(old: &str, new: &str) -> Option<(String, String)> {
     Field::compare("name", old, new).map(|field| (field.old, field.new))

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::resource::change::{Action, Change, Field};
-use crate::resource::content::sha256;
 use crate::resource::{At, Kind, Output, Outputs};
 use crate::secret::Secret;
+use crate::text::digest::sha256;
 use crate::world::host;
 use crate::world::http::{Answer, Client, Request, Route, connects, resolve};
 use registry::Registry;

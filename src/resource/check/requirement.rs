@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::resource::change::{Change, is_unknown};
+use crate::resource::change::Change;
 use crate::resource::{At, Kind, Output, Outputs};
+use crate::text::unknown::is_unknown;
 
 pub(crate) struct RequirementKind;
 

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::deployment::hex;
 use crate::error::{Error, Result};
 use crate::resource::change::Change;
 use crate::resource::{At, Kind, Output, Outputs};
 use crate::secret::Secret;
+use crate::text::digest::hex;
 use crate::world::aws::{Aws, Fault, Place};
 use crate::world::host;
 

@@ -26,11 +26,12 @@ use time::OffsetDateTime;
 
 use crate::deployment::backup::Part;
 use crate::error::{Error, Result};
-use crate::resource::change::{Action, Change, is_unknown, unknown};
+use crate::resource::change::{Action, Change};
 use crate::resource::content::digest;
 use crate::resource::docker::volume::VolumeKind;
 use crate::resource::fact::Fact;
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
+use crate::text::unknown::{is_unknown, unknown};
 use crate::world::engine::{Engine, Sink};
 use crate::world::host;
 use files::FileState;

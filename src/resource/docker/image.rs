@@ -10,9 +10,9 @@ use tokio::sync::Mutex;
 use crate::error::{Error, Result};
 use crate::language::template::embedded_folder;
 use crate::resource::change::{Action, Change};
-use crate::resource::content::sha256;
 use crate::resource::run::Images;
 use crate::resource::{At, Kind, Output, Outputs, public};
+use crate::text::digest::sha256;
 use crate::world::engine::{PullError, Step};
 use crate::world::{authorities as store, files, host};
 

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::resource::change::{Action, Change, Field};
-use crate::resource::content::sha256;
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
+use crate::text::digest::sha256;
 use crate::world::engine::{Engine, ID};
 
 pub(crate) struct NetworkKind;

@@ -7,11 +7,12 @@ use futures_util::future::try_join;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::deployment::hex;
 use crate::error::Result;
-use crate::resource::change::{Action, Change, Field, unknown};
+use crate::resource::change::{Action, Change, Field};
 use crate::resource::fact::Fact;
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
+use crate::text::digest::hex;
+use crate::text::unknown::unknown;
 use crate::world::engine::ID;
 use crate::world::host;
 

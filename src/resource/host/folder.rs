@@ -12,9 +12,10 @@ use crate::resource::content::Mode;
 use crate::resource::fact::Fact;
 use crate::resource::record::{read_all, read_json};
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
+use crate::world::accounts::{self, GROUPS, USERS};
 use crate::world::files;
 use crate::world::host;
-use crate::world::inode::{self, Body, GROUPS, Inode, USERS};
+use crate::world::inode::{Body, Inode};
 
 pub(crate) struct FolderKind;
 
@@ -80,7 +81,7 @@ impl Spec {
 
     fn owner(&self) -> Result<(u32, u32)> {
         let ids = self.owner.split_once(':');
-        let ids = ids.and_then(|(user, group)| Some((inode::id_of(USERS, user)?, inode::id_of(GROUPS, group)?)));
+        let ids = ids.and_then(|(user, group)| Some((accounts::id_of(USERS, user)?, accounts::id_of(GROUPS, group)?)));
         ids.ok_or_else(|| {
             Error::new(format!("there is no `{}` on this host, to whom `{}` belongs", self.owner, self.path))
                 .hint("the package that brings this user or group is not installed")
@@ -120,7 +121,7 @@ impl Kind for FolderKind {
         let mut fields: Vec<Field> =
             Field::compare("mode", &Mode::new(found.mode).to_string(), &spec.mode.to_string()).into_iter().collect();
         if !at.store().is_rendering() && spec.owner().ok() != Some((found.user, found.group)) {
-            let owner = format!("{}:{}", inode::name_of(USERS, found.user), inode::name_of(GROUPS, found.group));
+            let owner = format!("{}:{}", accounts::name_of(USERS, found.user), accounts::name_of(GROUPS, found.group));
             fields.extend(Field::compare("owner", &owner, &spec.owner));
         }
         Change::of(Action::Update, fields)

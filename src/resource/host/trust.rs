@@ -10,11 +10,12 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::formats::x509::{self, Phase};
-use crate::resource::change::{Action, Change, Field, is_unknown};
+use crate::resource::change::{Action, Change, Field};
 use crate::resource::content::fingerprint;
 use crate::resource::hostfile::{HostFile, Undo};
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
 use crate::text::shell;
+use crate::text::unknown::is_unknown;
 use crate::world::{authorities, files, host};
 
 pub(crate) struct TrustKind;

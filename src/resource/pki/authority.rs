@@ -7,10 +7,11 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, Result};
 use crate::formats::x509::{self, Lineage, Name, Pair, Phase};
-use crate::resource::change::{Action, Change, Field, listed, unknown};
+use crate::resource::change::{Action, Change, Field, listed};
 use crate::resource::record::{KeptPair, damaged};
 use crate::resource::run::Anew;
 use crate::resource::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
+use crate::text::unknown::unknown;
 
 pub(crate) struct AuthorityKind;
 
@@ -58,7 +59,7 @@ impl AuthorityKind {
 
     fn common_name(at: &At, what: &str) -> Result<String> {
         // The date and a random part: two authorities never share a name, or clients would mix them up.
-        let tag = crate::deployment::hex(&crate::world::host::random::<4>()?);
+        let tag = crate::text::digest::hex(&crate::world::host::random::<4>()?);
         let name: String = at.store().name().chars().take(NAME_LENGTH).collect();
         Ok(format!("provision {name} {what} {} {tag}", at.run.now.date()))
     }

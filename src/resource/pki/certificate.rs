@@ -8,11 +8,12 @@ use time::{Duration, OffsetDateTime};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::formats::x509::{self, Algorithm, Facts, Leaf, Name, Pair};
-use crate::resource::change::{Action, Change, Field, is_unknown, listed};
+use crate::resource::change::{Action, Change, Field, listed};
 use crate::resource::record::KeptPair;
 use crate::resource::run::Anew;
 use crate::resource::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
 use crate::secret::Secret;
+use crate::text::unknown::is_unknown;
 
 pub(crate) struct CertificateKind;
 

@@ -8,11 +8,12 @@ use serde::Deserialize;
 use crate::deployment::Store;
 use crate::error::Result;
 use crate::formats::htpasswd::{Entry, HIGHEST_COST, check_password};
-use crate::resource::change::{Action, Change, Field, is_unknown};
-use crate::resource::content::sha256;
+use crate::resource::change::{Action, Change, Field};
 use crate::resource::{At, Kept, Kind, Output, Outputs, Owned, hidden};
 use crate::secret::Secret;
+use crate::text::digest::sha256;
 use crate::text::shell;
+use crate::text::unknown::is_unknown;
 
 pub(crate) struct HtpasswdKind;
 

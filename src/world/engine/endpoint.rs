@@ -14,8 +14,8 @@ use serde::Deserialize;
 
 use super::tls::{self, Material};
 use crate::error::{Error, Result};
-use crate::resource::content::sha256;
-use crate::world::{files, host};
+use crate::text::digest::sha256;
+use crate::world::{accounts, files, host};
 
 /// The context that is none: what the environment says, else the engine of this host.
 const DEFAULT: &str = "default";
@@ -114,7 +114,7 @@ enum Scheme {
 
 /// The folder of Docker's own configuration.
 pub(crate) fn docker_folder() -> Option<PathBuf> {
-    host::variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(host::home_or_table()?.join(".docker")))
+    host::variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(accounts::home_or_table()?.join(".docker")))
 }
 
 impl Endpoint {

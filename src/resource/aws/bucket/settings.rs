@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::deployment::hex;
 use crate::error::{Error, Result};
 use crate::resource::change::Field;
+use crate::text::digest::hex;
 use crate::world::aws::{Aws, Encryption, Fault, Setting, Settings};
 use crate::world::host;
 

@@ -4,7 +4,7 @@ use futures_util::future::{try_join, try_join_all};
 
 use super::expect;
 use crate::error::{Error, Result};
-use crate::resource::content::sha256;
+use crate::text::digest::sha256;
 use crate::world::host;
 use crate::world::http::{Client, Request};
 

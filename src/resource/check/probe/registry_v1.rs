@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::expect;
 use crate::error::{Error, Result};
-use crate::resource::content::sha256;
+use crate::text::digest::sha256;
 use crate::world::http::{Answer, Client, Request};
 
 /// The calls of the API v1 (docker-registry 0.9.1) that a push and a pull need.

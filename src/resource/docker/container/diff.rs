@@ -9,9 +9,10 @@ use super::spec::{BRIDGE, Publish, Spec};
 use super::state::{self, State};
 use super::{Actual, body, unnamed};
 use crate::resource::At;
-use crate::resource::change::{Action, Change, Field, is_unknown, listed};
+use crate::resource::change::{Action, Change, Field, listed};
 use crate::resource::difference::Texts;
 use crate::text::shell;
+use crate::text::unknown::is_unknown;
 
 /// The field that says whether it runs.
 pub(super) const STATE: &str = "state";

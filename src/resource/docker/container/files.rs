@@ -11,9 +11,9 @@ use futures_util::future::{try_join, try_join_all};
 
 use super::spec::{File, Spec};
 use crate::error::{Error, Result};
-use crate::resource::change::is_unknown;
 use crate::resource::content::{Mode, fingerprint};
 use crate::resource::difference::Kept;
+use crate::text::unknown::is_unknown;
 use crate::world::engine::Engine;
 use crate::world::{host, read};
 

@@ -11,8 +11,9 @@ use super::outward::CallsOut;
 use crate::error::{Error, Result, did_you_mean};
 use crate::language::format::Format;
 use crate::resource::At;
-use crate::resource::content::{Content, Mode, fingerprint, sha256_bytes};
+use crate::resource::content::{Content, Mode, fingerprint};
 use crate::secret::Secret;
+use crate::text::digest::sha256_bytes;
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

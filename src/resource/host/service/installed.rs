@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::resource::change::Field;
 use crate::resource::content::{Mode, digest, fingerprint};
 use crate::resource::difference::{Kept, Texts};
-use crate::world::inode::{self, GROUPS, Inode, USERS};
+use crate::world::accounts::{self, GROUPS, USERS};
+use crate::world::inode::{self, Inode};
 use crate::world::{files, host};
 
 /// What is kept of one file.
@@ -71,7 +72,7 @@ impl File<'_> {
         }
         fields.extend(Field::compare(name(".mode"), &Mode::new(found.mode).to_string(), &self.mode.to_string()));
         if !rendering && self.ids() != Some((found.user, found.group)) {
-            let owner = format!("{}:{}", inode::name_of(USERS, found.user), inode::name_of(GROUPS, found.group));
+            let owner = format!("{}:{}", accounts::name_of(USERS, found.user), accounts::name_of(GROUPS, found.group));
             fields.extend(Field::compare(name(".owner"), &owner, &self.owner()));
         }
         fields
@@ -88,7 +89,7 @@ impl File<'_> {
     }
 
     fn ids(&self) -> Option<(u32, u32)> {
-        Some((inode::id_of(USERS, self.user)?, inode::id_of(GROUPS, self.group)?))
+        Some((accounts::id_of(USERS, self.user)?, accounts::id_of(GROUPS, self.group)?))
     }
 
     /// What to keep of it once it is as wanted; `known` is what was kept of it so far, and `found` what stands there.
