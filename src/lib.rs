@@ -14,6 +14,7 @@
 //! | `session` | what a verb works with: the playbook, the deployment, the run |
 //! | `execution/` | the graph of resources, the plan, and the run that carries it out or takes it back |
 //! | `resource/` | the table of kinds, one file a kind: what should be, what is, how they differ, how to get there and back |
+//! | `registry/` | the one client of registries, and their store from the inside |
 //! | `deployment/` | the folder of a deployment, its lease, its lock, its backup |
 //! | `language/` | playbooks: inputs, expressions, templates, forms |
 //! | `formats/` | X.509, htpasswd, YAML |

@@ -11,13 +11,14 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::registry::client::{Address, Login, Registry};
 use crate::resource::change::{Action, Change, Field};
 use crate::resource::{At, Kind, Output, Outputs};
 use crate::secret::Secret;
 use crate::text::digest::sha256;
 use crate::world::host;
 use crate::world::http::{Answer, Client, Request, Route, connects, resolve};
-use registry::Registry;
+use crate::world::web::Trust;
 use registry_v1::RegistryV1;
 
 pub(crate) struct ProbeKind;
@@ -129,12 +130,21 @@ impl Spec {
     /// A client for a URL, with the password or without.
     async fn client(&self, url: &str, at: &At, login: bool) -> Result<(Client, Target)> {
         let target = Target::parse(url)?;
-        let route = match &self.address {
-            Some(address) => Route::Address(locate(address, target.port, at).await?),
-            None => at.run.proxies()?.of_url(url).map_or(Route::Direct, Route::Through),
-        };
-        let login = self.user.clone().zip(self.password.clone()).filter(|_| login);
+        let route = self.route(url, target.port, at).await?;
+        let login = self.login().filter(|_| login);
         Ok((Client::new(&target.host, route, self.authority.as_deref(), login)?, target))
+    }
+
+    /// Which way a URL is reached.
+    async fn route(&self, url: &str, port: u16, at: &At) -> Result<Route> {
+        Ok(match &self.address {
+            Some(address) => Route::Address(locate(address, port, at).await?),
+            None => at.run.proxies()?.of_url(url).map_or(Route::Direct, Route::Through),
+        })
+    }
+
+    fn login(&self) -> Option<(String, Secret)> {
+        self.user.clone().zip(self.password.clone())
     }
 
     /// Looks once, without changing anything.
@@ -183,13 +193,20 @@ impl Spec {
 
     /// Has the registry do what it is for.
     async fn exercise(&self, url: &str, at: &At) -> Result<()> {
-        let (client, target) = self.client(url, at, true).await?;
         if self.api == Api::V1 {
+            let (client, target) = self.client(url, at, true).await?;
             let (stranger, _) = self.client(url, at, false).await?;
             return RegistryV1 { client, stranger, base: target.base }.round_trip().await;
         }
-        let registry = Registry { client, base: target.base, repository: "provision-probe" };
-        if self.depth == Depth::Upload { registry.begin_and_cancel().await } else { registry.round_trip().await }
+        let (route, login) = (self.route(url, Target::parse(url)?.port, at).await?, self.login());
+        let login = login.map(|(user, password)| Login::Password { user, password });
+        let authority = Trust::Authority(self.authority.as_deref().unwrap_or_default());
+        let registry = Registry::new(Address::parse(url)?, &route, &authority, login)?;
+        if self.depth == Depth::Upload {
+            registry::begin_and_cancel(&registry).await
+        } else {
+            registry::round_trip(&registry).await
+        }
     }
 }
 
