@@ -10,7 +10,7 @@ use super::host::Ran;
 use crate::error::{Error, Result};
 
 /// How long it may take, and what is read of each of its two outputs. One may ask its user for a password.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const WORDS: u64 = 1 << 20;
 
 /// Runs a program with a text on its standard input, and reads what it says.

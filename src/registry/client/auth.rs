@@ -17,7 +17,7 @@ use crate::world::web::{Ask, Reply};
 const USUAL: u64 = 60;
 const MARGIN: Duration = Duration::from_secs(10);
 const ANSWER: usize = 1 << 20;
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 /// What a request needs the right to do: `repository:NAME:pull`. None for the root of the API.
 pub(super) type Scope = Vec<String>;
@@ -56,8 +56,9 @@ enum Scheme {
     Bearer { realm: String, service: String, scope: String },
 }
 
+/// An answer with a token, under either of its names.
 #[derive(Deserialize)]
-struct Token {
+struct Given {
     token: Option<Secret>,
     access_token: Option<Secret>,
     expires_in: Option<u64>,
@@ -159,9 +160,9 @@ impl Auth {
         if status != 200 {
             return Err(failed(format!("it answers {status}")));
         }
-        let token: Token = serde_json::from_slice(&content).map_err(|_| failed("its answer is no token".to_owned()))?;
-        let end = Instant::now() + Duration::from_secs(token.expires_in.unwrap_or(USUAL).min(24 * 3600));
-        let token = token.token.or(token.access_token).filter(|token| !token.expose().is_empty());
+        let given: Given = serde_json::from_slice(&content).map_err(|_| failed("its answer is no token".to_owned()))?;
+        let end = Instant::now() + Duration::from_secs(given.expires_in.unwrap_or(USUAL).min(24 * 3600));
+        let token = given.token.or(given.access_token).filter(|token| !token.expose().is_empty());
         let token = token.ok_or_else(|| failed("its answer has no token in it".to_owned()))?;
         state.tokens.insert(scope.clone(), (token.clone(), end));
         Ok(token)

@@ -15,8 +15,8 @@ use crate::world::proxy::Proxies;
 use crate::world::web::{Ask, Lost, Reply, Trust, Web};
 
 /// How long the first line of an answer may take. A store such as S3 copies a layer of many gigabytes before it answers.
-const WAIT: Duration = Duration::from_secs(120);
-pub(super) const LONG_WAIT: Duration = Duration::from_secs(900);
+const WAIT: Duration = Duration::from_mins(2);
+pub(super) const LONG_WAIT: Duration = Duration::from_mins(15);
 /// Pauses, in milliseconds, before a request is repeated that was lost or met an error of the server.
 const PAUSES: [u64; 4] = [200, 800, 2_000, 4_000];
 /// How many seconds a registry may ask a client to wait, each time and in all.

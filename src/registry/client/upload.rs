@@ -104,9 +104,9 @@ impl Registry {
                 let full = std::mem::take(&mut part);
                 let length = full.len() as u64;
                 if next.is_none() {
-                    upload.waiting.extend_from_slice(&full)
+                    upload.waiting.extend_from_slice(&full);
                 } else {
-                    upload.write(full.into()).await?
+                    upload.write(full.into()).await?;
                 }
                 told(length);
             }
