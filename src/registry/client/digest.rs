@@ -4,8 +4,8 @@ use std::fmt;
 
 use openssl::sha::{Sha256, Sha512};
 
-use crate::deployment::hex;
 use crate::error::{Error, Result};
+use crate::text::digest::{hex, sha256};
 
 /// `sha256:…` or `sha512:…` (OCI image specification 1.1, "Digests"): the two that the specification registers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,9 +36,7 @@ impl Digest {
     }
 
     pub fn of(content: &[u8]) -> Self {
-        let mut hasher = Hasher::sha256();
-        hasher.update(content);
-        hasher.finish()
+        Self(format!("sha256:{}", sha256(content)))
     }
 
     pub fn as_str(&self) -> &str {
