@@ -84,6 +84,7 @@ impl Sandbox {
         command.args(["60", env!("CARGO_BIN_EXE_provision")]).args(arguments).current_dir(self.path(""));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("USER", "tester");
         command.env("HOME", self.root()).env("PROVISION_HOME", self.home("")).env("DOCKER_HOST", NO_ENGINE);
+        command.env("PROVISION_MAINTAIN", "no");
         command.stdin(Stdio::null());
         command
     }

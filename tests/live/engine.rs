@@ -62,7 +62,7 @@ impl From<Output> for Ran {
 
 /// Runs a shell script and gives what it printed.
 pub fn shell(script: &str) -> Ran {
-    Command::new("bash").args(["-c", script]).output().unwrap().into()
+    Command::new("bash").args(["-c", script]).env("PROVISION_MAINTAIN", "no").output().unwrap().into()
 }
 
 /// Waits until something is so, a minute at most.
@@ -151,7 +151,7 @@ impl Sandbox {
 
     fn prepared(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_provision"));
-        command.args(arguments).env("PROVISION_HOME", self.home.path().join("home"));
+        command.args(arguments).env("PROVISION_HOME", self.home.path().join("home")).env("PROVISION_MAINTAIN", "no");
         command.envs(self.variables.iter().map(|(name, value)| (*name, value)));
         if let Some(socket) = &self.socket {
             command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
@@ -322,7 +322,7 @@ impl SecondEngine {
     pub fn shell(&self, script: &str) -> Ran {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/run/netns/{}", self.name)).args(["bash", "-c", script]);
-        command.env("DOCKER_HOST", self.address()).output().unwrap().into()
+        command.env("DOCKER_HOST", self.address()).env("PROVISION_MAINTAIN", "no").output().unwrap().into()
     }
 
     pub fn start(&mut self) {

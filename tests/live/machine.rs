@@ -79,14 +79,14 @@ impl Host {
         found.ok().out.trim().to_owned()
     }
 
-    /// Runs `provision` there, with its deployments in `/root/home`.
+    /// Runs `provision` there, with its deployments in `/root/home`, and no timer.
     pub fn provision(&self, arguments: &str) -> Ran {
         self.run(&format!("PROVISION_HOME=/root/home provision {arguments}"))
     }
 
     pub fn run(&self, script: &str) -> Ran {
         let quoted = script.replace('\'', r"'\''");
-        shell(&format!("docker exec {} sh -c '{quoted}'", self.name))
+        shell(&format!("docker exec -e PROVISION_MAINTAIN=no {} sh -c '{quoted}'", self.name))
     }
 
     /// Brings the binary there.
