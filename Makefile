@@ -7,7 +7,7 @@ PACKAGES  = gcc pkg-config libssl-dev \
             mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml python3-aiosmtpd make \
             chromium chromium-driver libnss3-tools iproute2 faketime tinyproxy-bin
 .DEFAULT_GOAL := help
-.PHONY: help setup parts build demo test soak ceph fuzz reference docs lint advisories bench
+.PHONY: help setup parts build demo test soak ceph engines fuzz reference docs lint advisories bench
 
 help: ## Tell what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +49,10 @@ soak: setup parts ## Run what repeats for long: kills at every request, and all 
 ceph: setup parts ## Run a registry on a real Ceph, from its first run to its end
 	scripts/ceph.sh
 	$(CARGO) test --release --locked --test live -- --ignored ceph
+
+engines: setup parts ## Run everything on each engine that people have: 20.10, 28.5, both image stores, other settings
+	@scripts/part.sh docker28
+	$(CARGO) test --release --locked --test live -- --ignored engines_that_people_have --nocapture
 
 fuzz: setup ## Give mutated inputs to every parser, each for a minute (FUZZ_SECONDS=600 for longer)
 	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(CARGO) test --release --locked --test cli -- fuzz:: --test-threads=2 --nocapture

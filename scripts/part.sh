@@ -1,5 +1,5 @@
 #!/bin/bash
-# Usage: scripts/part.sh garage|moto
+# Usage: scripts/part.sh garage|moto|docker28
 # Prints the folder of a part that tests and measurements use, and makes it first where it is missing. It is outside of the
 # clone and named by a digest of its recipe below, so that every clone on this machine finds it made.
 set -euo pipefail
@@ -13,6 +13,15 @@ garage() {
 moto() {
     python3 -m venv "$1"
     "$1/bin/pip" install --quiet 'moto[server]==5.2.*' 'awscli==1.*'
+}
+
+# Unpacked only: its programs run on the C library of this host, and this host's runc serves.
+docker28() {
+    mmdebstrap --quiet --variant=extract --include=docker.io,docker-cli,containerd \
+        --aptopt='Acquire::Check-Valid-Until "false"' sid "$1.all"
+    mkdir -p "$1/usr/bin"
+    cp -L "$1.all/usr/bin/"{containerd,containerd-shim-runc-v2,docker,docker-init} "$1.all/usr/sbin/"{dockerd,docker-proxy} "$1/usr/bin/"
+    rm -rf "$1.all"
 }
 
 part=$1

@@ -30,6 +30,8 @@ mod containers;
 mod converge;
 #[path = "live/engine.rs"]
 mod engine;
+#[path = "live/engine_table.rs"]
+mod engine_table;
 #[path = "live/engines.rs"]
 mod engines;
 #[path = "live/faults.rs"]

@@ -264,10 +264,25 @@ pub fn tree(folder: &Path) -> String {
 pub struct SecondEngine {
     name: String,
     folder: tempfile::TempDir,
-    /// What its program is started by, and more of its command line.
-    by: Vec<String>,
-    more: Vec<String>,
+    settings: Settings,
     process: Option<std::process::Child>,
+}
+
+/// What a second engine is, beside where it is.
+pub struct Settings {
+    /// What its program is started by.
+    pub by: Vec<String>,
+    /// More of its command line.
+    pub more: Vec<String>,
+    pub storage: &'static str,
+    /// Its `daemon.json`.
+    pub daemon: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { by: Vec::new(), more: Vec::new(), storage: "fuse-overlayfs", daemon: "{}" }
+    }
 }
 
 impl SecondEngine {
@@ -286,7 +301,7 @@ impl SecondEngine {
 
     /// Starts it without images, in a folder and with more of a command line.
     pub fn bare(test: &str, folder: tempfile::TempDir, more: Vec<String>) -> Self {
-        Self::started_by(test, folder, Vec::new(), more)
+        Self::set(test, folder, Settings { more, ..Settings::default() })
     }
 
     /// The same for one whose containers have other numbers of users than this host.
@@ -298,16 +313,27 @@ impl SecondEngine {
         let script =
             format!("mount --bind {path}/subuid /etc/subuid && mount --bind {path}/subgid /etc/subgid && exec \"$@\"");
         let by = ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
-        Self::started_by(test, folder, by, ["--userns-remap", "nobody:nogroup"].map(str::to_owned).to_vec())
+        let more = ["--userns-remap", "nobody:nogroup"].map(str::to_owned).to_vec();
+        Self::set(test, folder, Settings { by, more, ..Settings::default() })
     }
 
-    fn started_by(test: &str, folder: tempfile::TempDir, by: Vec<String>, more: Vec<String>) -> Self {
+    /// Starts one that is set up in another way.
+    pub fn with(test: &str, settings: Settings) -> Self {
+        Self::set(test, tempfile::tempdir().unwrap(), settings)
+    }
+
+    fn set(test: &str, folder: tempfile::TempDir, settings: Settings) -> Self {
         let name = format!("t{}-{test}", std::process::id());
-        std::fs::write(folder.path().join("daemon.json"), "{}").unwrap();
+        std::fs::write(folder.path().join("daemon.json"), settings.daemon).unwrap();
         shell(&format!("set -e; ip netns add {name}; nsenter --net=/run/netns/{name} ip link set lo up")).ok();
-        let mut engine = Self { name, folder, by, more, process: None };
+        let mut engine = Self { name, folder, settings, process: None };
         engine.start();
         engine
+    }
+
+    /// The name of its network.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub fn address(&self) -> String {
@@ -329,7 +355,7 @@ impl SecondEngine {
         let path = |file: &str| self.folder.path().join(file).display().to_string();
         let log = std::fs::File::options().create(true).append(true).open(path("log")).unwrap();
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.name)).args(&self.by).arg("dockerd");
+        command.arg(format!("--net=/run/netns/{}", self.name)).args(&self.settings.by).arg("dockerd");
         command.args([
             "--config-file",
             &path("daemon.json"),
@@ -338,8 +364,8 @@ impl SecondEngine {
             "--exec-root",
             &path("exec"),
         ]);
-        command.args(["--pidfile", &path("pid"), "--host", &self.address(), "--storage-driver", "fuse-overlayfs"]);
-        command.args(&self.more);
+        command.args(["--pidfile", &path("pid"), "--host", &self.address(), "--storage-driver", self.settings.storage]);
+        command.args(&self.settings.more);
         self.process = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         for _ in 0..300 {
             if shell(&format!("docker -H {} version", self.address())).code == 0 {
@@ -370,6 +396,11 @@ impl SecondEngine {
         self.send("HUP");
         let live = || shell(&format!("docker -H {} info -f '{{{{.LiveRestoreEnabled}}}}'", self.address())).out;
         wait_until(|| live().trim() == "true");
+        self.restart();
+    }
+
+    /// Ends it and starts it again, as an upgrade of its package does.
+    pub fn restart(&mut self) {
         self.send("TERM");
         self.process.take().unwrap().wait().unwrap();
         self.start();

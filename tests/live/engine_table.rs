@@ -1,0 +1,200 @@
+//! Engines that people have, and the whole product on each: `make engines` prints a table of what was run. Minutes an engine, so it is
+//! a target of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::engine::{Fate, Recorder, Sandbox, SecondEngine, Settings, free_port, shell, wait_until};
+
+/// What is run on each engine, in this order.
+const COLUMNS: [&str; 12] = [
+    "up",
+    "empty plan",
+    "client",
+    "drifts",
+    "users",
+    "rotate",
+    "backup, restore",
+    "restart",
+    "kill",
+    "ci",
+    "blog",
+    "destroy",
+];
+
+/// Docker 28.5 of Debian's unstable release, unpacked for all clones on this machine.
+fn docker_28() -> Vec<String> {
+    let folder = shell("scripts/part.sh docker28").ok().out.trim().to_owned();
+    vec!["env".into(), format!("PATH={folder}/usr/bin:{}", std::env::var("PATH").unwrap())]
+}
+
+/// The same, demanding of its clients what Docker 29.0 to 29.2 demand.
+fn demanding() -> Vec<String> {
+    let mut by = docker_28();
+    by.push("DOCKER_MIN_API_VERSION=1.44".into());
+    by
+}
+
+/// An engine that keeps images with containerd, as Docker 29 does by default.
+fn with_containerd_store(by: Vec<String>) -> Settings {
+    Settings { by, storage: "overlayfs", daemon: r#"{"features":{"containerd-snapshotter":true}}"#, ..Settings::default() }
+}
+
+struct Row<'a> {
+    sandbox: Sandbox,
+    engine: SecondEngine,
+    image: &'a str,
+    ports: [u16; 3],
+    cells: BTreeMap<&'static str, String>,
+}
+
+impl Row<'_> {
+    /// A script where the engine's ports are, with what it needs to know; the last line that it printed if it fails.
+    fn script(&self, text: &str) -> Result<String, String> {
+        let [port, second, third] = self.ports;
+        let (name, home, image) = (&self.sandbox.name, self.sandbox.home.path().display(), self.image);
+        let program = env!("CARGO_BIN_EXE_provision");
+        let ran = self.engine.shell(&format!(
+            "set -e -o pipefail; export PROVISION_HOME={home}/home N={name} P={port} Q={second} R={third} I={image} H={home}; provision() {{ {program} \"$@\" 2>&1; }}; {text}"
+        ));
+        if ran.code == 0 { Ok(ran.out) } else { Err(format!("{}: {}", ran.code, ran.all())) }
+    }
+
+    fn cell(&mut self, column: &'static str, text: &str) {
+        let cell = match self.script(text) {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => format!("FAILED {error}"),
+        };
+        eprintln!("{} {column}: {cell}", self.sandbox.name);
+        self.cells.insert(column, cell);
+    }
+
+    /// A run that is killed at a request needs no hand.
+    fn killed(&mut self) {
+        let mut failures = String::new();
+        for point in [1, 4, 9, 14] {
+            let recorder = Recorder::of(&self.engine.socket(), Fate::KilledAfter(point));
+            let mut child = std::process::Command::new("nsenter");
+            child.args([&format!("--net=/run/netns/{}", self.engine.name()), env!("CARGO_BIN_EXE_provision")]);
+            child.args(["registry", "--name", &format!("{}-k", self.sandbox.name), "--port", &self.ports[1].to_string()]);
+            child.env("PROVISION_HOME", self.sandbox.home.path().join("home"));
+            child.env("DOCKER_HOST", format!("unix://{}", recorder.socket.display()));
+            let mut child = child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+            recorder.watch(child.id());
+            drop(child.wait());
+            let again = "provision registry --name $N-k --port $Q; provision plan $N-k --exit-code; provision destroy $N-k --yes; \
+                         test -z \"$(docker ps -aq --filter name=$N-k)$(docker volume ls -q --filter name=$N-k)$(docker network ls -q --filter name=$N-k)\"";
+            if let Err(error) = self.script(again) {
+                write!(failures, "at {point}: {error} ").unwrap();
+            }
+        }
+        let cell = if failures.is_empty() { "ok".to_owned() } else { format!("FAILED {failures}") };
+        eprintln!("{} kill: {cell}", self.sandbox.name);
+        self.cells.insert("kill", cell);
+    }
+}
+
+/// Runs all columns on one engine.
+fn run(label: &str, settings: Settings) -> (String, BTreeMap<&'static str, String>) {
+    let sandbox = Sandbox::new(&format!("et-{label}"));
+    sandbox.blog_images();
+    let registry = sandbox.built("registry:3.1.1", "registry", "trixie");
+    let nginx = sandbox.built("nginx:1.30", "nginx", "trixie");
+    let mysql = sandbox.built("mysql:9.7", "mysql", "sid");
+    let wordpress = sandbox.built("wordpress:7.1-apache", "wordpress", "sid");
+    let engine = SecondEngine::with(&format!("et-{label}"), settings);
+    engine.load(&[&registry, &nginx, &mysql, &wordpress]);
+    let version = engine.shell("docker version --format '{{.Server.Version}}, API {{.Server.APIVersion}}'").ok().out;
+    let mut row = Row { sandbox, engine, image: &nginx, ports: [free_port(), free_port(), free_port()], cells: BTreeMap::new() };
+    row.cell("up", "provision registry --name $N --port $P");
+    row.cell("empty plan", "provision plan $N --exit-code; provision registry --name $N | grep -q 'nothing to change'");
+    row.cell(
+        "client",
+        "export DOCKER_CONFIG=$H/docker; provision secrets $N password | docker login -u admin --password-stdin localhost:$P; docker tag $I localhost:$P/team/app:1; \
+         docker push -q localhost:$P/team/app:1; docker rmi localhost:$P/team/app:1; docker pull -q localhost:$P/team/app:1; docker rmi localhost:$P/team/app:1",
+    );
+    row.cell(
+        "drifts",
+        "differs() { provision plan $N --exit-code && exit 9; provision registry --name $N; provision plan $N --exit-code; }; \
+         docker exec -u 0 $N-proxy sh -c 'echo \"# x\" >>/etc/provision/nginx.conf'; differs; \
+         docker stop $N-registry; differs; docker rm -f $N-proxy; differs; docker rename $N-proxy other-$N; differs; \
+         docker pause $N-registry; differs; docker update --pids-limit 77 $N-registry; differs; \
+         docker network disconnect $(docker inspect $N-proxy -f '{{range $n, $v := .NetworkSettings.Networks}}{{$n}}{{end}}') $N-proxy; differs",
+    );
+    row.cell(
+        "users",
+        "provision users $N add alice --generate; \
+         code=$(curl -s --cacert $(provision output $N ca) -o /dev/null -w '%{http_code}' -u alice:$(provision secrets $N users.alice) https://localhost:$P/v2/); test $code = 200; \
+         provision users $N remove alice; provision plan $N --exit-code",
+    );
+    row.cell("rotate", "provision rotate $N --what certificates; provision rotate $N --what authority; provision plan $N --exit-code");
+    row.cell(
+        "backup, restore",
+        "echo correct horse battery >$H/pass; provision backup $N $H/one.age --passphrase-file $H/pass; \
+         provision restore $N-2 $H/one.age --passphrase-file $H/pass --set port=$Q; \
+         curl -sf --cacert $(provision output $N-2 ca) -u admin:$(provision secrets $N-2 password) https://localhost:$Q/v2/team/app/tags/list | grep -q '\"1\"'; \
+         provision destroy $N-2 --yes",
+    );
+    row.engine.restart();
+    let came_back = {
+        let (name, host) = (row.sandbox.name.clone(), row.engine.address());
+        let running = move || shell(&format!("docker -H {host} ps -q --filter name={name} --filter status=running | wc -l")).out.trim() == "2";
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(running))).is_ok()
+    };
+    row.cell("restart", if came_back { "provision plan $N --exit-code" } else { "echo containers did not come back; exit 9" });
+    row.killed();
+    row.cell(
+        "ci",
+        "provision ci --seed $I -- sh -c 'docker pull -q $REGISTRY/'$I' && docker rmi $REGISTRY/'$I; \
+         test -z \"$(docker ps -aq --filter name=ci-)\"",
+    );
+    row.cell(
+        "blog",
+        "provision blog --name $N-b --port $R --title T --admin-user keeper --admin-email keeper@example.com; provision plan $N-b --exit-code; \
+         curl -sf http://localhost:$R/ | grep -q '<title>T'; provision destroy $N-b --yes",
+    );
+    row.cell(
+        "destroy",
+        "provision destroy $N --yes; test -z \"$(docker ps -aq)$(docker volume ls -q)$(docker network ls -q --filter label=provision.id)\"",
+    );
+    (format!("{label} ({})", version.trim()), row.cells)
+}
+
+/// The table as it stands in `docs/engines.md`, and the failures.
+fn table(rows: &[(String, BTreeMap<&'static str, String>)]) -> (String, String) {
+    let mut text = format!("| engine | {} |\n|---|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
+    let mut failures = String::new();
+    for (label, cells) in rows {
+        let cell = |column: &&str| cells.get(*column).map_or("-", |cell| if cell == "ok" { "ok" } else { "**failed**" });
+        writeln!(text, "| {label} | {} |", COLUMNS.iter().map(cell).collect::<Vec<_>>().join(" | ")).unwrap();
+        for (column, cell) in cells.iter().filter(|(_, cell)| *cell != "ok") {
+            writeln!(failures, "{label}, {column}: {cell}").unwrap();
+        }
+    }
+    (text, failures)
+}
+
+/// `ENGINES=28,28-containerd` runs these only.
+#[test]
+#[ignore = "minutes for each engine, and packages of their own: `make engines`"]
+fn soak_engines_that_people_have_serve_everything() {
+    let all: [(&str, fn() -> Settings); 8] = [
+        ("20", Settings::default),
+        ("28", || Settings { by: docker_28(), ..Settings::default() }),
+        ("28-api-1.44", || Settings { by: demanding(), ..Settings::default() }),
+        ("28-containerd", || with_containerd_store(docker_28())),
+        ("28-containerd-api-1.44", || with_containerd_store(demanding())),
+        ("28-live-restore", || Settings { by: docker_28(), daemon: r#"{"live-restore":true}"#, ..Settings::default() }),
+        ("28-log-none", || Settings { by: docker_28(), daemon: r#"{"log-driver":"none"}"#, ..Settings::default() }),
+        ("20-log-none", || Settings { daemon: r#"{"log-driver":"none"}"#, ..Settings::default() }),
+    ];
+    let wanted = std::env::var("ENGINES").unwrap_or_default();
+    let is_wanted = |label: &str| wanted.is_empty() || wanted.split(',').any(|one| one == label);
+    let rows: Vec<_> =
+        all.iter().filter(|(label, _)| is_wanted(label)).map(|(label, settings)| run(label, settings())).collect();
+    let (table, failures) = table(&rows);
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("engines.md"), &table).unwrap();
+    eprintln!("{table}");
+    assert!(failures.is_empty(), "{table}\n{failures}");
+}
