@@ -5,7 +5,7 @@ PROVISION = target/release/provision
 # To build it; to test, show and measure it.
 PACKAGES  = gcc pkg-config libssl-dev \
             mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml python3-aiosmtpd make \
-            chromium chromium-driver libnss3-tools iproute2 faketime tinyproxy-bin
+            chromium chromium-driver libnss3-tools iproute2 faketime tinyproxy-bin rootlesskit slirp4netns uidmap
 .DEFAULT_GOAL := help
 .PHONY: help setup parts build demo test soak ceph engines fuzz reference docs lint advisories bench
 
@@ -51,7 +51,7 @@ ceph: setup parts ## Run a registry on a real Ceph, from its first run to its en
 	$(CARGO) test --release --locked --test live -- --ignored ceph
 
 engines: setup parts ## Run everything on each engine that people have: 20.10, 28.5, both image stores, other settings
-	@scripts/part.sh docker28
+	@scripts/part.sh docker28 >/dev/null
 	$(CARGO) test --release --locked --test live -- --ignored engines_that_people_have --nocapture
 
 fuzz: setup ## Give mutated inputs to every parser, each for a minute (FUZZ_SECONDS=600 for longer)

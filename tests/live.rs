@@ -72,6 +72,8 @@ mod recorder;
 mod registry;
 #[path = "live/registry_v1.rs"]
 mod registry_v1;
+#[path = "live/rootless.rs"]
+mod rootless;
 #[path = "live/s3.rs"]
 mod s3;
 #[path = "live/stores.rs"]

@@ -305,14 +305,14 @@ impl SecondEngine {
     }
 
     /// The same for one whose containers have other numbers of users than this host.
-    pub fn remapped(test: &str) -> Self {
+    pub fn remapped(test: &str, mut by: Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
         shell(&format!("for file in subuid subgid; do for name in nobody nogroup; do echo $name:165536:65536; done >{path}/$file; done; chmod 711 {path}")).ok();
         // The table of this host stays as it is.
         let script =
             format!("mount --bind {path}/subuid /etc/subuid && mount --bind {path}/subgid /etc/subgid && exec \"$@\"");
-        let by = ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+        by.splice(0..0, ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned));
         let more = ["--userns-remap", "nobody:nogroup"].map(str::to_owned).to_vec();
         Self::set(test, folder, Settings { by, more, ..Settings::default() })
     }

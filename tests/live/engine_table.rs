@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use crate::engine::{Fate, Recorder, Sandbox, SecondEngine, Settings, free_port, shell, wait_until};
+use crate::engine::{Fate, Ran, Recorder, Sandbox, SecondEngine, Settings, free_port, shell, wait_until};
+use crate::rootless::Rootless;
 
 /// What is run on each engine, in this order.
 const COLUMNS: [&str; 12] = [
@@ -38,12 +40,60 @@ fn demanding() -> Vec<String> {
 
 /// An engine that keeps images with containerd, as Docker 29 does by default.
 fn with_containerd_store(by: Vec<String>) -> Settings {
-    Settings { by, storage: "overlayfs", daemon: r#"{"features":{"containerd-snapshotter":true}}"#, ..Settings::default() }
+    Settings {
+        by,
+        storage: "overlayfs",
+        daemon: r#"{"features":{"containerd-snapshotter":true}}"#,
+        ..Settings::default()
+    }
+}
+
+fn with_daemon(daemon: &'static str) -> Settings {
+    Settings { by: docker_28(), daemon, ..Settings::default() }
+}
+
+/// An engine of the table.
+enum Engine {
+    Root(SecondEngine),
+    Rootless(Rootless),
+}
+
+impl Engine {
+    /// A program that is run by the engine's user, where its published ports are.
+    fn command(&self, program: &str) -> Command {
+        match self {
+            Self::Root(engine) => {
+                let mut command = Command::new("nsenter");
+                command
+                    .args([&format!("--net=/run/netns/{}", engine.name()), program])
+                    .env("DOCKER_HOST", engine.address());
+                command
+            }
+            Self::Rootless(engine) => engine.command(program),
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        match self {
+            Self::Root(engine) => engine.socket(),
+            Self::Rootless(engine) => engine.socket(),
+        }
+    }
+
+    fn restart(&mut self) {
+        match self {
+            Self::Root(engine) => engine.restart(),
+            Self::Rootless(engine) => engine.restart(),
+        }
+    }
 }
 
 struct Row<'a> {
     sandbox: Sandbox,
-    engine: SecondEngine,
+    engine: Engine,
+    /// Where its deployments and other files are.
+    home: String,
+    program: String,
     image: &'a str,
     ports: [u16; 3],
     cells: BTreeMap<&'static str, String>,
@@ -53,11 +103,10 @@ impl Row<'_> {
     /// A script where the engine's ports are, with what it needs to know; the last line that it printed if it fails.
     fn script(&self, text: &str) -> Result<String, String> {
         let [port, second, third] = self.ports;
-        let (name, home, image) = (&self.sandbox.name, self.sandbox.home.path().display(), self.image);
-        let program = env!("CARGO_BIN_EXE_provision");
-        let ran = self.engine.shell(&format!(
+        let (name, home, image, program) = (&self.sandbox.name, &self.home, self.image, &self.program);
+        let ran: Ran = self.engine.command("bash").args(["-c", &format!(
             "set -e -o pipefail; export PROVISION_HOME={home}/home N={name} P={port} Q={second} R={third} I={image} H={home}; provision() {{ {program} \"$@\" 2>&1; }}; {text}"
-        ));
+        )]).output().unwrap().into();
         if ran.code == 0 { Ok(ran.out) } else { Err(format!("{}: {}", ran.code, ran.all())) }
     }
 
@@ -75,12 +124,18 @@ impl Row<'_> {
         let mut failures = String::new();
         for point in [1, 4, 9, 14] {
             let recorder = Recorder::of(&self.engine.socket(), Fate::KilledAfter(point));
-            let mut child = std::process::Command::new("nsenter");
-            child.args([&format!("--net=/run/netns/{}", self.engine.name()), env!("CARGO_BIN_EXE_provision")]);
-            child.args(["registry", "--name", &format!("{}-k", self.sandbox.name), "--port", &self.ports[1].to_string()]);
-            child.env("PROVISION_HOME", self.sandbox.home.path().join("home"));
+            shell(&format!("chmod -R a+rwX {}", recorder.socket.parent().unwrap().display())).ok();
+            let mut child = self.engine.command(&self.program);
+            child.args([
+                "registry",
+                "--name",
+                &format!("{}-k", self.sandbox.name),
+                "--port",
+                &self.ports[1].to_string(),
+            ]);
+            child.env("PROVISION_HOME", format!("{}/home", self.home));
             child.env("DOCKER_HOST", format!("unix://{}", recorder.socket.display()));
-            let mut child = child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+            let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             recorder.watch(child.id());
             drop(child.wait());
             let again = "provision registry --name $N-k --port $Q; provision plan $N-k --exit-code; provision destroy $N-k --yes; \
@@ -95,23 +150,51 @@ impl Row<'_> {
     }
 }
 
+/// How an engine of the table is started.
+#[derive(Clone, Copy)]
+enum Start {
+    Root(fn() -> Settings),
+    Remapped(fn() -> Vec<String>),
+    Rootless,
+}
+
 /// Runs all columns on one engine.
-fn run(label: &str, settings: Settings) -> (String, BTreeMap<&'static str, String>) {
+fn run(label: &str, start: Start) -> (String, BTreeMap<&'static str, String>) {
     let sandbox = Sandbox::new(&format!("et-{label}"));
     sandbox.blog_images();
     let registry = sandbox.built("registry:3.1.1", "registry", "trixie");
     let nginx = sandbox.built("nginx:1.30", "nginx", "trixie");
     let mysql = sandbox.built("mysql:9.7", "mysql", "sid");
     let wordpress = sandbox.built("wordpress:7.1-apache", "wordpress", "sid");
-    let engine = SecondEngine::with(&format!("et-{label}"), settings);
-    engine.load(&[&registry, &nginx, &mysql, &wordpress]);
-    let version = engine.shell("docker version --format '{{.Server.Version}}, API {{.Server.APIVersion}}'").ok().out;
-    let mut row = Row { sandbox, engine, image: &nginx, ports: [free_port(), free_port(), free_port()], cells: BTreeMap::new() };
+    let test = format!("et-{label}");
+    let (own, program) = (sandbox.home.path().display().to_string(), env!("CARGO_BIN_EXE_provision").to_owned());
+    let (engine, home, program) = match start {
+        Start::Root(settings) => (Engine::Root(SecondEngine::with(&test, settings())), own, program),
+        Start::Remapped(by) => (Engine::Root(SecondEngine::remapped(&test, by())), own, program),
+        Start::Rootless => {
+            let engine = Rootless::new("rl");
+            let (home, program) = (engine.home(), engine.program());
+            (Engine::Rootless(engine), home, program)
+        }
+    };
+    let address = format!("unix://{}", engine.socket().display());
+    shell(&format!(
+        "set -e -o pipefail; docker save {registry} {nginx} {mysql} {wordpress} | docker -H {address} load"
+    ))
+    .ok();
+    let version = shell(&format!(
+        "docker -H {address} version --format '{{{{.Server.Version}}}}, API {{{{.Server.APIVersion}}}}'"
+    ))
+    .ok()
+    .out;
+    let ports = [free_port(), free_port(), free_port()];
+    let mut row = Row { sandbox, engine, home, program, image: &nginx, ports, cells: BTreeMap::new() };
     row.cell("up", "provision registry --name $N --port $P");
-    row.cell("empty plan", "provision plan $N --exit-code; provision registry --name $N | grep -q 'nothing to change'");
+    row.cell("empty plan", "provision plan $N --exit-code; provision registry --name $N | grep 'nothing to change'");
     row.cell(
         "client",
-        "export DOCKER_CONFIG=$H/docker; provision secrets $N password | docker login -u admin --password-stdin localhost:$P; docker tag $I localhost:$P/team/app:1; \
+        "export DOCKER_CONFIG=$H/docker; test $UID = 0 || install -D -m 644 $(provision output $N ca) $HOME/.config/docker/certs.d/localhost:$P/ca.crt; \
+         provision secrets $N password | docker login -u admin --password-stdin localhost:$P; docker tag $I localhost:$P/team/app:1; \
          docker push -q localhost:$P/team/app:1; docker rmi localhost:$P/team/app:1; docker pull -q localhost:$P/team/app:1; docker rmi localhost:$P/team/app:1",
     );
     row.cell(
@@ -128,21 +211,30 @@ fn run(label: &str, settings: Settings) -> (String, BTreeMap<&'static str, Strin
          code=$(curl -s --cacert $(provision output $N ca) -o /dev/null -w '%{http_code}' -u alice:$(provision secrets $N users.alice) https://localhost:$P/v2/); test $code = 200; \
          provision users $N remove alice; provision plan $N --exit-code",
     );
-    row.cell("rotate", "provision rotate $N --what certificates; provision rotate $N --what authority; provision plan $N --exit-code");
+    row.cell(
+        "rotate",
+        "provision rotate $N --what certificates; provision rotate $N --what authority; provision plan $N --exit-code",
+    );
     row.cell(
         "backup, restore",
         "echo correct horse battery >$H/pass; provision backup $N $H/one.age --passphrase-file $H/pass; \
          provision restore $N-2 $H/one.age --passphrase-file $H/pass --set port=$Q; \
-         curl -sf --cacert $(provision output $N-2 ca) -u admin:$(provision secrets $N-2 password) https://localhost:$Q/v2/team/app/tags/list | grep -q '\"1\"'; \
+         curl -sf --cacert $(provision output $N-2 ca) -u admin:$(provision secrets $N-2 password) https://localhost:$Q/v2/team/app/tags/list | grep '\"1\"'; \
          provision destroy $N-2 --yes",
     );
     row.engine.restart();
     let came_back = {
-        let (name, host) = (row.sandbox.name.clone(), row.engine.address());
-        let running = move || shell(&format!("docker -H {host} ps -q --filter name={name} --filter status=running | wc -l")).out.trim() == "2";
+        let name = row.sandbox.name.clone();
+        let running = move || {
+            shell(&format!("docker -H {address} ps -q --filter name={name} --filter status=running | wc -l")).out.trim()
+                == "2"
+        };
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(running))).is_ok()
     };
-    row.cell("restart", if came_back { "provision plan $N --exit-code" } else { "echo containers did not come back; exit 9" });
+    row.cell(
+        "restart",
+        if came_back { "provision plan $N --exit-code" } else { "echo containers did not come back; exit 9" },
+    );
     row.killed();
     row.cell(
         "ci",
@@ -152,7 +244,7 @@ fn run(label: &str, settings: Settings) -> (String, BTreeMap<&'static str, Strin
     row.cell(
         "blog",
         "provision blog --name $N-b --port $R --title T --admin-user keeper --admin-email keeper@example.com; provision plan $N-b --exit-code; \
-         curl -sf http://localhost:$R/ | grep -q '<title>T'; provision destroy $N-b --yes",
+         curl -sf http://localhost:$R/ | grep '<title>T'; provision destroy $N-b --yes",
     );
     row.cell(
         "destroy",
@@ -166,7 +258,8 @@ fn table(rows: &[(String, BTreeMap<&'static str, String>)]) -> (String, String) 
     let mut text = format!("| engine | {} |\n|---|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
     let mut failures = String::new();
     for (label, cells) in rows {
-        let cell = |column: &&str| cells.get(*column).map_or("-", |cell| if cell == "ok" { "ok" } else { "**failed**" });
+        let cell =
+            |column: &&str| cells.get(*column).map_or("-", |cell| if cell == "ok" { "ok" } else { "**failed**" });
         writeln!(text, "| {label} | {} |", COLUMNS.iter().map(cell).collect::<Vec<_>>().join(" | ")).unwrap();
         for (column, cell) in cells.iter().filter(|(_, cell)| *cell != "ok") {
             writeln!(failures, "{label}, {column}: {cell}").unwrap();
@@ -179,20 +272,23 @@ fn table(rows: &[(String, BTreeMap<&'static str, String>)]) -> (String, String) 
 #[test]
 #[ignore = "minutes for each engine, and packages of their own: `make engines`"]
 fn soak_engines_that_people_have_serve_everything() {
-    let all: [(&str, fn() -> Settings); 8] = [
-        ("20", Settings::default),
-        ("28", || Settings { by: docker_28(), ..Settings::default() }),
-        ("28-api-1.44", || Settings { by: demanding(), ..Settings::default() }),
-        ("28-containerd", || with_containerd_store(docker_28())),
-        ("28-containerd-api-1.44", || with_containerd_store(demanding())),
-        ("28-live-restore", || Settings { by: docker_28(), daemon: r#"{"live-restore":true}"#, ..Settings::default() }),
-        ("28-log-none", || Settings { by: docker_28(), daemon: r#"{"log-driver":"none"}"#, ..Settings::default() }),
-        ("20-log-none", || Settings { daemon: r#"{"log-driver":"none"}"#, ..Settings::default() }),
+    let all: [(&str, Start); 11] = [
+        ("20", Start::Root(Settings::default)),
+        ("20-log-none", Start::Root(|| Settings { daemon: r#"{"log-driver":"none"}"#, ..Settings::default() })),
+        ("20-userns-remap", Start::Remapped(Vec::new)),
+        ("20-rootless", Start::Rootless),
+        ("28", Start::Root(|| Settings { by: docker_28(), ..Settings::default() })),
+        ("28-api-1.44", Start::Root(|| Settings { by: demanding(), ..Settings::default() })),
+        ("28-containerd", Start::Root(|| with_containerd_store(docker_28()))),
+        ("28-containerd-api-1.44", Start::Root(|| with_containerd_store(demanding()))),
+        ("28-live-restore", Start::Root(|| with_daemon(r#"{"live-restore":true}"#))),
+        ("28-log-none", Start::Root(|| with_daemon(r#"{"log-driver":"none"}"#))),
+        ("28-userns-remap", Start::Remapped(docker_28)),
     ];
     let wanted = std::env::var("ENGINES").unwrap_or_default();
     let is_wanted = |label: &str| wanted.is_empty() || wanted.split(',').any(|one| one == label);
     let rows: Vec<_> =
-        all.iter().filter(|(label, _)| is_wanted(label)).map(|(label, settings)| run(label, settings())).collect();
+        all.iter().filter(|(label, _)| is_wanted(label)).map(|(label, start)| run(label, *start)).collect();
     let (table, failures) = table(&rows);
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("engines.md"), &table).unwrap();
     eprintln!("{table}");

@@ -147,7 +147,7 @@ fn readiness_is_looked_for_in_the_container_itself() {
 fn files_keep_their_owners_where_the_engine_maps_them() {
     let mut sandbox = Sandbox::new("remap");
     let image = sandbox.built("nginx:1.30", "nginx", "trixie");
-    let engine = SecondEngine::remapped("remap");
+    let engine = SecondEngine::remapped("remap", Vec::new());
     engine.load(&[&image]);
     sandbox.socket = Some(engine.socket());
     let (name, folder) = (sandbox.name.clone(), sandbox.home.path().display().to_string());
