@@ -82,7 +82,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> std::result::Result<I
     let arguments = unnamed::complete(instead::redirect(arguments.collect()))?;
     let matches = command().try_get_matches_from(&arguments).map_err(|error| unnamed::explain(error, &arguments))?;
     let Some((verb, inner)) = matches.subcommand() else {
-        return Err(Error::usage("a verb or a playbook is needed").into());
+        return Err(Error::usage("a verb or a playbook is missing").into());
     };
     // `ci` has verbs of its own.
     let (step, inner) = match inner.subcommand() {
@@ -159,7 +159,7 @@ fn unknown(word: &str) -> Result<Error> {
     let known: std::collections::BTreeSet<&str> =
         builtin_names().into_iter().chain(deployments.iter().map(String::as_str)).collect();
     let known: Vec<&str> = known.into_iter().collect();
-    Ok(Error::new(format!("`{word}` is no playbook, no deployment, and no file that ends in `.yml`"))
+    Ok(Error::new(format!("`{word}` is not a playbook, a deployment or a `.yml` file"))
         .hint(did_you_mean(word, &known)))
 }
 
@@ -197,7 +197,7 @@ fn target(mut playbook: Playbook, path: Option<String>, matches: &ArgMatches) ->
 fn command() -> Command {
     let mut command = Command::new("provision")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A private registry, certificates and the rest of the Docker book's chapter, in one command")
+        .about("Set up and run private registries, certificates and WordPress")
         .subcommand_required(true)
         .arg_required_else_help(true);
     command = shared_flags(command);
@@ -209,15 +209,15 @@ fn command() -> Command {
     }
     command
         .subcommand(
-            verb("apply", "Set up what a playbook file says")
+            verb("apply", "Apply a playbook file")
                 .defer(|verb| targets(verb, |command| with_inputs(apply_flags(command)))),
         )
         .subcommand(
-            verb("plan", "Show what a run would do, without doing it")
+            verb("plan", "Show the changes that a run would make")
                 .defer(|verb| targets(verb, |command| with_inputs(plan_flags(command)))),
         )
         .subcommand(
-            verb("render", "Write the files of an installation on a host into a folder, and tell what remains")
+            verb("render", "Write the files of a host installation into a folder, and list the remaining commands")
                 .defer(|verb| targets(verb, |command| with_inputs(render_flags(command)))),
         )
         .subcommand(
@@ -226,14 +226,14 @@ fn command() -> Command {
         )
         .subcommand(adopt_flags(verb(
             "adopt",
-            "Look at a host whose registry was set up by hand, and write the inputs that take it over",
+            "Inspect a host whose registry was set up by hand, and write the inputs that take it over",
         )))
         .subcommands(verbs_of_deployments())
         .subcommand(verb("list", "List playbooks and deployments"))
         .subcommand(verb("schema", "Print the JSON Schema of a playbook"))
         .subcommand(
             verb("completions", "Print a completion script")
-                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("For which shell")),
+                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell)).help("Shell")),
         )
 }
 
@@ -245,7 +245,7 @@ fn verb(name: &'static str, about: &'static str) -> Command {
 fn verbs_of_deployments() -> [Command; 10] {
     let key = |help: &'static str| Arg::new("key").value_name("KEY").help(help);
     [
-        verb("destroy", "Remove what a deployment owns, and nothing else").args([
+        verb("destroy", "Remove everything that a deployment owns").args([
             deployment(),
             keep_data(),
             delete_data(),
@@ -253,23 +253,23 @@ fn verbs_of_deployments() -> [Command; 10] {
             yes(),
             wait(),
         ]),
-        verb("rotate", "Replace keys, certificates or the authority while everything goes on").args([
+        verb("rotate", "Replace keys, certificates or the authority without downtime").args([
             deployment(),
             what(),
             wait(),
         ]),
         verb(
             "status",
-            "Show all deployments, or each resource of one, as they are now; 3 if something is not as it should be",
+            "Show the state of all deployments, or of one; exit code 3 if something is wrong",
         )
-        .arg(deployment().required(false).help("The deployment; without one, all are shown at a glance")),
+        .arg(deployment().required(false).help("Name of the deployment [default: an overview of all]")),
         verb("output", "Print the outputs of a deployment, or one of them").args([deployment(), key("Which output")]),
         verb("secrets", "Print the secrets of a deployment, or one of them").args([deployment(), key("Which secret")]),
-        fsck_flags(verb("fsck", "Check that every image of a registry is whole; 3 if one is not")),
+        fsck_flags(verb("fsck", "Check that every image of a registry is complete; exit code 3 if one is not")),
         verb("agent", "Do a job in a helper container").hide(true).arg(Arg::new("file").required(true)),
-        users_verbs(verb("users", "Say who may log in to a registry, beside its own user")),
-        backup_flags(verb("backup", "Write all of a deployment that cannot be made again into one encrypted file")),
-        restore_flags(verb("restore", "Set up a deployment from a backup, with its data")),
+        users_verbs(verb("users", "Manage the users who may log in to a registry")),
+        backup_flags(verb("backup", "Back up the data, keys and secrets of a deployment into one encrypted file")),
+        restore_flags(verb("restore", "Restore a deployment and its data from a backup")),
     ]
 }
 

@@ -216,7 +216,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> String {
     match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "there are none to choose from".to_owned(),
+        None if known.is_empty() => "there are none".to_owned(),
         None => format!("known: {}", known.join(", ")),
     }
 }

@@ -175,7 +175,7 @@ impl Session {
         if data.is_empty() || self.yes {
             return Ok(());
         }
-        let what = format!("this deletes data that cannot be made again: {}.", data.join(", "));
+        let what = format!("this deletes data permanently: {}.", data.join(", "));
         match crate::report::ask(&what, &self.stopper).await? {
             Some(true) => Ok(()),
             Some(false) => Err(Error::new("nothing was done: the answer was not `yes`")),

@@ -55,7 +55,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Broken => f.write_str("its braces or quotes do not match"),
             Self::Deep => write!(f, "its blocks stand in each other more than {DEPTH} deep"),
-            Self::Many => write!(f, "with what is included, there are more than {WORDS} words"),
+            Self::Many => write!(f, "more than {WORDS} words, included files counted"),
         }
     }
 }

@@ -20,39 +20,39 @@ pub(super) fn flags(command: Command) -> Command {
     let ttl = Arg::new("ttl").long("ttl").value_name("TIME").default_value("1h");
     let format = Arg::new("format").long("format").value_name("FORM").default_value("sh").conflicts_with("command");
     let own = [
-        seed.help("Push this image of the engine into it at the start [may be repeated]"),
-        file("seed-dir", "DIR").help("Push the images of this OCI layout into it at the start"),
-        ttl.help("How long it may last where its owner cannot be seen any more: 90s, 10m, 2h"),
+        seed.help("Start with this image of the engine [may be repeated]"),
+        file("seed-dir", "DIR").help("Start with the images of this OCI layout"),
+        ttl.help("Lifetime once its owner cannot be checked: 90s, 10m, 2h"),
         Arg::new("keep-on-failure")
             .long("keep-on-failure")
             .action(ArgAction::SetTrue)
-            .help("Leave it there after a failure, until its time is over"),
+            .help("Keep the registry after a failure, until its lifetime ends"),
         file("logs", "DIR").help("Write the logs of its containers into this folder after a failure"),
-        file("report", "FILE").help("Write what was done: JUnit for a file that ends in .xml, otherwise JSON"),
+        file("report", "FILE").help("Write a report: JUnit if the file ends in .xml, otherwise JSON"),
         format
             .value_parser(PossibleValuesParser::new(Form::WORDS))
-            .help("How the environment is told if there is no command"),
+            .help("Format of the environment if there is no command"),
         // Elsewhere a flag of this name is read, and not written.
         file("env-file", "FILE")
             .id("environment")
             .conflicts_with("command")
-            .help("Add the environment to this file, instead of printing it"),
+            .help("Append the environment to this file instead of printing it"),
         images(),
     ];
     let line = Arg::new("command").value_name("COMMAND").last(true).num_args(1..);
     let command = own.into_iter().fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)));
     command
-        .arg(line.help("What to run; without one it stays until `provision ci down`"))
+        .arg(line.help("Command to run; without one the registry runs until `provision ci down`"))
         .subcommand(
-            Command::new("down").about("End a registry that was brought up without a command").arg(
+            Command::new("down").about("Stop a registry that was started without a command").arg(
                 Arg::new("deployment")
                     .value_name("NAME")
-                    .help("Which one [default: what PROVISION_CI says, or the only one]"),
+                    .help("Name of the registry [default: PROVISION_CI, or the only one]"),
             ),
         )
         .subcommand(
             Command::new("reap")
-                .about("Remove whatever has lost its owner or outlived its time, of any user of this engine"),
+                .about("Remove what has lost its owner or expired, of all users of this engine"),
         )
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
@@ -62,7 +62,7 @@ pub(super) fn flags(command: Command) -> Command {
 pub(super) fn wanted(matches: &ArgMatches, style: Style) -> Result<Wanted> {
     if style == Style::Json {
         return Err(Error::usage("`--output json` does not go with `ci`: standard output is the command's").hint(
-            "`--report FILE.json` tells what was done; without a command, `--format json` tells the environment",
+            "`--report FILE.json` writes a report; without a command, `--format json` prints the environment",
         ));
     }
     let path = |name: &str| word(matches, name).map(|path| files::absolute(path).map(PathBuf::from)).transpose();
@@ -87,7 +87,7 @@ fn seconds(text: &str) -> Result<i64> {
     };
     match time::seconds(text).map(i64::try_from) {
         Some(Ok(seconds)) if (10..=7 * 86400).contains(&seconds) => Ok(seconds),
-        Some(_) => wrong("that is too short or too long"),
-        None => wrong("this is no time"),
+        Some(_) => wrong("this duration is out of range"),
+        None => wrong("not a duration"),
     }
 }

@@ -21,8 +21,8 @@ pub(super) fn shared_flags(command: Command) -> Command {
         .default_value("text");
     let verbose = Arg::new("verbose").short('v').long("verbose").global(true).action(ArgAction::SetTrue);
     command
-        .arg(output.display_order(SHARED).help("How to tell what happens: for people, or as JSON lines"))
-        .arg(verbose.display_order(SHARED).help("Show each request made to the engine"))
+        .arg(output.display_order(SHARED).help("Output format"))
+        .arg(verbose.display_order(SHARED).help("Show each request to the engine"))
 }
 
 /// Adds the inputs of a playbook to a verb that has all of its own options. Where a name is both, the flag is the option, and
@@ -38,7 +38,7 @@ pub(super) fn input_flags(command: Command, playbook: &Playbook) -> Command {
     }
     let width = hidden.iter().map(|input| input.name.len()).max().unwrap_or_default();
     let lines = hidden.iter().map(|input| format!("\n  {:width$}  {}", input.name, help(input)));
-    let title = "Inputs that are called like an option, given by `--set NAME=VALUE` or in the file of `--inputs`:";
+    let title = "Inputs with the name of an option, set by `--set NAME=VALUE` or in the `--inputs` file:";
     command.after_help(format!("{title}{}", lines.collect::<String>()))
 }
 
@@ -59,7 +59,7 @@ pub(super) fn set() -> Arg {
         .value_name("INPUT=VALUE")
         .action(ArgAction::Append)
         .display_order(SHARED)
-        .help("Give an input in another way than by its flag, such as `--set port=5001` [may be repeated]")
+        .help("Set an input by its name, such as `--set port=5001` [may be repeated]")
 }
 
 fn inputs_file() -> Arg {
@@ -68,7 +68,7 @@ fn inputs_file() -> Arg {
         .value_name("FILE")
         .value_hint(ValueHint::FilePath)
         .display_order(SHARED)
-        .help("Take inputs from this YAML file, a line `INPUT: VALUE` for each; a flag goes before it")
+        .help("Read inputs from this YAML file, one `INPUT: VALUE` per line; flags override it")
 }
 
 fn env_file() -> Arg {
@@ -78,7 +78,7 @@ fn env_file() -> Arg {
         .value_hint(ValueHint::FilePath)
         .action(ArgAction::Append)
         .display_order(SHARED)
-        .help("Take the variables of other tools in this file as inputs, as `docker run --env-file` reads it [may be repeated]")
+        .help("Read variables of other tools from this file, in the format of `docker run --env-file` [may be repeated]")
 }
 
 /// What the help says of an input.
@@ -136,14 +136,14 @@ pub(super) fn what() -> Arg {
         .value_name("WHAT")
         .required(true)
         .value_parser(["keys", "certificates", "authority"])
-        .help("keys: the access keys of AWS or a store like it; certificates: all that were issued; authority: the root that clients trust, and all under it")
+        .help("keys: access keys of S3; certificates: all issued certificates; authority: the root that clients trust and everything below it")
 }
 
 pub(super) fn keep_data() -> Arg {
     Arg::new("keep-data")
         .long("keep-data")
         .action(ArgAction::SetTrue)
-        .help("Leave volumes, and the secrets that open them, for the next run")
+        .help("Keep volumes, and the secrets that open them, for the next run")
 }
 
 pub(super) fn delete_data() -> Arg {
@@ -151,25 +151,25 @@ pub(super) fn delete_data() -> Arg {
         .long("delete-data")
         .value_name("BUCKET")
         .action(ArgAction::Append)
-        .help("Delete the objects in this bucket, all versions, so that it can be removed [may be repeated]")
+        .help("Delete all objects of this bucket, in all versions, and the bucket [may be repeated]")
 }
 
 pub(super) fn engine_moved() -> Arg {
     Arg::new("engine-moved")
         .long("engine-moved")
         .action(ArgAction::SetTrue)
-        .help("Go on with the engine that is reached now, although the deployment was on another one")
+        .help("Use the current engine, although the deployment was made on another one")
 }
 
 fn proxy() -> Arg {
     Arg::new("proxy")
         .long("proxy")
         .value_name("URL")
-        .help("The proxy to stores and other registries, also for containers: a URL, @FILE, none, or environment; remembered, and at first as HTTP_PROXY, HTTPS_PROXY and NO_PROXY say")
+        .help("Proxy for stores and other registries, also used by containers: a URL, @FILE, none, or environment [default: as at the last run; at first HTTP_PROXY, HTTPS_PROXY and NO_PROXY]")
 }
 
 pub(super) fn yes() -> Arg {
-    Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).help("Do not ask before data is destroyed")
+    Arg::new("yes").short('y').long("yes").action(ArgAction::SetTrue).help("Delete data without asking")
 }
 
 /// How long somebody else's work on the same deployment is waited for.
@@ -178,14 +178,14 @@ pub(super) fn wait() -> Arg {
         .long("wait")
         .value_name("TIME")
         .default_value("5m")
-        .help("How long to wait while another run works on the same deployment: 90s, 5m, 2h; 0 is not at all")
+        .help("How long to wait for another run on the same deployment: 90s, 5m, 2h; 0 does not wait")
 }
 
 fn name_flag() -> Arg {
     Arg::new("name")
         .long("name")
         .value_name("NAME")
-        .help("A name for this deployment, to tell two of one playbook apart [default: the playbook's]")
+        .help("Name of this deployment [default: the name of the playbook]")
 }
 
 pub(super) fn images() -> Arg {
@@ -194,11 +194,11 @@ pub(super) fn images() -> Arg {
         .value_name("HOW")
         .value_parser(["auto", "pull", "build"])
         .default_value("auto")
-        .help("Where images come from: auto pulls, and builds from Debian's packages where no registry can be reached")
+        .help("Source of images: auto pulls, and builds from Debian packages if no registry can be reached")
 }
 
 fn renew() -> Arg {
-    Arg::new("renew").long("renew").action(ArgAction::SetTrue).help("Issue every certificate anew")
+    Arg::new("renew").long("renew").action(ArgAction::SetTrue).help("Issue new certificates")
 }
 
 pub(super) fn apply_flags(command: Command) -> Command {
@@ -211,7 +211,7 @@ pub(super) fn plan_flags(command: Command) -> Command {
     let exit_code = Arg::new("exit-code")
         .long("exit-code")
         .action(ArgAction::SetTrue)
-        .help("End with 3 if there is something to change");
+        .help("Exit with 3 if there are changes");
     [name_flag(), images(), renew(), proxy(), engine_moved(), exit_code]
         .into_iter()
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
@@ -227,7 +227,7 @@ pub(super) fn render_flags(command: Command) -> Command {
         .value_name("DIR")
         .required(true)
         .value_hint(ValueHint::DirPath)
-        .help("The folder to write the tree of the host into");
+        .help("Folder for the files of the host");
     [out, name_flag(), renew(), wait()]
         .into_iter()
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
@@ -239,19 +239,19 @@ pub(super) fn adopt_flags(command: Command) -> Command {
         .value_name("PATH")
         .num_args(0..)
         .value_hint(ValueHint::AnyPath)
-        .help("Further files and folders to look into, such as one with a policy");
+        .help("More files and folders to inspect, such as one with a policy");
     let root = Arg::new("root")
         .long("root")
         .value_name("DIR")
         .default_value("/")
         .value_hint(ValueHint::DirPath)
-        .help("Look at the host whose root is here, such as a mounted disk");
+        .help("Root of the host to inspect, such as a mounted disk");
     let out = Arg::new("out")
         .long("out")
         .value_name("FILE")
         .default_value("./registry.inputs.yml")
         .value_hint(ValueHint::FilePath)
-        .help("Write the inputs into this file, which must not exist yet");
+        .help("File for the inputs; it must not exist");
     command.args([paths, root, out])
 }
 
@@ -262,12 +262,12 @@ pub(super) fn backup_flags(command: Command) -> Command {
         .value_name("RECIPIENT")
         .action(ArgAction::Append)
         .conflicts_with("passphrase-file")
-        .help("Encrypt to this recipient of age, as `age1…`, and not with a passphrase [may be repeated]");
+        .help("Encrypt to this age recipient (`age1…`) instead of a passphrase [may be repeated]");
     command
         .arg(deployment())
-        .arg(backup_file("The file to write; it must not exist yet"))
+        .arg(backup_file("File to write; it must not exist"))
         .arg(recipient)
-        .arg(passphrase_file("Encrypt with the passphrase in this file, where `-` is the standard input"))
+        .arg(passphrase_file("Read the passphrase from this file; `-` is standard input"))
         .arg(wait())
 }
 
@@ -278,13 +278,13 @@ pub(super) fn restore_flags(command: Command) -> Command {
         .value_name("FILE")
         .value_hint(ValueHint::FilePath)
         .conflicts_with("passphrase-file")
-        .help("Open it with the age identity in this file");
+        .help("Decrypt with the age identity in this file");
     command
-        .arg(deployment().help("What the deployment shall be called: as it was, or a new name beside it"))
+        .arg(deployment().help("Name of the restored deployment: the original name, or a new one"))
         .arg(backup_file("The backup"))
         .arg(identity)
-        .arg(passphrase_file("Open it with the passphrase in this file, where `-` is the standard input"))
-        .arg(set().help("Change an input of the playbook, such as `--set port=5001` [may be repeated]"))
+        .arg(passphrase_file("Read the passphrase from this file; `-` is standard input"))
+        .arg(set().help("Override an input of the playbook, such as `--set port=5001` [may be repeated]"))
         .arg(images())
         .arg(wait())
 }
@@ -298,7 +298,7 @@ fn passphrase_file(help: &'static str) -> Arg {
         .long("passphrase-file")
         .value_name("FILE")
         .value_hint(ValueHint::FilePath)
-        .help(format!("{help} [default: asked for]"))
+        .help(format!("{help} [default: ask]"))
 }
 
 /// A deployment, and what is to be done with its users.
@@ -313,18 +313,18 @@ pub(super) fn users_verbs(command: Command) -> Command {
         .long("password-file")
         .value_name("FILE")
         .value_hint(ValueHint::FilePath)
-        .help("Take the password in this file, where `-` is the standard input [default: asked for]");
+        .help("Read the password from this file; `-` is standard input [default: ask]");
     let import = Arg::new("import")
         .long("import")
         .value_name("FILE")
         .value_hint(ValueHint::FilePath)
         .conflicts_with_all(["generate", "password-file", "user"])
-        .help("Take over the users of a password file; tells which of them today's registry does not accept");
+        .help("Import the users of a password file, and name those whose hash is not supported");
     let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
     command
         .arg(deployment())
         .arg(wait().global(true))
-        .subcommand(verb("list", "List users; so does no verb"))
+        .subcommand(verb("list", "List users (default)"))
         .subcommand(verb("add", "Add a user, or those of a password file").args([
             user().required_unless_present("import"),
             generate.clone(),
@@ -361,7 +361,7 @@ pub(super) fn users_task(matches: &ArgMatches) -> Task {
 }
 
 pub(super) fn deployment() -> Arg {
-    Arg::new("deployment").value_name("NAME").required(true).help("The deployment, as `provision list` shows it")
+    Arg::new("deployment").value_name("NAME").required(true).help("Name of the deployment (see `provision list`)")
 }
 
 pub(super) fn fsck_flags(command: Command) -> Command {
@@ -369,6 +369,6 @@ pub(super) fn fsck_flags(command: Command) -> Command {
         Arg::new("deep")
             .long("deep")
             .action(ArgAction::SetTrue)
-            .help("Read every byte, and compare it with its digest"),
+            .help("Read every byte and compare it with its digest"),
     )
 }

@@ -20,8 +20,8 @@ pub(super) fn seconds(text: &str) -> Option<u64> {
 /// How long to wait, a week at most.
 pub(super) fn wait(text: &str) -> Result<u64> {
     seconds(text).filter(|seconds| *seconds <= 7 * 86400).ok_or_else(|| {
-        Error::usage(format!("`--wait {text}`: this is no time to wait"))
-            .hint("write `90s`, `5m` or `2h`, a week at most; `0` does not wait at all")
+        Error::usage(format!("`--wait {text}`: not a duration"))
+            .hint("write `90s`, `5m` or `2h`, one week at most; `0` does not wait")
     })
 }
 

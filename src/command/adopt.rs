@@ -25,15 +25,15 @@ pub(crate) fn run(session: &Session, wanted: &Wanted) -> Result<()> {
     let out = Path::new(&wanted.out);
     if files::exists(out) {
         return Err(Error::usage(format!("`{}` is there already", wanted.out)).hint(
-            "it may have been changed since, so it is not written over: move it away, or give `--out` another path",
+            "it may have been edited, so it is not overwritten: move it away, or give another path with `--out`",
         ));
     }
     let found = look(wanted)?;
     for text in &found.unclear {
-        session.events.note(None, format!("{text}, so it was passed over"));
+        session.events.note(None, format!("{text}; skipped"));
     }
     for path in &found.unread {
-        session.events.note(None, format!("`{path}` cannot be read by this user, so it was not looked at"));
+        session.events.note(None, format!("`{path}` cannot be read by this user; skipped"));
     }
     let findings = adopt::findings(&found, host::now());
     if findings.is_empty() && !found.has_registry() {

@@ -113,9 +113,9 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
             // The record stays: by its mark the next run finds what is left.
             turn.lock.leave_open(true);
             let outcome = if run.restore.is_some() {
-                "failed; not all could be taken back, and it is not whole"
+                "failed; rollback incomplete, and the deployment is not complete"
             } else {
-                "failed; not all could be taken back, and the next run goes on from here"
+                "failed; rollback incomplete; run again to continue"
             };
             finish(&run, BTreeMap::new(), 0, started, outcome);
             Err(error)

@@ -102,14 +102,14 @@ impl Sealing {
             return files::secret_apart(&file, "passphrase", stopper).await.map(Seal::Passphrase);
         }
         let Some(passphrase) = ask_hidden("Passphrase for the backup", stopper).await? else {
-            return Err(Error::usage("there is no terminal to ask for a passphrase")
+            return Err(Error::usage("no terminal to ask for a passphrase")
                 .hint("give `--passphrase-file FILE`, where `-` is the standard input, or `--recipient age1…`"));
         };
         if passphrase.expose().is_empty() {
             return Err(Error::usage("no passphrase was given").hint("no backup was written"));
         }
         if ask_hidden("The same again", stopper).await?.as_ref() != Some(&passphrase) {
-            return Err(Error::usage("the two passphrases differ").hint("no backup was written; run the command again"));
+            return Err(Error::usage("the passphrases differ").hint("no backup was written; run the command again"));
         }
         Ok(Seal::Passphrase(passphrase))
     }

@@ -44,7 +44,7 @@ impl Wanted {
         seed::check(&self.seeds, self.seed_folder.as_deref())?;
         let caches = target.given.get("pull-through").and_then(Json::as_str).is_some_and(|url| !url.is_empty());
         if caches && !(self.seeds.is_empty() && self.seed_folder.is_none()) {
-            return Err(Error::usage("nothing can be pushed into a cache, so it cannot start with images")
+            return Err(Error::usage("a pull-through cache takes no pushes, so it cannot start with images")
                 .hint("leave `--pull-through` out, or `--seed` and `--seed-dir`"));
         }
         if self.command.is_empty() {

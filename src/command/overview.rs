@@ -180,7 +180,7 @@ async fn within(session: &Session, store: &Store, record: &Record, shared: &Shar
 fn late(row: &mut DeploymentEvent, store: &Store) {
     let mut measured = Measured::read(store);
     if let Some(last) = measured.look.clone().filter(|last| !last.time.is_empty()) {
-        row.notes.push(format!("this is how it was at {}; {}", last.time, patient(&row.deployment)));
+        row.notes.push(format!("measured at {}; {}", last.time, patient(&row.deployment)));
         row.up_since = last.up_since;
         row.wrong.extend(last.wrong);
     } else {
@@ -246,7 +246,7 @@ fn known(store: &Store, record: &Record, now: OffsetDateTime) -> DeploymentEvent
         }
         Some(holder) => row.wrong.push(WrongEvent {
             resource: None,
-            what: format!("{} came to no end", holder.words),
+            what: format!("{} was interrupted", holder.words),
             hint: Some(format!("`provision apply {}` goes on from there", store.name())),
         }),
         None => {}

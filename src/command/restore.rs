@@ -87,8 +87,8 @@ fn unused(name: &str) -> Result<Store> {
 fn exists(name: &str, earlier: &Record) -> Error {
     let (what, hint) = if earlier.restoring {
         (
-            "exists already: a restore of it was broken off",
-            "what it left is a part of the backup: take that deployment away, or restore it under another name",
+            "exists already: an earlier restore of it was interrupted",
+            "it holds a part of the backup only: destroy that deployment, or restore under another name",
         )
     } else if earlier.kept {
         ("exists already: it was destroyed, and its data was kept", "restore beside it, under another name")
@@ -108,7 +108,7 @@ async fn open(file: &str, opening: &Opening, stopper: &Stopper) -> Result<Reader
         (None, None) if sealed.wants_passphrase() => {
             let asked = crate::report::ask_hidden(&format!("Passphrase of `{file}`"), stopper).await?;
             Key::Passphrase(asked.ok_or_else(|| {
-                Error::usage("there is no terminal to ask for the passphrase")
+                Error::usage("no terminal to ask for the passphrase")
                     .hint("give `--passphrase-file FILE`, where `-` is the standard input")
             })?)
         }

@@ -153,14 +153,14 @@ impl Password {
             }
             Self::Asked => {
                 let nobody = || {
-                    Error::usage("there is no terminal to ask for the password")
+                    Error::usage("no terminal to ask for the password")
                         .hint("give `--password-file FILE`, where `-` is the standard input, or `--generate`")
                 };
                 let first = ask_hidden(&format!("Password of `{user}`"), stopper).await?.ok_or_else(nobody)?;
                 if first.expose().is_empty() {
                     return Err(Error::usage("no password was given"));
                 }
-                let second = ask_hidden("The same once more", stopper).await?.ok_or_else(nobody)?;
+                let second = ask_hidden("Repeat it", stopper).await?.ok_or_else(nobody)?;
                 if first != second {
                     return Err(Error::usage("the two passwords differ").hint("nothing was changed; try again"));
                 }

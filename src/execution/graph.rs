@@ -201,7 +201,7 @@ impl Graph {
             span: declaration.name.span,
         };
         if self.nodes.len() + self.absent.len() >= RESOURCES {
-            return Err(Error::new(format!("with what is included, there are more than {RESOURCES} resources"))
+            return Err(Error::new(format!("more than {RESOURCES} resources, included ones counted"))
                 .at(checker.source.place(declaration.name.span)));
         }
         if present {
@@ -330,9 +330,9 @@ impl Graph {
     fn circle<'a>(&self, id: &'a Id, path: impl Iterator<Item = &'a Id>) -> Error {
         let circle: Vec<String> = path.skip_while(|seen| *seen != id).chain([id]).map(|id| format!("`{id}`")).collect();
         let vertex = &self.nodes[id];
-        Error::new(format!("these need each other in a circle: {}", circle.join(" → ")))
+        Error::new(format!("dependency cycle: {}", circle.join(" → ")))
             .at(self.scopes[vertex.scope].playbook.source.place(vertex.span))
-            .hint("take one of the names out of an expression or out of `after`")
+            .hint("remove one of the names from an expression or from `after`")
     }
 }
 

@@ -222,7 +222,7 @@ fn window(days: u32, now: OffsetDateTime) -> Result<(OffsetDateTime, OffsetDateT
     second
         .checked_sub(CLOCK_LEEWAY)
         .and_then(|start| Some((start, start.checked_add(length)?)))
-        .ok_or_else(|| Error::new(format!("{days} days lead past the year 9999")).hint("give fewer days"))
+        .ok_or_else(|| Error::new(format!("{days} days go beyond the year 9999")).hint("give fewer days"))
 }
 
 /// Sixteen random bytes that make a positive number (RFC 5280 section 4.1.2.2 allows 20).

@@ -135,7 +135,7 @@ impl Input {
         let is_literal = |text: &String| !text.is_empty() && text != "-" && !text.starts_with('@');
         (self.is_secret() && texts.iter().any(is_literal)).then(|| {
             format!(
-                "`{}`: a secret on the command line is seen by every user of this host as long as the command runs, and is kept by the shell; give `@FILE`, or `-` for standard input",
+                "`{}`: a secret on the command line is visible to every user of this host while the command runs, and stays in the history of the shell; give `@FILE`, or `-` for standard input",
                 self.given_by()
             )
         })

@@ -238,7 +238,7 @@ fn guarded<T>(checked: &Checked, work: impl FnOnce() -> Result<T, minijinja::Err
 /// What a panic says.
 fn reason(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "for no reason that is told".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason given".to_owned())
 }
 
 fn names(found: std::collections::HashSet<String>) -> Box<[String]> {

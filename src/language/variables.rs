@@ -136,11 +136,11 @@ fn unclaimed<'a>(
 
 /// Why a variable of a file counts for nothing, if it does.
 fn unused(name: &str, playbook: &Playbook, given: &Inputs) -> Result<Option<String>> {
-    let mut why = Some(format!("it means nothing to `provision {}`", playbook.name));
+    let mut why = Some(format!("`provision {}` does not use it", playbook.name));
     for variable in playbook.variables.iter().filter(|variable| variable.name == name) {
         match idle(variable, playbook, given)? {
             None => return Ok(None),
-            Some(condition) => why = Some(format!("it counts only {}", condition.told(&playbook.inputs))),
+            Some(condition) => why = Some(format!("it requires {}", condition.told(&playbook.inputs))),
         }
     }
     Ok(why)

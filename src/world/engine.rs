@@ -156,7 +156,7 @@ impl Engine {
         match error {
             Cause::DockerResponseServerError { status_code, message } => {
                 let error = match message.trim() {
-                    "" => failed(&format!("the engine answers {status_code} and gives no reason")),
+                    "" => failed(&format!("the engine answered {status_code} without a reason")),
                     message => failed(message),
                 };
                 // What was named is gone, or its name is taken: a request of a run that was killed may land at any time.

@@ -203,7 +203,7 @@ async fn said(pipe: Option<impl AsyncRead + Unpin>, program: &str) -> Result<Vec
     let mut said = Vec::new();
     if let Some(pipe) = pipe {
         let read = pipe.take(WORDS.bytes + 1).read_to_end(&mut said).await;
-        read.map_err(|error| Error::new(format!("cannot hear `{program}`: {error}")))?;
+        read.map_err(|error| Error::new(format!("cannot read the output of `{program}`: {error}")))?;
     }
     if said.len() > WORDS.size() { Err(endless(program, Breach::Bytes)) } else { Ok(said) }
 }

@@ -99,7 +99,7 @@ impl Stopper {
         let answer = tokio::select! {
             answer = answer => Ok(answer),
             // Another signal, as one that a program around this one passes on, changes nothing any more.
-            Some(_) = signals.recv() => return Err(Error::new("stopped while it waited for an answer")),
+            Some(_) = signals.recv() => return Err(Error::new("interrupted while waiting for an answer")),
         };
         *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
         answer

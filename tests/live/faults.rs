@@ -220,7 +220,7 @@ fn an_engine_that_dies_halfway_is_told_and_the_next_run_converges() {
         sandbox.socket = Some(recorder.socket.clone());
         let failed = sandbox.registry(&["--trust", "no"]).fails(1).says("no Docker engine answers at").says("hint:");
         assert!(recorder.is_dead(), "{}", failed.all());
-        failed.says("failed; not all could be taken back, and the next run goes on from here");
+        failed.says("failed; rollback incomplete; run again to continue");
         sandbox.socket = None;
     }
     sandbox.registry(&["--trust", "no"]).ok();

@@ -88,7 +88,7 @@ fn a_rendered_tree_makes_a_registry_where_it_is_carried() {
     host.run("sh -n /etc/init.d/docker-registry; logrotate -d /etc/logrotate.d/docker-registry").ok();
     // nginx as Debian brings it, the site, and nothing else.
     host.run("ss -Hltn | grep -v -e :5443 -e :80").fails(1);
-    // The same once more changes nothing; a changed file is named.
+    // Repeat it changes nothing; a changed file is named.
     sandbox.command(&["plan", &sandbox.name, "--exit-code"]).ok().says("nothing to change");
     std::fs::write(tree.join("etc/docker/registry/config.yml"), "version: 0.1\n").unwrap();
     sandbox.command(&["plan", &sandbox.name, "--exit-code"]).fails(3).says("files./etc/docker/registry/config.yml");

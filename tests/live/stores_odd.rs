@@ -250,7 +250,7 @@ fn what_could_not_be_taken_back_is_not_forgotten() {
         let body = "<Error><Code>AccessDenied</Code><Message>by the test</Message></Error>";
         denied.then_some(Fault::Answer { status: 403, headers: "", body })
     });
-    odd.run("apply", &[]).fails(1).says("not all could be taken back");
+    odd.run("apply", &[]).fails(1).says("rollback incomplete");
     assert!(crate::s3::left(&odd.store, &odd.sandbox).contains("-writer"), "there is something to find");
     odd.proxy.heal();
     odd.sandbox.destroy().ok();

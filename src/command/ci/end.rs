@@ -96,7 +96,7 @@ pub(super) async fn reap_beside(session: &Session) {
                     session.events.note(None, format!("reaped {}: {}", corpse.name, corpse.why));
                 }
             }
-            Err(error) => session.events.note(None, format!("what others left could not be reaped: {error}")),
+            Err(error) => session.events.note(None, format!("cannot remove what others left: {error}")),
         }
     }
     std::future::pending::<()>().await;

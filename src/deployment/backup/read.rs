@@ -108,7 +108,7 @@ impl Reader {
             DecryptError::Io(error) => damaged(&path, &error),
             DecryptError::InvalidMac | DecryptError::InvalidHeader => broken_header(&path),
             DecryptError::ExcessiveWork { .. } => {
-                Error::new(format!("`{path}` was encrypted with more work than a backup should need"))
+                Error::new(format!("`{path}` needs more work to decrypt than a backup should"))
                     .hint("`age -d` opens it, if you trust where it comes from")
             }
             _ => key.refused(&path),

@@ -77,7 +77,7 @@ async fn find(engine: &Engine) -> Result<BTreeMap<String, Corpse>> {
     let (here, now) = (process::here(), host::now().unix_timestamp());
     let mut corpses = BTreeMap::new();
     for (id, known) in known(engine).await? {
-        let mut why = "its folder was left half made".to_owned();
+        let mut why = "its folder is incomplete".to_owned();
         let ended = known.claims.iter().all(|claim| match claim.standing(&here, process::see, now) {
             Standing::Holds => false,
             standing => {

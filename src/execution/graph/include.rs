@@ -26,7 +26,7 @@ impl Graph {
         let mut above = Some(scope);
         while let Some(index) = above {
             if is_child(&self.scopes[index].playbook) {
-                return Err(Error::new("playbooks include each other in a circle"));
+                return Err(Error::new("playbooks include each other in a cycle"));
             }
             depth += 1;
             above = self.scopes[index].parent.as_ref().map(|(parent, _)| *parent);

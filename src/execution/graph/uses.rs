@@ -82,7 +82,7 @@ impl Graph {
                     Some(attribute) => Error::new(format!("{} `{root}` has no output `{attribute}`", kind.name))
                         .at(slot.place(&here.playbook.source, name))
                         .hint(did_you_mean(attribute, &known)),
-                    None => Error::new(format!("`{root}` stands for a {} and is no text by itself", kind.name))
+                    None => Error::new(format!("`{root}` is a {}, not text", kind.name))
                         .at(slot.place(&here.playbook.source, name))
                         .hint(dotted(root, &known)),
                 })?;
@@ -119,7 +119,7 @@ impl Graph {
                 (format!("the included playbook `{root}` has no output `{attribute}`"), did_you_mean(attribute, &known))
             }
             None => {
-                (format!("`{root}` stands for an included playbook and is no text by itself"), dotted(root, &known))
+                (format!("`{root}` is an included playbook, not text"), dotted(root, &known))
             }
         };
         Err(Error::new(what).at(slot.place(&self.scopes[scope].playbook.source, name)).hint(hint))

@@ -33,8 +33,8 @@ impl Condition {
     pub fn told(&self, inputs: &[Input]) -> String {
         let text = self.text.trim();
         match inputs.iter().find(|input| variable(&input.name) == text) {
-            Some(input) => format!("with `{}`", input.given_by()),
-            None => format!("where `{text}`"),
+            Some(input) => format!("`{}`", input.given_by()),
+            None => format!("`{text}`"),
         }
     }
 
@@ -89,6 +89,6 @@ pub(crate) fn check(inputs: &[Input], values: &BTreeMap<String, Json>, fresh: &B
     let back = (!earlier.is_empty())
         .then(|| format!("take back what an earlier run was given: `{}`", list(&earlier, Input::taken_back)));
     let only = condition.told(inputs);
-    Err(Error::usage(format!("`{}`{since} means something only {only}", first.given_by()))
+    Err(Error::usage(format!("`{}`{since} requires {only}", first.given_by()))
         .hint(leave.into_iter().chain(back).collect::<Vec<_>>().join("; ")))
 }

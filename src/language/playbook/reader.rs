@@ -288,7 +288,7 @@ impl<'a> Reader<'a> {
                 .wrong(node.span, format!("{name} would show in the playbook"))
                 .hint("leave the default empty: a `secret` resource makes one where none is given")),
             InputType::File | InputType::Certificates => Err(self
-                .wrong(node.span, format!("{name} would be a file of whoever types the command"))
+                .wrong(node.span, format!("{name} would be a file of the user who types the command"))
                 .hint("leave the default empty")),
             _ => self.value(input, node, name),
         }

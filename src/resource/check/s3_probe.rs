@@ -171,7 +171,7 @@ impl Spec {
         match aws.list(&self.bucket, "provision-probe").await {
             Ok(_) if !aws.is_amazon() => {
                 let text =
-                    "this store pays no heed to conditions of a policy: the key can list names outside its prefix";
+                    "this store ignores policy conditions: the key can list names outside its prefix";
                 at.events().note(Some(&at.id), text);
                 Ok(())
             }

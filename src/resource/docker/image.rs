@@ -145,7 +145,7 @@ impl ImageKind {
     async fn build(spec: &Spec, at: &At) -> Result<()> {
         let (Some(build), Some(reference)) = (&spec.build, spec.built()?) else {
             let what = if spec.reference.is_empty() { &at.id } else { &spec.reference };
-            return Err(Error::new(format!("the playbook says of no way to build `{what}`"))
+            return Err(Error::new(format!("no build recipe for `{what}`"))
                 .hint("give `reference`, `build` or both; and leave `--images build` out"));
         };
         let base = Self::make_base(spec, at).await?;

@@ -135,7 +135,7 @@ impl ServiceKind {
         } else {
             "these are its last lines; mend their cause, then run the command again"
         };
-        Err(Error::new(format!("the service `{unit}` was started and does not serve")).detail(words).hint(hint))
+        Err(Error::new(format!("the service `{unit}` started but accepts no connections")).detail(words).hint(hint))
     }
 
     /// Writes the files, and keeps how to put back what was there.

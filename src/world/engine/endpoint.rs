@@ -314,7 +314,7 @@ impl Address {
             "https" => Scheme::Https,
             "ssh" => {
                 let host = rest.split('/').next().unwrap_or_default();
-                return Err(Error::usage(format!("`{text}`: an engine cannot be reached by ssh yet")).hint(format!(
+                return Err(Error::usage(format!("`{text}`: engines over ssh are not supported yet")).hint(format!(
                     "forward its socket: `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock {}`, and then `DOCKER_HOST=unix:///tmp/docker.sock`",
                     if is_plain(host) { host } else { "HOST" }
                 )));

@@ -6,7 +6,7 @@ use crate::error::Error;
 const KNOWN: [(&[&str], &str); 13] = [
     (
         &["fully subnetted"],
-        "the engine has given all its address pools away: `docker network prune` removes networks that nothing uses; or widen `default-address-pools` in its `daemon.json`",
+        "the engine has no free address pool: `docker network prune` removes networks that nothing uses; or widen `default-address-pools` in its `daemon.json`",
     ),
     (
         &["non-overlapping IPv4 address pool"],
@@ -27,7 +27,7 @@ const KNOWN: [(&[&str], &str); 13] = [
     ),
     (
         &["toomanyrequests"],
-        "the registry gives out no more for now: log in with `docker login`, wait, or pull from another one with `--mirror`",
+        "the registry's rate limit is reached: log in with `docker login`, wait, or pull from another one with `--mirror`",
     ),
     (
         &["could not find an available", "plugin"],
@@ -80,7 +80,7 @@ pub(super) fn of_tls(reason: &str) -> &'static str {
         return "the engine wants a certificate that its own authority has issued: `cert.pem` and `key.pem` beside `ca.pem`";
     }
     if has(&["corrupt message"]) {
-        return "what listens there speaks no TLS: check the port, which is 2376 by custom";
+        return "the server does not speak TLS: check the port (2376 by convention)";
     }
     "check that the engine was started with `--tlsverify`, and the files in the folder of `DOCKER_CERT_PATH` or in the context"
 }

@@ -103,7 +103,7 @@ pub(super) async fn prove_private(bucket: &str, aws: &Aws) -> Result<()> {
     }
     // A list that fails is none; an object that is not given for another reason may be given tomorrow.
     if let Some(fault) = got.err().filter(|fault| !fault.is_turned_away()) {
-        return Err(Error::from(fault).within(format!("it is not proven that the bucket `{bucket}` is private")));
+        return Err(Error::from(fault).within(format!("cannot prove that the bucket `{bucket}` is private")));
     }
     Ok(())
 }
