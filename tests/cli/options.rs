@@ -87,7 +87,7 @@ fn an_input_that_is_called_like_an_option_is_given_by_set() {
     let json = sandbox.run("plan ./x.yml --output json --set output=text");
     assert!(json.stdout.starts_with('{'), "{}", json.text);
     let help = sandbox.run("apply ./x.yml --help").text;
-    assert!(help.contains("Inputs that are called like an option, given by `--set NAME=VALUE`"), "{help}");
+    assert!(help.contains("Inputs with the name of an option, set by `--set NAME=VALUE`"), "{help}");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn no_input_of_a_built_in_playbook_is_called_like_an_option() {
         for verb in ["", "apply ", "plan ", "graph "] {
             let help = sandbox.run(&format!("{verb}{playbook} --help"));
             assert_eq!(help.code, 0, "{}", help.text);
-            assert!(!help.stdout.contains("called like an option"), "{}", help.text);
+            assert!(!help.stdout.contains("Inputs with the name of an option"), "{}", help.text);
         }
     }
 }

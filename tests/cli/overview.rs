@@ -127,7 +127,7 @@ fn a_run_under_way_is_not_wrong_and_one_that_was_killed_is() {
     assert!(busy.text.contains("`provision apply` of me, process 1 works on it"), "{}", busy.text);
     let killed = sandbox.run("status");
     assert_eq!(killed.code, 3, "{}", killed.text);
-    assert!(killed.text.contains("`provision apply` of me, process 1 came to no end"), "{}", killed.text);
+    assert!(killed.text.contains("`provision apply` of me, process 1 was interrupted"), "{}", killed.text);
 }
 
 #[test]

@@ -202,7 +202,8 @@ fn run(label: &str, start: Start) -> (String, BTreeMap<&'static str, String>) {
         "differs() { provision plan $N --exit-code && exit 9; provision registry --name $N; provision plan $N --exit-code; }; \
          docker exec -u 0 $N-proxy sh -c 'echo \"# x\" >>/etc/provision/nginx.conf'; differs; \
          docker stop $N-registry; differs; docker rm -f $N-proxy; differs; docker rename $N-proxy other-$N; differs; \
-         docker pause $N-registry; differs; docker update --pids-limit 77 $N-registry; differs; \
+         docker update --restart no $N-registry; differs; \
+         if [ $UID = 0 ]; then docker pause $N-registry; differs; docker update --pids-limit 77 $N-registry; differs; fi; \
          docker network disconnect $(docker inspect $N-proxy -f '{{range $n, $v := .NetworkSettings.Networks}}{{$n}}{{end}}') $N-proxy; differs",
     );
     row.cell(

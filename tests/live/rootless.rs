@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::engine::{shell, wait_until};
+use crate::engine::shell;
 
 /// The user that it belongs to, made for it and removed with it.
 pub struct Rootless {
@@ -74,8 +75,14 @@ impl Rootless {
         outer.env("PATH", format!("/usr/share/docker.io/contrib:/usr/sbin:{system}")).env_remove("DOCKER_HOST");
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         self.process = Some(outer.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-        let socket = self.socket();
-        wait_until(|| shell(&format!("docker -H unix://{} version", socket.display())).code == 0);
+        let (socket, log) = (self.socket(), self.path("log"));
+        let answers = || shell(&format!("docker -H unix://{} version", socket.display())).code == 0;
+        let begun = Instant::now();
+        while !answers() {
+            let said = || std::fs::read_to_string(&log).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_mins(1), "{}", said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     pub fn restart(&mut self) {
