@@ -258,11 +258,8 @@ fn verbs_of_deployments() -> [Command; 10] {
             what(),
             wait(),
         ]),
-        verb(
-            "status",
-            "Show the state of all deployments, or of one; exit code 3 if something is wrong",
-        )
-        .arg(deployment().required(false).help("Name of the deployment [default: an overview of all]")),
+        verb("status", "Show the state of all deployments, or of one; exit code 3 if something is wrong")
+            .arg(deployment().required(false).help("Name of the deployment [default: an overview of all]")),
         verb("output", "Print the outputs of a deployment, or one of them").args([deployment(), key("Which output")]),
         verb("secrets", "Print the secrets of a deployment, or one of them").args([deployment(), key("Which secret")]),
         fsck_flags(verb("fsck", "Check that every image of a registry is complete; exit code 3 if one is not")),

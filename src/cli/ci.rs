@@ -51,8 +51,7 @@ pub(super) fn flags(command: Command) -> Command {
             ),
         )
         .subcommand(
-            Command::new("reap")
-                .about("Remove what has lost its owner or expired, of all users of this engine"),
+            Command::new("reap").about("Remove what has lost its owner or expired, of all users of this engine"),
         )
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
@@ -61,9 +60,8 @@ pub(super) fn flags(command: Command) -> Command {
 /// What a command line asks for.
 pub(super) fn wanted(matches: &ArgMatches, style: Style) -> Result<Wanted> {
     if style == Style::Json {
-        return Err(Error::usage("`--output json` does not go with `ci`: standard output is the command's").hint(
-            "`--report FILE.json` writes a report; without a command, `--format json` prints the environment",
-        ));
+        return Err(Error::usage("`--output json` does not go with `ci`: standard output is the command's")
+            .hint("`--report FILE.json` writes a report; without a command, `--format json` prints the environment"));
     }
     let path = |name: &str| word(matches, name).map(|path| files::absolute(path).map(PathBuf::from)).transpose();
     Ok(Wanted {

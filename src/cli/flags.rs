@@ -78,7 +78,9 @@ fn env_file() -> Arg {
         .value_hint(ValueHint::FilePath)
         .action(ArgAction::Append)
         .display_order(SHARED)
-        .help("Read variables of other tools from this file, in the format of `docker run --env-file` [may be repeated]")
+        .help(
+            "Read variables of other tools from this file, in the format of `docker run --env-file` [may be repeated]",
+        )
 }
 
 /// What the help says of an input.
@@ -182,10 +184,7 @@ pub(super) fn wait() -> Arg {
 }
 
 fn name_flag() -> Arg {
-    Arg::new("name")
-        .long("name")
-        .value_name("NAME")
-        .help("Name of this deployment [default: the name of the playbook]")
+    Arg::new("name").long("name").value_name("NAME").help("Name of this deployment [default: the name of the playbook]")
 }
 
 pub(super) fn images() -> Arg {
@@ -208,10 +207,8 @@ pub(super) fn apply_flags(command: Command) -> Command {
 }
 
 pub(super) fn plan_flags(command: Command) -> Command {
-    let exit_code = Arg::new("exit-code")
-        .long("exit-code")
-        .action(ArgAction::SetTrue)
-        .help("Exit with 3 if there are changes");
+    let exit_code =
+        Arg::new("exit-code").long("exit-code").action(ArgAction::SetTrue).help("Exit with 3 if there are changes");
     [name_flag(), images(), renew(), proxy(), engine_moved(), exit_code]
         .into_iter()
         .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
@@ -366,9 +363,6 @@ pub(super) fn deployment() -> Arg {
 
 pub(super) fn fsck_flags(command: Command) -> Command {
     command.arg(deployment()).arg(
-        Arg::new("deep")
-            .long("deep")
-            .action(ArgAction::SetTrue)
-            .help("Read every byte and compare it with its digest"),
+        Arg::new("deep").long("deep").action(ArgAction::SetTrue).help("Read every byte and compare it with its digest"),
     )
 }

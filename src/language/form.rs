@@ -255,12 +255,14 @@ impl Slot {
     pub fn evaluate(&self, source: &Source, scope: minijinja::Value) -> Result<Json> {
         let value = self.expression.evaluate(scope).map_err(|fault| match &self.template {
             Some(template) => fault.in_template(template, "cannot render this template"),
-            None => Error::new(format!("cannot evaluate this expression: {}", fault.message)).at(source.place(self.span)),
+            None => {
+                Error::new(format!("cannot evaluate this expression: {}", fault.message)).at(source.place(self.span))
+            }
         })?;
         if value.is_undefined() {
-            return Err(Error::new("this expression yields no value")
-                .at(source.place(self.span))
-                .hint("a resource that `when` excludes has no outputs: write `{{ resource.output if input else '' }}`"));
+            return Err(Error::new("this expression yields no value").at(source.place(self.span)).hint(
+                "a resource that `when` excludes has no outputs: write `{{ resource.output if input else '' }}`",
+            ));
         }
         let json = serde_json::to_value(&value).unwrap_or(Json::Null);
         // The value itself may be a secret.

@@ -118,9 +118,7 @@ impl Graph {
             Some(attribute) => {
                 (format!("the included playbook `{root}` has no output `{attribute}`"), did_you_mean(attribute, &known))
             }
-            None => {
-                (format!("`{root}` is an included playbook, not text"), dotted(root, &known))
-            }
+            None => (format!("`{root}` is an included playbook, not text"), dotted(root, &known)),
         };
         Err(Error::new(what).at(slot.place(&self.scopes[scope].playbook.source, name)).hint(hint))
     }

@@ -170,8 +170,7 @@ impl Spec {
         }
         match aws.list(&self.bucket, "provision-probe").await {
             Ok(_) if !aws.is_amazon() => {
-                let text =
-                    "this store ignores policy conditions: the key can list names outside its prefix";
+                let text = "this store ignores policy conditions: the key can list names outside its prefix";
                 at.events().note(Some(&at.id), text);
                 Ok(())
             }
