@@ -254,7 +254,7 @@ fn what_cannot_be_made_is_refused() {
     assert!(refusal(&none[..], 90).contains("needs at least one name"));
     assert!(outcome(root("", 1, NOW)).contains("1 to 64 characters"));
     assert!(outcome(root(&"x".repeat(65), 1, NOW)).contains("1 to 64 characters"));
-    assert!(outcome(root("x", u32::MAX, NOW)).contains("past the year 9999"));
+    assert!(outcome(root("x", u32::MAX, NOW)).contains("beyond the year 9999"));
     assert!(outcome(issuing(&authority.root, "x", &[], 1, NOW)).contains("at least one permitted name"));
     let end = authority.leaf(&["a.test"]);
     assert!(outcome(issuing(&end, "x", &own, 1, NOW)).contains("is not an authority's"));
