@@ -15,7 +15,9 @@
 
 pub(crate) mod access;
 pub(crate) mod job;
+pub(crate) mod name;
 mod push;
+pub(crate) mod reap;
 pub(crate) mod seed;
 
 use std::collections::BTreeMap;
@@ -31,26 +33,12 @@ use crate::language::playbook::Playbook;
 use crate::resource::run::Options;
 use crate::secret::Secret;
 use crate::session::{Session, Target};
-use crate::text::digest::hex;
-use crate::world::host;
 use crate::world::stop::Stopper;
 use job::Job;
+pub(crate) use name::{PLAYBOOK, is_name};
 
-/// The playbook.
-pub(crate) const PLAYBOOK: &str = "ci";
 /// Seconds that a lease lasts where its owner cannot be seen.
 pub(crate) const LASTING: i64 = 3600;
-
-/// A name that no other job has.
-pub(crate) fn new_name() -> Result<String> {
-    Ok(format!("{PLAYBOOK}-{}", hex(&host::random::<4>()?)))
-}
-
-/// Whether a deployment may be one of a job, by its name.
-pub(crate) fn is_name(name: &str) -> bool {
-    let digits = name.strip_prefix("ci-").unwrap_or_default();
-    digits.len() == 8 && digits.chars().all(|c| c.is_ascii_hexdigit())
-}
 
 /// A private registry with TLS and a password on a free port, which is gone when this is dropped.
 ///

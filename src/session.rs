@@ -1,16 +1,18 @@
 //! What a verb works with: [`Session`], [`Target`] and [`Prepared`].
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
 use crate::deployment::backup::Restore;
-use crate::deployment::{Record, Store};
+use crate::deployment::{PlaybookRecord, Record, Store};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::execution::graph::Graph;
+use crate::formats::yaml::Source;
 use crate::language::input::{InputType, condition};
 use crate::language::playbook::Playbook;
 use crate::language::variables::{self, Listed};
@@ -53,7 +55,7 @@ impl Target {
     /// A deployment, to be carried out once more as it was.
     pub fn again(name: &str, record: &Record) -> Result<Self> {
         Ok(Self {
-            playbook: record.playbook()?,
+            playbook: playbook_of(record)?,
             path: record.playbook.path.clone(),
             given: BTreeMap::new(),
             environment: None,
@@ -133,7 +135,7 @@ impl Session {
         for input in target.playbook.inputs.iter().filter(|input| input.kind == InputType::Path) {
             given.insert(input.name.clone(), values[&input.name].clone());
         }
-        let fresh = Record::new(&store, &target.playbook, target.path.clone(), given);
+        let fresh = store.record_of(recorded(&target.playbook, target.path.clone()), given);
         let record = match &earlier {
             Some(record) => Record { kinds: record.kinds.clone(), outputs: record.outputs.clone(), ..fresh },
             None => fresh,
@@ -164,7 +166,7 @@ impl Session {
     pub(crate) fn reopen(&self, name: &str) -> Result<Prepared> {
         let (store, record) = Store::existing(name)?;
         record.check_whole(name)?;
-        let playbook = record.playbook()?;
+        let playbook = playbook_of(&record)?;
         let values = playbook.settle(&record.inputs)?;
         let graph = Graph::build(playbook, values, name, store.is_rendering())?;
         Ok(Prepared { graph, run: self.run(store), earlier: Some(record.clone()), record })
@@ -182,6 +184,18 @@ impl Session {
             None => Err(Error::new(what.trim_end_matches('.').to_owned()).hint(hint)),
         }
     }
+}
+
+/// The playbook of a deployment's last run, as it was then.
+pub(crate) fn playbook_of(record: &Record) -> Result<Playbook> {
+    let record = &record.playbook;
+    let name = record.path.clone().unwrap_or_else(|| format!("playbooks/{}.yml", record.name));
+    let folder = record.path.as_deref().and_then(|path| Path::new(path).parent()).map(Path::to_path_buf);
+    Playbook::parse(&record.name, &Source::new(name, record.text.clone()), folder)
+}
+
+fn recorded(playbook: &Playbook, path: Option<String>) -> PlaybookRecord {
+    PlaybookRecord { name: playbook.name.clone(), path, text: playbook.source.text.clone() }
 }
 
 /// The deployment as one that is rendered into a folder, if that is asked for.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::access::Access;
-use super::new_name;
-use crate::deployment::lease::{Claim, Lease, remove};
+use super::name::new_name;
+use crate::deployment::lease::{Claim, Claimed, Lease, claimed, remove};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -21,7 +21,7 @@ use crate::resource::run::{Options, Run};
 use crate::resource::{At, Kind, Outputs, kind};
 use crate::session::{Prepared, Session, Target};
 use crate::text::digest::hex;
-use crate::world::engine::{DEPLOYMENT, Endpoint, Engine, ID, RESOURCE, Thing, ThingKind};
+use crate::world::engine::{DEPLOYMENT, Endpoint, Engine, ID, RESOURCE, ThingKind};
 use crate::world::{files, host, process};
 
 /// How many lines of each container's log are kept.
@@ -146,8 +146,9 @@ impl Job {
         }
         let engine = self.run.engine().await?;
         files::make_folder(folder, 0o755)?;
-        let containers = engine.leased(Some(&self.lease.id)).await?;
-        for container in containers.iter().filter(|thing| thing.kind == ThingKind::Container) {
+        let claimed = claimed(engine, Some(&self.lease.id)).await?;
+        let containers = claimed.iter().map(|claimed| &claimed.thing);
+        for container in containers.filter(|thing| thing.kind == ThingKind::Container) {
             let mut text = engine.logs(&container.handle, LINES).await.join("\n");
             text.push('\n');
             files::write(&folder.join(format!("{}.log", container.name)), text.as_bytes(), 0o644)?;
@@ -204,7 +205,7 @@ pub(crate) async fn clear_buckets(name: &str) -> Result<()> {
 /// Removes what a deployment has on an engine, or fails once the engine has stopped answering.
 pub(crate) async fn clear(engine: &Engine, id: &str) -> Result<()> {
     let work = async {
-        let things: Vec<Thing> = engine.leased(Some(id)).await?;
+        let things: Vec<Claimed> = claimed(engine, Some(id)).await?;
         remove(engine, &things).await
     };
     let result: Result<()> = tokio::select! {

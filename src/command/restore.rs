@@ -16,7 +16,7 @@ use crate::execution::plan::Plan;
 use crate::language::input::{self, condition};
 use crate::resource::Kind;
 use crate::resource::docker::container::ContainerKind;
-use crate::session::{Prepared, Session};
+use crate::session::{Prepared, Session, playbook_of};
 use crate::text::json;
 use crate::world::files;
 use crate::world::stop::Stopper;
@@ -42,7 +42,7 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
         milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     });
     let mut record = record(&reader, file)?;
-    let mut playbook = record.playbook()?;
+    let mut playbook = playbook_of(&record)?;
     playbook.inputs.iter_mut().for_each(|input| input.by_set = true);
     let given = input::set::read(&playbook, set)?;
     for input in &playbook.inputs {
@@ -175,7 +175,7 @@ async fn set_up(
 ) -> Result<()> {
     let run = session.restoring(store, Restore::new(reader.clone()));
     let ready = async {
-        let playbook = record.playbook()?;
+        let playbook = playbook_of(&record)?;
         let values = playbook.settle(&record.inputs)?;
         let mut graph = Graph::build(playbook, values, run.store.name(), run.store.is_rendering())?;
         let mut dumped = BTreeSet::new();

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
 use crate::registry::job::{Job, Said, Task};
-use crate::session::{Prepared, Session};
+use crate::session::{Prepared, Session, playbook_of};
 use crate::world::engine::Helper;
 use crate::world::itself::{self, FOLDER};
 
@@ -40,7 +40,7 @@ impl Place {
             );
             return Err(Error::new(what).hint("`provision list` shows which deployments are registries"));
         }
-        let inputs = record.playbook()?.settle(&record.inputs)?;
+        let inputs = playbook_of(&record)?.settle(&record.inputs)?;
         let place = Self { prepared, inputs };
         match place.input("flavor") {
             "local" => Ok(place),

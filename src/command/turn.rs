@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::deployment::Store;
 use crate::deployment::lock::{Attempt, Lock, attempt};
+use crate::deployment::measured::Measured;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::world::host;
@@ -65,6 +66,7 @@ impl Turn {
     /// Removes the folder of a deployment. What may still appear of it stays known by its id.
     pub fn forget(&self, store: &Store) -> Result<()> {
         store.forget()?;
+        Measured::forget(store.name());
         if self.lock.is_open() {
             self.lock.remember(store.id());
             self.lock.leave_open(false);

@@ -4,39 +4,53 @@
 //! nobody needs any more. Labels cannot be changed: the sign of life of a claim is the process that made it. Where that one
 //! cannot be seen, because it runs on another machine or in another process namespace, the claim holds until it expires.
 
-mod reap;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-
-pub(crate) use reap::{reap, remove};
+use crate::world::engine::{DEPLOYMENT, Engine, ID, Thing, ThingKind};
+use crate::world::process::{Place, Process, Seen};
 
 /// The label with the end of a claim, which everything with a lease has.
 pub(crate) const EXPIRES: &str = "provision.lease.expires";
 
-/// A process of one boot and process namespace.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Process {
-    pub id: u32,
-    /// When it was started, in ticks since the boot: `proc_pid_stat(5)`, field 22. A later process of the same id has another.
-    pub started: u64,
+/// A thing of an engine with a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claimed {
+    pub thing: Thing,
+    pub deployment: String,
+    /// The deployment's random id.
+    pub id: String,
+    pub claim: Claim,
 }
 
-/// Where a process is to be seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Place {
-    pub host: String,
-    /// `machine-id(5)`. Copied machines may have the same.
-    pub machine: String,
-    /// A random number of each boot.
-    pub boot: String,
-    /// The inode of the process namespace.
-    pub namespace: String,
+/// Everything on an engine that has a lease, of all its users, or of one deployment.
+pub(crate) async fn claimed(engine: &Engine, id: Option<&str>) -> Result<Vec<Claimed>> {
+    let mut labels = vec![EXPIRES.to_owned()];
+    labels.extend(id.map(|id| format!("{ID}={id}")));
+    let claimed = |thing: Thing| {
+        let label = |name: &str| thing.labels.get(name).cloned().unwrap_or_default();
+        let claim = Claim::read(|name| thing.labels.get(name).map(String::as_str))?;
+        Some(Claimed { deployment: label(DEPLOYMENT), id: label(ID), claim, thing })
+    };
+    Ok(engine.labelled(labels).await?.into_iter().filter_map(claimed).collect())
+}
+
+/// Removes things: containers with their anonymous volumes first, since they hold the others.
+pub(crate) async fn remove(engine: &Engine, things: &[Claimed]) -> Result<()> {
+    let of = |containers: bool| {
+        let things = things.iter().map(|claimed| &claimed.thing);
+        let mine = things.filter(move |thing| (thing.kind == ThingKind::Container) == containers);
+        join_all(mine.map(|thing| engine.remove_thing(thing)))
+    };
+    let mut removed = of(true).await;
+    removed.extend(of(false).await);
+    removed.into_iter().find_map(Result::err).map_or(Ok(()), Err)
 }
 
 /// Who needs something, and until when.
@@ -65,16 +79,6 @@ pub(crate) struct Lease {
     pub later: Option<Claim>,
     /// Whether all that was asked of the engine has been answered: nothing can appear any more.
     pub settled: bool,
-}
-
-/// What can be seen of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// It runs, and was started then.
-    Running(u64),
-    Gone,
-    /// The system hides the processes of others.
-    Hidden,
 }
 
 /// Whether a claim still holds.

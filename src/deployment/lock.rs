@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::{check_name, root};
+use super::names::{check_name, root};
 use crate::error::Result;
 use crate::world::{files, host, lock};
 

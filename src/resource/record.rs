@@ -1,25 +1,14 @@
 //! What a resource keeps in the deployment's folder because it cannot be read back from anywhere: [`Kept`].
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use crate::deployment::Store;
-use crate::error::{Error, Result};
+pub(crate) use crate::deployment::pending::{Kept, PENDING};
+use crate::error::Result;
 use crate::formats::x509::{self, Facts, Pair};
 use crate::resource::Owned;
 use crate::resource::context::At;
 use crate::secret::Secret;
-use crate::text::json;
-
-/// The way back of a kind that keeps what it makes in the deployment's folder: the bytes that stood there before.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    pub key: String,
-    pub before: Option<String>,
-}
-
-/// Where the texts stand that are to be put back if a run is killed.
-pub(crate) const PENDING: &str = "pending";
 
 impl At {
     /// Keeps a text in the deployment's folder, with a way back.
@@ -55,7 +44,7 @@ impl At {
     /// # Errors
     /// The file is there and cannot be read: the folder is damaged.
     pub fn kept_json<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        read_json(&self.key(), self.store())
+        self.store().json(&self.key())
     }
 
     /// Keeps something as JSON, with a way back.
@@ -87,39 +76,8 @@ impl Kept {
         if at.run.journal.is_left(&at.id) {
             return Ok(());
         }
-        self.put_back(at.store())
+        at.store().put_back(self)
     }
-
-    fn put_back(self, store: &Store) -> Result<()> {
-        match self.before {
-            Some(text) => store.put(&self.key, &text),
-            None => store.delete(&self.key),
-        }
-    }
-}
-
-/// Puts texts that belong together back as they were, where a run was killed before all were there. The deployment is locked.
-pub(crate) fn recover(store: &Store) -> Result<()> {
-    for name in store.names(PENDING)? {
-        let pending = format!("{PENDING}/{name}");
-        for kept in read_json::<Vec<Kept>>(&pending, store)?.unwrap_or_default() {
-            kept.put_back(store)?;
-        }
-        store.delete(&pending)?;
-    }
-    Ok(())
-}
-
-/// What is kept as JSON under a key.
-pub(crate) fn read_json<T: DeserializeOwned>(key: &str, store: &Store) -> Result<Option<T>> {
-    let Some(text) = store.get(key)? else { return Ok(None) };
-    json::read(text.as_bytes()).map(Some).map_err(|why| damaged(store, key, &format!("cannot be read: {why}")))
-}
-
-/// What all resources of one kind keep as JSON.
-pub(crate) fn read_all<T: DeserializeOwned>(kind: &str, store: &Store) -> Result<Vec<T>> {
-    let keys = store.names(kind)?.into_iter().map(|name| format!("{kind}/{name}"));
-    keys.filter_map(|key| read_json(&key, store).transpose()).collect()
 }
 
 /// A certificate that is kept with its key.
@@ -137,19 +95,15 @@ impl KeptPair {
         let pair = match (at.store().get(certificate)?, at.store().get(key)?) {
             (Some(certificate), Some(key)) => Pair { certificate, key: Secret::new(key) },
             (None, None) => return Ok(None),
-            (Some(_), None) => return Err(damaged(at.store(), key, "is gone")),
-            (None, Some(_)) => return Err(damaged(at.store(), certificate, "is gone")),
+            (Some(_), None) => return Err(at.store().damaged(key, "is gone")),
+            (None, Some(_)) => return Err(at.store().damaged(certificate, "is gone")),
         };
         let facts = x509::read(&pair.certificate)
-            .map_err(|error| damaged(at.store(), certificate, &format!("cannot be read: {error}")))?;
+            .map_err(|error| at.store().damaged(certificate, &format!("cannot be read: {error}")))?;
         match x509::matches(&pair.certificate, &pair.key) {
             Ok(true) => Ok(Some(Self { pair, facts })),
-            Ok(false) => Err(damaged(at.store(), key, "does not belong to its certificate")),
-            Err(error) => Err(damaged(at.store(), key, &format!("cannot be read: {error}"))),
+            Ok(false) => Err(at.store().damaged(key, "does not belong to its certificate")),
+            Err(error) => Err(at.store().damaged(key, &format!("cannot be read: {error}"))),
         }
     }
-}
-
-pub(crate) fn damaged(store: &Store, key: &str, how: &str) -> Error {
-    Error::new(format!("the deployment's folder is damaged: `{}` {how}", store.path(key).display()))
 }

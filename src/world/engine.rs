@@ -7,7 +7,7 @@ mod helper;
 mod hints;
 mod identity;
 mod images;
-mod leased;
+mod labelled;
 mod networks;
 mod plain;
 mod remap;
@@ -28,7 +28,7 @@ pub(crate) use endpoint::{Endpoint, docker_folder};
 pub(crate) use helper::Helper;
 pub(crate) use identity::Identity;
 pub(crate) use images::{PullError, Step};
-pub(crate) use leased::{Thing, ThingKind};
+pub(crate) use labelled::{Thing, ThingKind};
 pub(crate) use streams::Sink;
 
 use crate::error::{Error, Result};

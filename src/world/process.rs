@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::{DumpableBehavior, Pid, Signal as Number, kill_process, set_dumpable_behavior};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::deployment::lease::{Place, Process, Seen};
 use crate::error::Error;
 use crate::world::stop::Signal;
 use crate::world::{host, terminal};
@@ -17,6 +17,36 @@ const NOT_FOUND: u8 = 127;
 const NOT_RUN: u8 = 126;
 /// How many signals a command is passed before it is killed.
 const PATIENCE: u32 = 3;
+
+/// A process of one boot and process namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Process {
+    pub id: u32,
+    /// When it was started, in ticks since the boot: `proc_pid_stat(5)`, field 22. A later process of the same id has another.
+    pub started: u64,
+}
+
+/// Where a process is to be seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub host: String,
+    /// `machine-id(5)`. Copied machines may have the same.
+    pub machine: String,
+    /// A random number of each boot.
+    pub boot: String,
+    /// The inode of the process namespace.
+    pub namespace: String,
+}
+
+/// What can be seen of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// It runs, and was started then.
+    Running(u64),
+    Gone,
+    /// The system hides the processes of others.
+    Hidden,
+}
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()

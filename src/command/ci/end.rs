@@ -1,7 +1,7 @@
 //! The end of what was brought up without a command, or was left behind: `provision ci down`, `provision ci reap`.
 
 use crate::ci::access::NAME;
-use crate::ci::{is_name, job};
+use crate::ci::{is_name, job, reap};
 use crate::deployment::lease;
 use crate::deployment::{self, Store};
 use crate::error::{Error, Result, did_you_mean};
@@ -19,8 +19,12 @@ pub(crate) async fn down(session: &Session, name: Option<&str>) -> Result<()> {
     let (store, record) = if is_name(&name) { Store::open(&name)? } else { return Err(unknown(&name)?) };
     let engine = Engine::connect(session.watcher())?;
     store.lease().map_or(Ok(()), |lease| lease.check_engine(engine.address())).map_err(|error| error.within(&name))?;
-    let mut ids: Vec<String> =
-        engine.leased(None).await?.into_iter().filter(|thing| thing.deployment == name).map(|thing| thing.id).collect();
+    let mut ids: Vec<String> = lease::claimed(&engine, None)
+        .await?
+        .into_iter()
+        .filter(|thing| thing.deployment == name)
+        .map(|thing| thing.id)
+        .collect();
     let known = record.is_some() || store.lease().is_some();
     ids.extend(known.then(|| store.id().to_owned()));
     ids.sort();
@@ -75,7 +79,7 @@ fn unknown(name: &str) -> Result<Error> {
 pub(crate) async fn reap(session: &Session) -> Result<()> {
     let engine = Engine::connect(session.watcher())?;
     let found = tokio::select! {
-        found = lease::reap(&engine) => found?,
+        found = reap::reap(&engine) => found?,
         error = engine.falls_silent() => return Err(error.hint("run the command again once the engine answers")),
     };
     for corpse in &found {
@@ -90,7 +94,7 @@ pub(crate) async fn reap(session: &Session) -> Result<()> {
 /// The same beside other work, which it does not hold up: what is not done at the end of that is left to the next.
 pub(super) async fn reap_beside(session: &Session) {
     if let Ok(engine) = Engine::connect(None) {
-        match lease::reap(&engine).await {
+        match reap::reap(&engine).await {
             Ok(found) => {
                 for corpse in found {
                     session.events.note(None, format!("reaped {}: {}", corpse.name, corpse.why));

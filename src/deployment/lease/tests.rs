@@ -1,6 +1,7 @@
 //! When a claim holds.
 
-use super::{Claim, Place, Process, Seen, Standing};
+use super::{Claim, Standing};
+use crate::world::process::{Place, Process, Seen};
 
 fn place(host: &str, machine: &str, boot: &str, namespace: &str) -> Place {
     let text = str::to_owned;

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::resource::change::{Action, Change, Field};
 use crate::resource::content::Mode;
 use crate::resource::fact::Fact;
-use crate::resource::record::{read_all, read_json};
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
 use crate::world::accounts::{self, GROUPS, USERS};
 use crate::world::files;
@@ -70,7 +69,7 @@ pub(crate) struct Undo {
 impl Record {
     /// Those of all resources of a deployment.
     pub fn all(store: &Store) -> Result<Vec<Self>> {
-        read_all(FolderKind::NAME, store)
+        store.all_json(FolderKind::NAME)
     }
 }
 
@@ -172,7 +171,7 @@ impl Kind for FolderKind {
     async fn owned(at: &At) -> Result<Vec<Owned>> {
         let mut owned = at.owned_keys(true)?;
         for one in &mut owned {
-            let Some(record) = read_json::<Record>(&one.handle, at.store())? else { continue };
+            let Some(record) = at.store().json::<Record>(&one.handle)? else { continue };
             // What was there before us is not ours to delete.
             let path = at.store().root().join(record.path.trim_matches('/'));
             one.data = record.data && record.before.is_none() && !files::names(&path)?.is_empty();
@@ -182,7 +181,7 @@ impl Kind for FolderKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
-        if let Some(record) = read_json::<Record>(&owned.handle, at.store())? {
+        if let Some(record) = at.store().json::<Record>(&owned.handle)? {
             let path = at.store().root().join(record.path.trim_matches('/'));
             match &record.before {
                 Some(before) => before.write(&path)?,

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::resource::change::{Action, Change, Field};
-use crate::resource::record::read_all;
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
 use crate::world::{dpkg, host};
 
@@ -51,7 +50,7 @@ impl Record {
 
     /// Those of all resources of a deployment.
     pub fn all(store: &Store) -> Result<Vec<Self>> {
-        read_all(PackageKind::NAME, store)
+        store.all_json(PackageKind::NAME)
     }
 }
 

@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::resource::change::{Action, Change, Field};
 use crate::resource::fact::Fact;
 use crate::resource::hostfile;
-use crate::resource::record::{read_all, read_json};
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
 use crate::world::init::{Init, State};
 use crate::world::inode::{self, Inode};
@@ -77,7 +76,7 @@ const SETTLED: u32 = 6;
 impl Record {
     /// Those of all services of a deployment.
     pub fn all(store: &Store) -> Result<Vec<Self>> {
-        read_all(ServiceKind::NAME, store)
+        store.all_json(ServiceKind::NAME)
     }
 
     /// Its files that are not wanted any more.
@@ -372,7 +371,7 @@ impl Kind for ServiceKind {
     }
 
     async fn remove(owned: &Owned, at: &At) -> Result<()> {
-        let Some(record) = read_json::<Record>(&owned.handle, at.store())? else { return Ok(()) };
+        let Some(record) = at.store().json::<Record>(&owned.handle)? else { return Ok(()) };
         if at.store().is_rendering() {
             Self::uninstall(&record, at)?;
             return at.store().delete(&owned.handle);

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::error::{Error, Result};
 use crate::formats::x509::{self, Lineage, Name, Pair, Phase};
 use crate::resource::change::{Action, Change, Field, listed};
-use crate::resource::record::{KeptPair, damaged};
+use crate::resource::record::KeptPair;
 use crate::resource::run::Anew;
 use crate::resource::{At, Kept, Kind, Output, Outputs, Owned, hidden, public};
 use crate::text::unknown::unknown;
@@ -69,12 +69,12 @@ impl AuthorityKind {
         let issuing = KeptPair::read(at, &issuing_certificate, &issuing_key)?;
         let Some(root) = KeptPair::read(at, &root_certificate, &root_key)? else {
             // It is made first, so it was there.
-            let lost = issuing.map(|_| damaged(at.store(), &root_certificate, "is gone"));
+            let lost = issuing.map(|_| at.store().damaged(&root_certificate, "is gone"));
             return lost.map_or(Ok(None), Err);
         };
         let text = at.store().get(&Self::earlier_key(at))?.unwrap_or_default();
         let earlier = Lineage::read(&text, &root.pair.certificate, at.run.now)
-            .map_err(|error| damaged(at.store(), &Self::earlier_key(at), &format!("cannot be read: {error}")))?;
+            .map_err(|error| at.store().damaged(&Self::earlier_key(at), &format!("cannot be read: {error}")))?;
         Ok(Some(Actual { root, issuing, earlier }))
     }
 

@@ -1,4 +1,4 @@
-//! What has a lease on an engine, whoever made it, and whether the engine still answers.
+//! What has certain labels on an engine, whoever made it, and whether the engine still answers.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,8 +7,7 @@ use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters as query;
 use futures_util::future::try_join3;
 
-use super::{DEPLOYMENT, Engine, ID};
-use crate::deployment::lease::{Claim, EXPIRES};
+use super::Engine;
 use crate::error::{Error, Result};
 use crate::world::host;
 
@@ -25,41 +24,28 @@ pub(crate) enum ThingKind {
     Volume,
 }
 
-/// Something with a lease.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Something with labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Thing {
     pub kind: ThingKind,
     /// Its id, or the name of a volume.
     pub handle: String,
     pub name: String,
-    pub deployment: String,
-    /// The deployment's random id.
-    pub id: String,
-    pub claim: Claim,
+    pub labels: HashMap<String, String>,
 }
 
 fn thing(
     kind: ThingKind,
     handle: Option<String>,
     name: Option<String>,
-    labels: &HashMap<String, String>,
+    labels: HashMap<String, String>,
 ) -> Option<Thing> {
-    let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
-    Some(Thing {
-        kind,
-        handle: handle?,
-        name: name.unwrap_or_default(),
-        deployment: label(DEPLOYMENT),
-        id: label(ID),
-        claim: Claim::read(|name| labels.get(name).map(String::as_str))?,
-    })
+    Some(Thing { kind, handle: handle?, name: name.unwrap_or_default(), labels })
 }
 
 impl Engine {
-    /// Everything with a lease, of all users of the engine, or of one deployment.
-    pub async fn leased(&self, id: Option<&str>) -> Result<Vec<Thing>> {
-        let mut labels = vec![EXPIRES.to_owned()];
-        labels.extend(id.map(|id| format!("{ID}={id}")));
+    /// Everything that has all of these labels, each `NAME` or `NAME=VALUE`, of all users of the engine.
+    pub async fn labelled(&self, labels: Vec<String>) -> Result<Vec<Thing>> {
         let filters = HashMap::from([("label".to_owned(), labels)]);
         let containers = query::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let networks = query::ListNetworksOptionsBuilder::default().filters(&filters).build();
@@ -73,14 +59,14 @@ impl Engine {
         .map_err(|error| self.failed("list what has a lease", &error))?;
         let containers = containers.into_iter().filter_map(|found| {
             let name = found.names.iter().flatten().next().map(|name| name.trim_start_matches('/').to_owned());
-            thing(ThingKind::Container, found.id, name, &found.labels.unwrap_or_default())
+            thing(ThingKind::Container, found.id, name, found.labels.unwrap_or_default())
         });
         let networks = networks
             .into_iter()
-            .filter_map(|found| thing(ThingKind::Network, found.id, found.name, &found.labels.unwrap_or_default()));
+            .filter_map(|found| thing(ThingKind::Network, found.id, found.name, found.labels.unwrap_or_default()));
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
         let volumes = volumes
-            .filter_map(|found| thing(ThingKind::Volume, Some(found.name.clone()), Some(found.name), &found.labels));
+            .filter_map(|found| thing(ThingKind::Volume, Some(found.name.clone()), Some(found.name), found.labels));
         Ok(containers.chain(networks).chain(volumes).collect())
     }
 

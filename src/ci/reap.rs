@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use super::{Claim, Lease, Standing};
-use crate::ci::is_name;
-use crate::ci::job::clear_buckets;
+use super::job::clear_buckets;
+use super::name::is_name;
+use crate::deployment::lease::{Claim, Claimed, Lease, Standing, claimed, remove};
 use crate::deployment::leased;
 use crate::error::Result;
-use crate::world::engine::{Engine, Thing, ThingKind};
+use crate::world::engine::Engine;
 use crate::world::{files, host, process};
 
 /// How long an engine that was asked for something by a process that was killed may take until it is there, at least; and
@@ -111,10 +111,10 @@ async fn known(engine: &Engine) -> Result<BTreeMap<String, Known>> {
             None => drop(known.insert(name.clone(), Known { name, folder, settled: true, claims: Vec::new() })),
         }
     }
-    for thing in engine.leased(None).await? {
-        let entry = known.entry(thing.id).or_default();
-        entry.name = thing.deployment;
-        entry.claims.push(thing.claim);
+    for Claimed { id, deployment, claim, .. } in claimed(engine, None).await? {
+        let entry = known.entry(id).or_default();
+        entry.name = deployment;
+        entry.claims.push(claim);
     }
     Ok(known)
 }
@@ -129,7 +129,7 @@ async fn bury(engine: &Engine, id: &str, settled: bool) -> Result<usize> {
     let mut quiet = if settled { Duration::ZERO } else { QUIET };
     let mut count = 0;
     loop {
-        let found = engine.leased(Some(id)).await?;
+        let found = claimed(engine, Some(id)).await?;
         if found.is_empty() && last.elapsed() >= quiet {
             return Ok(count);
         }
@@ -149,17 +149,6 @@ async fn bury(engine: &Engine, id: &str, settled: bool) -> Result<usize> {
         }
         last = Instant::now();
     }
-}
-
-/// Removes things: containers with their anonymous volumes first, since they hold the others.
-pub(crate) async fn remove(engine: &Engine, things: &[Thing]) -> Result<()> {
-    let of = |containers: bool| {
-        let mine = things.iter().filter(move |thing| (thing.kind == ThingKind::Container) == containers);
-        join_all(mine.map(|thing| engine.remove_thing(thing)))
-    };
-    let mut removed = of(true).await;
-    removed.extend(of(false).await);
-    removed.into_iter().find_map(Result::err).map_or(Ok(()), Err)
 }
 
 /// Removes a folder that somebody else may be removing too.
