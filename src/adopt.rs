@@ -7,11 +7,14 @@ mod finding;
 mod findings;
 mod first;
 mod host;
+mod keys;
 mod nginx;
 mod policy;
 mod settings;
 mod takeover;
+mod today;
 mod unit;
+mod units;
 mod words;
 
 pub(crate) use self::finding::Finding;

@@ -30,6 +30,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
 use crate::language::playbook::Playbook;
+use crate::resource::NAMES;
 use crate::resource::run::Options;
 use crate::secret::Secret;
 use crate::session::{Session, Target};
@@ -72,7 +73,8 @@ impl Registry {
     /// # Errors
     /// As [`Registry::start`], and an input that there is not or that has a wrong value.
     pub async fn start_with(inputs: &[(&str, &str)]) -> Result<Self> {
-        let playbook = Playbook::builtin(PLAYBOOK).ok_or_else(|| Error::new("the playbook `ci` is missing"))??;
+        let playbook =
+            Playbook::builtin(PLAYBOOK, NAMES).ok_or_else(|| Error::new("the playbook `ci` is missing"))??;
         let mut given: BTreeMap<String, Json> = BTreeMap::new();
         for (name, value) in inputs {
             let input = playbook.input(name).ok_or_else(|| {

@@ -3,6 +3,8 @@
 mod ci;
 mod flags;
 mod instead;
+mod matches;
+mod refusal;
 mod time;
 mod unnamed;
 
@@ -21,10 +23,12 @@ use crate::command::restore::Opening;
 use crate::deployment::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::Events;
-use crate::language::input::{self, Input};
+use crate::language::given;
+use crate::language::input::Input;
 use crate::language::playbook::{self, Playbook, builtin_names};
 use crate::language::variables::Listed;
 use crate::report::Style;
+use crate::resource::NAMES;
 use crate::resource::run::{Anew, Images, Options, Wanted};
 use crate::secret::Secret;
 use crate::session::{Session, Target};
@@ -38,6 +42,8 @@ use flags::{
     input_flags, input_id, keep_data, plan_flags, render_flags, restore_flags, shared_flags, users_task, users_verbs,
     wait, what, yes,
 };
+use matches::{flag_is_set, word, words};
+pub use refusal::Refusal;
 
 /// What the process ends with.
 const DONE: u8 = 0;
@@ -53,25 +59,6 @@ pub struct Invocation {
     target: Option<Target>,
     /// How the run is told.
     pub style: Style,
-}
-
-/// Why a command line was not understood.
-pub enum Refusal {
-    /// The parser's own text: a mistake, or the help that was asked for.
-    Parser(Box<clap::Error>),
-    Error(Error),
-}
-
-impl From<clap::Error> for Refusal {
-    fn from(error: clap::Error) -> Self {
-        Self::Parser(Box::new(error))
-    }
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
 }
 
 /// Understands a command line.
@@ -139,7 +126,7 @@ fn chosen(
 /// The playbook that a word stands for which is no built-in one: with its file, and the deployment that was meant.
 fn named(word: &str) -> Result<(Playbook, Option<String>, Option<String>)> {
     if word.contains('/') || has_ending(word, &["yml", "yaml"]) {
-        return Ok((Playbook::file(word)?, Some(files::absolute(word)?), None));
+        return Ok((Playbook::file(word, NAMES)?, Some(files::absolute(word)?), None));
     }
     let record = match Store::open(word) {
         Ok((_, Some(record))) => record,
@@ -148,7 +135,7 @@ fn named(word: &str) -> Result<(Playbook, Option<String>, Option<String>)> {
         _ => return Err(unknown(word)?),
     };
     let playbook = match &record.playbook.path {
-        Some(path) => Playbook::file(path)?,
+        Some(path) => Playbook::file(path, NAMES)?,
         None => builtin(&record.playbook.name)?,
     };
     Ok((playbook, record.playbook.path, Some(word.to_owned())))
@@ -175,10 +162,10 @@ fn target(mut playbook: Playbook, path: Option<String>, matches: &ArgMatches) ->
         input.by_set = !has_flag(matches, input);
     }
     let mut given = match word(matches, "inputs") {
-        Some(path) => input::file::read(&playbook, path)?,
+        Some(path) => given::file::read(&playbook, path)?,
         None => BTreeMap::new(),
     };
-    let set = input::set::read(&playbook, &words(matches, "set"))?;
+    let set = given::set::read(&playbook, &words(matches, "set"))?;
     for input in playbook.inputs.iter().filter(|input| !input.by_set) {
         let Some(values) = matches.get_many::<String>(&input_id(input)) else { continue };
         if set.contains_key(&input.name) {
@@ -271,7 +258,7 @@ fn verbs_of_deployments() -> [Command; 10] {
 }
 
 fn builtin(name: &str) -> Result<Playbook> {
-    Playbook::builtin(name)
+    Playbook::builtin(name, NAMES)
         .unwrap_or_else(|| Err(Error::new(format!("there is no playbook `{name}`")).hint("`provision list` shows all")))
 }
 
@@ -382,18 +369,6 @@ fn typed(matches: &ArgMatches, input: &Input) -> Vec<String> {
 /// Whether an input has a flag of its own here, and not an option of that name in its place.
 fn has_flag(matches: &ArgMatches, input: &Input) -> bool {
     matches.try_contains_id(&input_id(input)).is_ok()
-}
-
-fn word<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
-    matches.try_get_one::<String>(name).ok().flatten().map(String::as_str)
-}
-
-fn words(matches: &ArgMatches, name: &str) -> Vec<String> {
-    matches.try_get_many::<String>(name).ok().flatten().into_iter().flatten().cloned().collect()
-}
-
-fn flag_is_set(matches: &ArgMatches, name: &str) -> bool {
-    matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or_default()
 }
 
 fn options(matches: &ArgMatches) -> Options {

@@ -3,3 +3,4 @@
 pub(crate) mod apply;
 pub(crate) mod graph;
 pub(crate) mod plan;
+mod shown;

@@ -3,6 +3,7 @@
 pub(crate) mod escape;
 pub(crate) mod form;
 pub(crate) mod format;
+pub(crate) mod given;
 pub(crate) mod input;
 pub(crate) mod playbook;
 pub(crate) mod template;

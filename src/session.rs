@@ -16,6 +16,7 @@ use crate::formats::yaml::Source;
 use crate::language::input::{InputType, condition};
 use crate::language::playbook::Playbook;
 use crate::language::variables::{self, Listed};
+use crate::resource::NAMES;
 use crate::resource::run::{Options, Run};
 use crate::secret::Secret;
 use crate::world::proxy::Proxies;
@@ -191,7 +192,7 @@ pub(crate) fn playbook_of(record: &Record) -> Result<Playbook> {
     let record = &record.playbook;
     let name = record.path.clone().unwrap_or_else(|| format!("playbooks/{}.yml", record.name));
     let folder = record.path.as_deref().and_then(|path| Path::new(path).parent()).map(Path::to_path_buf);
-    Playbook::parse(&record.name, &Source::new(name, record.text.clone()), folder)
+    Playbook::parse(&record.name, &Source::new(name, record.text.clone()), folder, NAMES)
 }
 
 fn recorded(playbook: &Playbook, path: Option<String>) -> PlaybookRecord {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
 use super::certificates::{self, CertificateFile, KeyFile};
-use super::config::{self, Api};
+use super::config::Api;
 use super::finding::Finding;
 use super::host::{Host, Site, absolute};
+use super::keys;
 use super::{nginx, policy, words};
 use crate::formats::htpasswd::{self, HIGHEST_COST};
 use crate::formats::x509::Survey;
@@ -172,7 +173,7 @@ fn open_doors(host: &Host) -> Vec<Finding> {
 fn secrets_in_clear(host: &Host) -> Vec<Finding> {
     let configs = host.configs.iter().map(|(config, mode)| (&config.path, *mode, config.secrets.clone()));
     let units = host.units.iter().map(|unit| {
-        let set = unit.variables.iter().filter(|(name, value)| config::is_secret(name) && !value.is_empty());
+        let set = unit.variables.iter().filter(|(name, value)| keys::is_secret(name) && !value.is_empty());
         (&unit.path, unit.mode, set.map(|(name, _)| name.clone()).collect::<Vec<_>>())
     });
     let exposed = configs.chain(units).filter(|(_, mode, secrets)| mode & 0o004 != 0 && !secrets.is_empty());

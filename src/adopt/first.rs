@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::{Api, Config, Keys, get, text, trim};
+use super::config::{Api, Config, trim};
+use super::keys::{Keys, get, text};
 use crate::formats::yaml::{Content, Node};
 
 /// The flavors of the first registry, and what stands for them today (as `variables:` of the playbook has it).

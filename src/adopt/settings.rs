@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::{get, text};
+use super::keys::{get, text};
 use crate::formats::yaml::{Content, Node};
 
 /// How the variables begin that set something in place of the configuration (distribution, "Override specific configuration

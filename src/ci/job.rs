@@ -16,9 +16,9 @@ use crate::execution::apply::attempt;
 use crate::execution::graph::{Graph, Id};
 use crate::execution::plan::Plan;
 use crate::resource::aws::bucket::BucketKind;
-use crate::resource::docker::volume::SCRATCH;
+use crate::resource::docker::labels::SCRATCH;
 use crate::resource::run::{Options, Run};
-use crate::resource::{At, Kind, Outputs, kind};
+use crate::resource::{At, Kind, Outputs, find};
 use crate::session::{Prepared, Session, Target};
 use crate::text::digest::hex;
 use crate::world::engine::{DEPLOYMENT, Endpoint, Engine, ID, RESOURCE, ThingKind};
@@ -190,7 +190,7 @@ pub(crate) async fn clear_buckets(name: &str) -> Result<()> {
         let run = Run::new(Store::open(name)?.0, Events::new(unbounded_channel().0), options);
         Ok(At { id: String::new(), kind: BucketKind::NAME, run: Arc::new(run) })
     };
-    let kind = kind(BucketKind::NAME).expect("it is in the table of kinds");
+    let kind = find(BucketKind::NAME).expect("it is in the table of kinds");
     let found = (kind.owned)(&at(Vec::new())?).await?;
     if found.is_empty() {
         return Ok(());

@@ -6,7 +6,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use super::flags::{SHARED, images};
-use super::{flag_is_set, time, word, words};
+use super::matches::{flag_is_set, word, words};
+use super::time;
 use crate::command::ci::{Form, Wanted};
 use crate::error::{Error, Result};
 use crate::report::Style;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::language::playbook::{Playbook, builtin_names, inputs_with_substitutes};
+use crate::resource::NAMES;
 
 /// The command line with the playbook that was meant: its name takes the place of the one that was typed, and the flag goes,
 /// so that the flags beside it are those of the playbook which is carried out.
@@ -58,5 +59,5 @@ fn flag(arguments: &[OsString], from: usize, name: &str) -> Option<(usize, usize
 }
 
 fn substitute(playbook: &str, input: &str, value: &str) -> Option<String> {
-    Playbook::builtin(playbook)?.ok()?.input(input)?.instead.get(value).cloned()
+    Playbook::builtin(playbook, NAMES)?.ok()?.input(input)?.instead.get(value).cloned()
 }

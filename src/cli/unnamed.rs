@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{Refusal, instead};
+use super::instead;
+use super::refusal::Refusal;
 use crate::deployment::lasting_names;
 use crate::error::Error;
 use crate::text::shell;

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::execution::graph::Graph;
 use crate::execution::plan::Plan;
-use crate::language::input::{self, condition};
+use crate::language::given;
+use crate::language::input::condition;
 use crate::resource::Kind;
 use crate::resource::docker::container::ContainerKind;
 use crate::session::{Prepared, Session, playbook_of};
@@ -44,7 +45,7 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
     let mut record = record(&reader, file)?;
     let mut playbook = playbook_of(&record)?;
     playbook.inputs.iter_mut().for_each(|input| input.by_set = true);
-    let given = input::set::read(&playbook, set)?;
+    let given = given::set::read(&playbook, set)?;
     for input in &playbook.inputs {
         let typed: Vec<String> = set.iter().filter_map(|text| input.set_to(text).map(str::to_owned)).collect();
         input.warnings(&typed).into_iter().for_each(|text| session.events.send(Event::Warning { text }));

@@ -162,7 +162,7 @@ async fn undo(run: &Arc<Run>) -> bool {
     let mut told: Vec<(Id, &'static str, Option<String>)> = Vec::new();
     let mut places: HashMap<Id, usize> = HashMap::new();
     for entry in run.journal.take() {
-        let Some(kind) = crate::resource::kind(&entry.kind) else { continue };
+        let Some(kind) = crate::resource::find(&entry.kind) else { continue };
         let at = At { id: entry.id.clone(), kind: kind.name, run: run.clone() };
         let error = (kind.undo)(entry.undo, &at).await.err().map(|error| error.to_string());
         if error.is_some() {
@@ -184,7 +184,7 @@ async fn undo(run: &Arc<Run>) -> bool {
 /// Lets go of what was kept for the way back.
 async fn settle(run: &Arc<Run>) {
     for entry in run.journal.take() {
-        let Some(kind) = crate::resource::kind(&entry.kind) else { continue };
+        let Some(kind) = crate::resource::find(&entry.kind) else { continue };
         let at = At { id: entry.id.clone(), kind: kind.name, run: run.clone() };
         if let Err(error) = (kind.settle)(entry.undo, &at).await {
             run.events.note(Some(&entry.id), format!("{error}; the next run tries again"));

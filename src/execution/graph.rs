@@ -19,6 +19,7 @@ use crate::event::Event;
 use crate::formats::yaml::{Key, Span};
 use crate::language::form::{Checker, Form};
 use crate::language::playbook::{Declaration, Playbook};
+use crate::language::template::variable;
 use crate::resource::run::Run;
 use crate::resource::{self, Entry};
 use uses::Uses;
@@ -187,7 +188,7 @@ impl Graph {
         checker: &Checker<'_>,
         present: bool,
     ) -> Result<Member> {
-        let kind = resource::kind(&declaration.kind.text).expect("a playbook is read with known kinds only");
+        let kind = resource::find(&declaration.kind.text).expect("a playbook is read with known kinds only");
         let title = format!("{} `{}`", kind.name, declaration.name.text);
         let form = checker.fields(&declaration.fields, declaration.span, kind.schema(), &title)?;
         let id = format!("{}{}", self.scopes[scope].prefix, declaration.name.text);
@@ -342,8 +343,3 @@ const RESOURCES: usize = 20_000;
 
 /// The name that is true where files of a host are rendered.
 const RENDERING: &str = "rendering";
-
-/// How a name with hyphens is written in an expression.
-pub(crate) fn variable(name: &str) -> String {
-    name.replace('-', "_")
-}

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::execution::graph::{Graph, Id, Vertex};
+use crate::execution::shown;
 use crate::resource::change::{Action, Change};
-use crate::resource::difference;
 use crate::resource::fact::Fact;
 use crate::resource::run::Run;
 use crate::resource::{At, Entry, Outputs, Owned, with_also};
@@ -219,7 +219,7 @@ impl Plan {
         visited?;
         let mut planned = progress.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         let known = known.into_inner();
-        difference::show(&mut planned.changes, graph, &known);
+        shown::show(&mut planned.changes, graph, &known);
         Ok(Self {
             changes: planned.changes,
             deletions: deletions?,

@@ -1,8 +1,6 @@
 //! A typed input of a playbook, which is also a flag of the command: [`Input`].
 
 pub(crate) mod condition;
-pub(crate) mod file;
-pub(crate) mod set;
 #[cfg(test)]
 mod tests;
 

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use crate::error::{Error, Result, did_you_mean};
 use crate::formats::yaml::{Content, Key, Node, Source, Span};
 use crate::language::input::Input;
-use crate::language::variables::Variable;
+use crate::language::input::condition::Condition;
 use crate::text::shell;
 use crate::world::files;
 use reader::Reader;
@@ -25,9 +25,14 @@ pub(crate) const RESERVED: [&str; 2] = ["name", "rendering"];
 
 const FIELDS: [&str; 7] = ["about", "inputs", "variables", "values", "rules", "resources", "outputs"];
 
+/// The names of the kinds that a playbook may use.
+pub(crate) type Kinds = &'static [&'static str];
+
 #[derive(Debug, Clone)]
 pub(crate) struct Playbook {
     pub name: String,
+    /// What it and the playbooks that it includes may use.
+    kinds: Kinds,
     pub source: Arc<Source>,
     /// Where templates and included playbooks are looked for first; none for one that is part of the binary.
     pub folder: Option<PathBuf>,
@@ -40,6 +45,20 @@ pub(crate) struct Playbook {
     pub rules: Vec<Rule>,
     pub declarations: Vec<Declaration>,
     pub outputs: Vec<(Key, Node)>,
+}
+
+/// One item of `variables:`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Variable {
+    pub name: String,
+    /// The input that it stands for.
+    pub input: Option<String>,
+    /// What its values are called here; one that is not listed is taken as it is.
+    pub values: BTreeMap<String, String>,
+    /// What a user should know of it, such as what to do instead.
+    pub note: Option<String>,
+    /// Where it counts; without one, where its input does.
+    pub when: Option<Condition>,
 }
 
 /// One item of `rules:`: inputs that do not go together, or of which a user should know something.
@@ -96,13 +115,13 @@ fn builtin(name: &str) -> Option<&'static str> {
 
 impl Playbook {
     /// Loads the built-in playbook of that name.
-    pub fn builtin(name: &str) -> Option<Result<Self>> {
+    pub fn builtin(name: &str, kinds: Kinds) -> Option<Result<Self>> {
         let text = builtin(name)?;
-        Some(Self::parse(name, &Source::new(format!("playbooks/{name}.yml"), text), None))
+        Some(Self::parse(name, &Source::new(format!("playbooks/{name}.yml"), text), None, kinds))
     }
 
     /// Loads a playbook file of the user.
-    pub fn file(path: &str) -> Result<Self> {
+    pub fn file(path: &str, kinds: Kinds) -> Result<Self> {
         let missing = !files::exists(Path::new(path));
         let text = files::read_text(Path::new(path)).map_err(|error| {
             if missing { error.hint("`provision list` shows the built-in playbooks") } else { error }
@@ -112,16 +131,17 @@ impl Playbook {
         let name: String =
             stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let folder = absolute.parent().map(Path::to_path_buf);
-        Self::parse(name.trim_matches('-'), &Source::new(path, text), folder)
+        Self::parse(name.trim_matches('-'), &Source::new(path, text), folder, kinds)
     }
 
     /// Loads the playbook that this one includes under that name.
     pub fn included(&self, name: &str) -> Result<Self> {
         let own = self.folder.as_ref().map(|folder| folder.join(name)).filter(|_| is_file_name(name));
         if let Some(path) = own {
-            return Self::file(&path.to_string_lossy());
+            return Self::file(&path.to_string_lossy(), self.kinds);
         }
-        Self::builtin(&format!("parts/{name}")).or_else(|| Self::builtin(name)).unwrap_or_else(|| {
+        let part = Self::builtin(&format!("parts/{name}"), self.kinds);
+        part.or_else(|| Self::builtin(name, self.kinds)).unwrap_or_else(|| {
             let parts = EMBEDDED.get_dir("parts").into_iter().flat_map(Dir::files);
             let mut known: Vec<&str> = parts.filter_map(|file| file.path().file_stem()?.to_str()).collect();
             known.extend(builtin_names());
@@ -134,12 +154,13 @@ impl Playbook {
         files::read_text(&self.folder.as_ref()?.join(path)).ok()
     }
 
-    pub fn parse(name: &str, source: &Arc<Source>, folder: Option<PathBuf>) -> Result<Self> {
+    pub fn parse(name: &str, source: &Arc<Source>, folder: Option<PathBuf>, kinds: Kinds) -> Result<Self> {
         let node = Node::parse(source)?;
-        let reader = Reader::new(source);
+        let reader = Reader::new(source, kinds);
         let mut variables = None;
         let mut playbook = Self {
             name: name.to_owned(),
+            kinds,
             source: source.clone(),
             folder,
             about: String::new(),

@@ -3,6 +3,8 @@
 
 mod allowance;
 mod builtins;
+#[cfg(test)]
+mod escapes;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,11 @@ use crate::language::escape::Target;
 
 /// Every file of `templates/`, compiled into the binary.
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
+
+/// How a name with hyphens is written in an expression.
+pub(crate) fn variable(name: &str) -> String {
+    name.replace('-', "_")
+}
 
 /// Names that minijinja itself brings; they are no resource and no input.
 const BUILTIN: [&str; 4] = ["range", "dict", "debug", "namespace"];

@@ -1,5 +1,5 @@
 //! Variables of other tools that stand for inputs, in the environment or in a file as `docker run --env-file` reads it:
-//! [`Variable`].
+//! [`gather`].
 //!
 //! Which there are, a playbook says; its entry `"*"` stands for all of a file that have none. A flag goes before a file, a file
 //! before what an earlier run was given, and that before the environment.
@@ -13,22 +13,8 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::language::input::condition::Condition;
 use crate::language::input::{Input, InputType};
-use crate::language::playbook::Playbook;
+use crate::language::playbook::{Playbook, Variable};
 use crate::world::{files, host};
-
-/// One item of `variables:`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Variable {
-    pub name: String,
-    /// The input that it stands for.
-    pub input: Option<String>,
-    /// What its values are called here; one that is not listed is taken as it is.
-    pub values: BTreeMap<String, String>,
-    /// What a user should know of it, such as what to do instead.
-    pub note: Option<String>,
-    /// Where it counts; without one, where its input does.
-    pub when: Option<Condition>,
-}
 
 /// The name of the entry for all variables that have none.
 const REST: &str = "*";

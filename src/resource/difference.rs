@@ -3,18 +3,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 use similar::{DiffOp, TextDiff};
 
 use crate::event::{LineChange, LineEvent};
-use crate::execution::graph::{Graph, Id};
-use crate::resource::Outputs;
-use crate::resource::change::Change;
 use crate::secret::Secret;
-use crate::text::unknown::is_unknown;
 
 /// Bytes of a text whose lines are compared; of a larger one only the size is told.
 const LARGEST: usize = 1 << 20;
@@ -26,20 +22,20 @@ const TIME: Duration = Duration::from_millis(200);
 const SHORTEST: usize = 6;
 
 /// How a certificate or a key begins (RFC 7468).
-const PEM: &str = "-----BEGIN ";
+pub(crate) const PEM: &str = "-----BEGIN ";
 
 /// What stands in the place of a secret that is not given: what was given before stands there in the old content.
 const GIVEN: &str = "VeiledSecret";
 
 /// What stands in the place of a line that is not shown.
-const HIDDEN: &str = "(secret)";
+pub(crate) const HIDDEN: &str = "(secret)";
 
 /// A content as it is and as it should be, in the field that says that they differ. It may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Texts {
     pub field: String,
-    old: Kept,
-    new: Kept,
+    pub old: Kept,
+    pub new: Kept,
 }
 
 /// What is kept of a content until the plan is told.
@@ -56,7 +52,7 @@ impl Kept {
         text.map_or(Self::Size(content.len() as u64), |text| Self::Text(Secret::new(text)))
     }
 
-    fn told(&self) -> String {
+    pub fn told(&self) -> String {
         match self {
             Self::Text(text) => format!("{} bytes", text.expose().len()),
             Self::Size(bytes) if *bytes > LARGEST as u64 => format!("{bytes} bytes"),
@@ -68,47 +64,6 @@ impl Kept {
 impl Texts {
     pub fn new(field: impl Into<String>, old: Kept, new: &str) -> Self {
         Self { field: field.into(), old, new: Kept::of(new.as_bytes()) }
-    }
-}
-
-/// Turns the contents that differ into the lines that a plan shows.
-pub(crate) fn show(changes: &mut BTreeMap<Id, Change>, graph: &Graph, known: &BTreeMap<Id, Outputs>) {
-    let mut secrets = None;
-    for (id, change) in changes.iter_mut().filter(|(_, change)| !change.texts.is_empty()) {
-        let secrets = secrets.get_or_insert_with(|| graph.secrets(known));
-        let rendered = graph.fields(id, known).and_then(|real| Ok((real, graph.veiled_fields(id, known)?)));
-        for texts in std::mem::take(&mut change.texts) {
-            let field = change.fields.iter_mut().find(|field| field.name == texts.field);
-            let Some(field) = field else { continue };
-            let (Kept::Text(old), Kept::Text(new)) = (&texts.old, &texts.new) else {
-                (field.old, field.new) = (texts.old.told(), texts.new.told());
-                continue;
-            };
-            // What is not known yet hides nothing, and what a certificate looks like tells nobody anything.
-            if is_unknown(new.expose()) || new.expose().starts_with(PEM) {
-                continue;
-            }
-            let stand_in = rendered.as_ref().ok().and_then(|(real, veiled)| stand_in(new.expose(), real, veiled));
-            if let Some(veil) = stand_in.and_then(|stand_in| Veil::of(new.expose(), stand_in, secrets)) {
-                change.lines.insert(texts.field, lines(old.expose(), new.expose(), &veil));
-            } else {
-                (field.old, field.new) = (HIDDEN.to_owned(), "(another secret)".to_owned());
-            }
-        }
-    }
-}
-
-/// What a text among the fields of a resource becomes where other secrets stand in the place of the real ones.
-fn stand_in<'a>(text: &str, real: &Json, veiled: &'a Json) -> Option<&'a str> {
-    match (real, veiled) {
-        (Json::String(found), Json::String(other)) => (found == text).then_some(other),
-        (Json::Array(items), Json::Array(others)) => {
-            items.iter().zip(others).find_map(|(item, other)| stand_in(text, item, other))
-        }
-        (Json::Object(fields), Json::Object(others)) => {
-            fields.iter().find_map(|(name, field)| stand_in(text, field, others.get(name)?))
-        }
-        _ => None,
     }
 }
 

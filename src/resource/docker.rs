@@ -2,5 +2,6 @@
 
 pub(crate) mod container;
 pub(crate) mod image;
+pub(crate) mod labels;
 pub(crate) mod network;
 pub(crate) mod volume;

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::resource::change::Field;
 use crate::resource::content::Mode;
-use crate::resource::{At, Owned};
+use crate::resource::context::At;
+use crate::resource::owned::Owned;
 use crate::text::json;
 use crate::world::files::{self, Found};
 

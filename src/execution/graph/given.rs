@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::values::Known;
-use super::{Binding, Graph, variable};
+use super::{Binding, Graph};
 use crate::error::{Error, Result, did_you_mean};
 use crate::formats::yaml::{Content, Key, Node};
 use crate::language::form::{Checker, Slot};
 use crate::language::playbook::Declaration;
-use crate::language::template::{Expression, Fault, is_expression, within};
+use crate::language::template::{Expression, Fault, is_expression, variable, within};
 
 impl Graph {
     /// Whether a condition holds; without one it does.

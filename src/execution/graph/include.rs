@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
-use super::{Binding, Graph, PLAYBOOKS, RENDERING, variable};
+use super::{Binding, Graph, PLAYBOOKS, RENDERING};
 use crate::error::{Error, Result, did_you_mean};
 use crate::formats::yaml::{Content, Key, Node, Span};
 use crate::language::form::{Checker, Form, Slot};
 use crate::language::input::{Input, InputType};
 use crate::language::playbook::{Declaration, Playbook};
 use crate::language::template::Expression;
+use crate::language::template::variable;
 
 /// How many playbooks may stand in each other.
 const DEEPEST: usize = 50;

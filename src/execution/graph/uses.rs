@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use super::{Binding, Graph, Id, Member, variable};
+use super::{Binding, Graph, Id, Member};
 use crate::error::{Error, Result, did_you_mean};
 use crate::language::form::{Form, Slot};
+use crate::language::template::variable;
 
 /// What one expression draws on.
 #[derive(Debug, Clone, Default)]

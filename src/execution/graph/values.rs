@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 
 use super::{Binding, Graph, Id, Member, Scope};
 use crate::error::{Error, Result};
-use crate::execution::graph::variable;
 use crate::language::form::{Form, Slot};
+use crate::language::template::variable;
 use crate::language::template::within;
 use crate::resource::Outputs;
 use crate::resource::difference;

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::Input;
 use crate::error::{Error, Result};
-use crate::execution::graph::variable;
+use crate::language::template::variable;
 use crate::language::template::{Expression, Fault};
 
 /// An expression of inputs, written without braces as `when:` is.

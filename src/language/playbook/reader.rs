@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::{Declaration, RESERVED, Rule};
+use super::{Declaration, Kinds, RESERVED, Rule, Variable};
 use crate::error::{Error, Result, did_you_mean};
-use crate::execution::graph::variable;
 use crate::formats::yaml::{Content, Key, Node, Source, Span};
 use crate::language::input::condition::Condition;
 use crate::language::input::{Input, InputType};
+use crate::language::template::variable;
 use crate::language::template::{is_expression, is_word};
-use crate::language::variables::Variable;
-use crate::resource;
 
 /// How many inputs a playbook may have, each of which is a flag, and how many rules.
 const FLAGS: usize = 1000;
@@ -24,11 +22,12 @@ const FIELDS: [&str; 8] = ["type", "default", "about", "choices", "instead", "of
 
 pub(super) struct Reader<'a> {
     source: &'a Source,
+    kinds: Kinds,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(source: &'a Source) -> Self {
-        Self { source }
+    pub fn new(source: &'a Source, kinds: Kinds) -> Self {
+        Self { source, kinds }
     }
 
     fn wrong(&self, span: Span, what: impl Into<String>) -> Error {
@@ -361,7 +360,7 @@ impl<'a> Reader<'a> {
             return Err(self.wrong(span, "an empty resource"));
         }
         let (kind, first) = fields.remove(0);
-        if kind.text != "playbook" && resource::kind(&kind.text).is_none() {
+        if kind.text != "playbook" && !self.kinds.contains(&kind.text.as_str()) {
             return Err(self.unknown_kind(&kind, &fields));
         }
         let name = Key { text: self.text(&first, &format!("the name of a `{}`", kind.text))?, span: first.span };
@@ -379,7 +378,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown_kind(&self, kind: &Key, others: &[(Key, Node)]) -> Error {
-        let mut known = resource::names();
+        let mut known = self.kinds.to_vec();
         known.push("playbook");
         let hint = match others.iter().find(|(key, _)| known.contains(&key.text.as_str())) {
             Some((late, _)) => format!("the kind comes first: put `{}:` before `{}:`", late.text, kind.text),

@@ -233,7 +233,7 @@ impl Kind for AccessKeyKind {
             Some(actual) => {
                 Outputs::default().with("id", actual.held.id.as_str()).with("secret", actual.held.secret.as_str())
             }
-            None => Outputs::unknown::<Self>(&at.id),
+            None => Outputs::unknown(Self::OUTPUTS, &at.id),
         }
     }
 

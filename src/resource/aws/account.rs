@@ -122,7 +122,7 @@ impl Kind for AccountKind {
     }
 
     fn outputs(_: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {
-        let Some(actual) = actual else { return Outputs::unknown::<Self>(&at.id) };
+        let Some(actual) = actual else { return Outputs::unknown(Self::OUTPUTS, &at.id) };
         Outputs::default()
             .with("arn", actual.now.arn.as_str())
             .with("account", actual.now.account.as_str())

@@ -40,9 +40,6 @@ pub(crate) use spec::Spec;
 use spec::{File, Ready};
 use state::State;
 
-/// The label of an anonymous volume that holds uploaded files.
-pub(crate) const FILES: &str = "provision.files";
-
 /// The label with the text of `overlap`.
 pub(crate) const OVERLAP: &str = "provision.overlap";
 /// The label with the text for which a container has run once.

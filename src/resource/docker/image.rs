@@ -227,7 +227,7 @@ impl Kind for ImageKind {
                 .with("reference", actual.reference.as_str())
                 .with("id", actual.image.id.clone().unwrap_or_default())
                 .with("command", actual.command()),
-            None => Outputs::unknown::<Self>(&at.id),
+            None => Outputs::unknown(Self::OUTPUTS, &at.id),
         }
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::resource::change::{Action, Change, Field};
+use crate::resource::docker::labels::{FILES, SCRATCH};
 use crate::resource::fact::Fact;
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
 use crate::text::digest::hex;
@@ -41,8 +42,6 @@ fn data() -> bool {
     true
 }
 
-/// The label of a volume that holds no data.
-pub(crate) const SCRATCH: &str = "provision.scratch";
 /// The label with a random name that each new volume has for itself.
 const SELF: &str = "provision.volume";
 
@@ -137,7 +136,7 @@ impl Kind for VolumeKind {
     /// The files of a container stand in volumes of its own, which go with it; not if somebody else removed it.
     async fn owned(at: &At) -> Result<Vec<Owned>> {
         let (engine, id) = (at.engine().await?, at.store().id());
-        let is_of_files = |volume: &Volume| volume.labels.contains_key(crate::resource::docker::container::FILES);
+        let is_of_files = |volume: &Volume| volume.labels.contains_key(FILES);
         let (mut found, mut unused) = try_join(engine.volumes_of(id), engine.unused_volumes_of(id)).await?;
         found.retain(|volume| !is_of_files(volume));
         unused.retain(is_of_files);

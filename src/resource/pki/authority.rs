@@ -216,7 +216,7 @@ impl Kind for AuthorityKind {
     }
 
     fn outputs(_: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {
-        let Some(actual) = actual else { return Outputs::unknown::<Self>(&at.id).with("path", Self::path(at)) };
+        let Some(actual) = actual else { return Outputs::unknown(Self::OUTPUTS, &at.id).with("path", Self::path(at)) };
         let root = actual.root.pair.certificate.as_str();
         let issuer = actual.issuing.as_ref().map_or_else(
             || unknown(&at.id),

@@ -162,7 +162,7 @@ impl Kind for CertificateKind {
     }
 
     fn outputs(_: &Spec, actual: Option<&KeptPair>, at: &At) -> Outputs {
-        let Some(actual) = actual else { return Outputs::unknown::<Self>(&at.id) };
+        let Some(actual) = actual else { return Outputs::unknown(Self::OUTPUTS, &at.id) };
         Outputs::default()
             .with("chain", actual.pair.certificate.as_str())
             .with("key", actual.pair.key.expose())

@@ -199,7 +199,7 @@ impl Kind for HtpasswdKind {
     fn outputs(_: &Spec, actual: Option<&Self::Actual>, at: &At) -> Outputs {
         match actual {
             Some(actual) => Outputs::default().with("content", Self::file(&actual.users)),
-            None => Outputs::unknown::<Self>(&at.id),
+            None => Outputs::unknown(Self::OUTPUTS, &at.id),
         }
     }
 

@@ -60,7 +60,7 @@ impl Kind for SecretKind {
     fn outputs(_: &Spec, actual: Option<&Secret>, at: &At) -> Outputs {
         match actual {
             Some(secret) => Outputs::default().with("value", secret.expose()),
-            None => Outputs::unknown::<Self>(&at.id),
+            None => Outputs::unknown(Self::OUTPUTS, &at.id),
         }
     }
 

@@ -11,7 +11,7 @@ use super::spec::Spec;
 use crate::deployment::backup::Part;
 use crate::error::{Error, Result};
 use crate::resource::At;
-use crate::resource::docker::volume::SCRATCH;
+use crate::resource::docker::labels::SCRATCH;
 use crate::world::engine::{Execution, ID, RESOURCE};
 
 /// How many of a failing program's last lines an error shows.

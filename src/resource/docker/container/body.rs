@@ -8,10 +8,11 @@ use bollard::models::{
 };
 
 use super::spec::{BRIDGE, NONE, Restart, Spec};
-use super::{FILES, INSIDE, ONCE, OVERLAP, RELOAD};
+use super::{INSIDE, ONCE, OVERLAP, RELOAD};
 use crate::error::Result;
 use crate::resource::At;
 use crate::resource::content::digest;
+use crate::resource::docker::labels::FILES;
 
 /// Seconds that a stopped container has before it is killed are the engine's default, 10.
 pub(super) fn desired(spec: &Spec, at: &At) -> Result<ContainerCreateBody> {

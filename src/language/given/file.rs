@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::{Input, InputType};
 use crate::error::{Error, Result, did_you_mean};
 use crate::formats::yaml::{Content, Key, Node, Source};
+use crate::language::input::{Input, InputType};
 use crate::language::playbook::Playbook;
 use crate::world::files;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::InputType;
 use crate::error::{Error, Result, did_you_mean};
+use crate::language::input::InputType;
 use crate::language::playbook::Playbook;
 
 /// Reads what `--set` says; a list's items come one by one.
