@@ -61,8 +61,8 @@ impl Record {
         if !self.restoring {
             return Ok(());
         }
-        Err(Error::new(format!("the deployment `{name}` is not whole: a restore of it was broken off"))
-            .hint("what it left is a part of the backup: take that deployment away, or restore it under another name"))
+        Err(Error::new(format!("the deployment `{name}` is incomplete: a restore of it was interrupted"))
+            .hint("it holds a part of the backup only: destroy that deployment, or restore under another name"))
     }
 
     /// Notes which engine it is on, if the run has asked one for anything.

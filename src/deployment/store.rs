@@ -212,7 +212,7 @@ impl Store {
 
     pub fn save(&self, record: &Record) -> Result<()> {
         let text = serde_json::to_string_pretty(record)
-            .map_err(|error| Error::new(format!("cannot write the deployment down: {error}")))?;
+            .map_err(|error| Error::new(format!("cannot save the deployment: {error}")))?;
         self.put(RECORD, &text)
     }
 
