@@ -9,7 +9,7 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`cli`], `command/` | the command line; one file a verb |
+//! | [`cli`], `command/` | the command line, typed; what each verb does: one file a verb in each |
 //! | [`ci`], `adopt/` | a deployment that ends with its job; a host that was set up by hand |
 //! | `session` | what a verb works with: the playbook, the deployment, the run |
 //! | `execution/` | the graph of resources, the plan, and the run that carries it out or takes it back |
@@ -21,6 +21,8 @@
 //! | [`event`], `report/` | what happens, and who tells it |
 //! | `world/` | the only place with I/O |
 //! | `text/`, `error`, `secret` | what all of them use |
+//!
+//! Each uses what stands below it: `tests/layers.rs` reads every path in the code and holds that.
 
 mod adopt;
 pub mod ci;

@@ -1,9 +1,8 @@
 //! The flags: those of a playbook's inputs, and those that verbs share.
 
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
+use clap::{Arg, ArgAction, Command, ValueHint};
 use serde_json::Value as Json;
 
-use crate::command::users::{Password, Task};
 use crate::language::input::{Input, InputType};
 use crate::language::playbook::Playbook;
 use crate::report::clean_line;
@@ -132,30 +131,6 @@ fn value_name(kind: InputType) -> &'static str {
     }
 }
 
-pub(super) fn what() -> Arg {
-    Arg::new("what")
-        .long("what")
-        .value_name("WHAT")
-        .required(true)
-        .value_parser(["keys", "certificates", "authority"])
-        .help("keys: access keys of S3; certificates: all issued certificates; authority: the root that clients trust and everything below it")
-}
-
-pub(super) fn keep_data() -> Arg {
-    Arg::new("keep-data")
-        .long("keep-data")
-        .action(ArgAction::SetTrue)
-        .help("Keep volumes, and the secrets that open them, for the next run")
-}
-
-pub(super) fn delete_data() -> Arg {
-    Arg::new("delete-data")
-        .long("delete-data")
-        .value_name("BUCKET")
-        .action(ArgAction::Append)
-        .help("Delete all objects of this bucket, in all versions, and the bucket [may be repeated]")
-}
-
 pub(super) fn engine_moved() -> Arg {
     Arg::new("engine-moved")
         .long("engine-moved")
@@ -163,7 +138,7 @@ pub(super) fn engine_moved() -> Arg {
         .help("Use the current engine, although the deployment was made on another one")
 }
 
-fn proxy() -> Arg {
+pub(super) fn proxy() -> Arg {
     Arg::new("proxy")
         .long("proxy")
         .value_name("URL")
@@ -183,7 +158,7 @@ pub(super) fn wait() -> Arg {
         .help("How long to wait for another run on the same deployment: 90s, 5m, 2h; 0 does not wait")
 }
 
-fn name_flag() -> Arg {
+pub(super) fn name_flag() -> Arg {
     Arg::new("name").long("name").value_name("NAME").help("Name of this deployment [default: the name of the playbook]")
 }
 
@@ -196,173 +171,22 @@ pub(super) fn images() -> Arg {
         .help("Source of images: auto pulls, and builds from Debian packages if no registry can be reached")
 }
 
-fn renew() -> Arg {
+pub(super) fn renew() -> Arg {
     Arg::new("renew").long("renew").action(ArgAction::SetTrue).help("Issue new certificates")
-}
-
-pub(super) fn apply_flags(command: Command) -> Command {
-    [name_flag(), images(), renew(), proxy(), engine_moved(), yes(), wait()]
-        .into_iter()
-        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
-}
-
-pub(super) fn plan_flags(command: Command) -> Command {
-    let exit_code =
-        Arg::new("exit-code").long("exit-code").action(ArgAction::SetTrue).help("Exit with 3 if there are changes");
-    [name_flag(), images(), renew(), proxy(), engine_moved(), exit_code]
-        .into_iter()
-        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
-}
-
-pub(super) fn graph_flags(command: Command) -> Command {
-    command.arg(name_flag().display_order(SHARED - 1))
-}
-
-pub(super) fn render_flags(command: Command) -> Command {
-    let out = Arg::new("out")
-        .long("out")
-        .value_name("DIR")
-        .required(true)
-        .value_hint(ValueHint::DirPath)
-        .help("Folder for the files of the host");
-    [out, name_flag(), renew(), wait()]
-        .into_iter()
-        .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
-}
-
-/// Where to look, and where to write what was found.
-pub(super) fn adopt_flags(command: Command) -> Command {
-    let paths = Arg::new("paths")
-        .value_name("PATH")
-        .num_args(0..)
-        .value_hint(ValueHint::AnyPath)
-        .help("More files and folders to inspect, such as one with a policy");
-    let root = Arg::new("root")
-        .long("root")
-        .value_name("DIR")
-        .default_value("/")
-        .value_hint(ValueHint::DirPath)
-        .help("Root of the host to inspect, such as a mounted disk");
-    let out = Arg::new("out")
-        .long("out")
-        .value_name("FILE")
-        .default_value("./registry.inputs.yml")
-        .value_hint(ValueHint::FilePath)
-        .help("File for the inputs; it must not exist");
-    command.args([paths, root, out])
-}
-
-/// A deployment and the file of its backup.
-pub(super) fn backup_flags(command: Command) -> Command {
-    let recipient = Arg::new("recipient")
-        .long("recipient")
-        .value_name("RECIPIENT")
-        .action(ArgAction::Append)
-        .conflicts_with("passphrase-file")
-        .help("Encrypt to this age recipient (`age1…`) instead of a passphrase [may be repeated]");
-    command
-        .arg(deployment())
-        .arg(backup_file("File to write; it must not exist"))
-        .arg(recipient)
-        .arg(passphrase_file("Read the passphrase from this file; `-` is standard input"))
-        .arg(wait())
-}
-
-/// A new deployment, the file of a backup, and what opens it.
-pub(super) fn restore_flags(command: Command) -> Command {
-    let identity = Arg::new("identity")
-        .long("identity")
-        .value_name("FILE")
-        .value_hint(ValueHint::FilePath)
-        .conflicts_with("passphrase-file")
-        .help("Decrypt with the age identity in this file");
-    command
-        .arg(deployment().help("Name of the restored deployment: the original name, or a new one"))
-        .arg(backup_file("The backup"))
-        .arg(identity)
-        .arg(passphrase_file("Read the passphrase from this file; `-` is standard input"))
-        .arg(set().help("Override an input of the playbook, such as `--set port=5001` [may be repeated]"))
-        .arg(images())
-        .arg(wait())
-}
-
-fn backup_file(help: &'static str) -> Arg {
-    Arg::new("file").value_name("FILE").required(true).value_hint(ValueHint::FilePath).help(help)
-}
-
-fn passphrase_file(help: &'static str) -> Arg {
-    Arg::new("passphrase-file")
-        .long("passphrase-file")
-        .value_name("FILE")
-        .value_hint(ValueHint::FilePath)
-        .help(format!("{help} [default: ask]"))
-}
-
-/// A deployment, and what is to be done with its users.
-pub(super) fn users_verbs(command: Command) -> Command {
-    let user = || Arg::new("user").value_name("USER").help("The user's name");
-    let generate = Arg::new("generate")
-        .long("generate")
-        .action(ArgAction::SetTrue)
-        .conflicts_with("password-file")
-        .help("Generate the password; `provision secrets` prints it");
-    let password_file = Arg::new("password-file")
-        .long("password-file")
-        .value_name("FILE")
-        .value_hint(ValueHint::FilePath)
-        .help("Read the password from this file; `-` is standard input [default: ask]");
-    let import = Arg::new("import")
-        .long("import")
-        .value_name("FILE")
-        .value_hint(ValueHint::FilePath)
-        .conflicts_with_all(["generate", "password-file", "user"])
-        .help("Import the users of a password file, and name those whose hash is not supported");
-    let verb = |name: &'static str, about: &'static str| Command::new(name).about(about);
-    command
-        .arg(deployment())
-        .arg(wait().global(true))
-        .subcommand(verb("list", "List users (default)"))
-        .subcommand(verb("add", "Add a user, or those of a password file").args([
-            user().required_unless_present("import"),
-            generate.clone(),
-            password_file.clone(),
-            import,
-        ]))
-        .subcommand(verb("remove", "Remove a user").arg(user().required(true)))
-        .subcommand(verb("password", "Give a user a new password").args([
-            user().required(true),
-            generate,
-            password_file,
-        ]))
-        .disable_help_subcommand(true)
-}
-
-/// What is to be done with the users of a deployment.
-pub(super) fn users_task(matches: &ArgMatches) -> Task {
-    let Some((verb, matches)) = matches.subcommand() else { return Task::List };
-    let word = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
-    let user = word("user").unwrap_or_default();
-    let generate = matches.try_get_one::<bool>("generate").ok().flatten().copied().unwrap_or_default();
-    let password = match word("password-file") {
-        Some(file) => Password::File(file),
-        None if generate => Password::Generated,
-        None => Password::Asked,
-    };
-    match (verb, word("import")) {
-        ("add", Some(file)) => Task::Import { file },
-        ("add", None) => Task::Add { user, password },
-        ("password", _) => Task::Password { user, password },
-        ("remove", _) => Task::Remove { user },
-        _ => Task::List,
-    }
 }
 
 pub(super) fn deployment() -> Arg {
     Arg::new("deployment").value_name("NAME").required(true).help("Name of the deployment (see `provision list`)")
 }
 
-pub(super) fn fsck_flags(command: Command) -> Command {
-    command.arg(deployment()).arg(
-        Arg::new("deep").long("deep").action(ArgAction::SetTrue).help("Read every byte and compare it with its digest"),
-    )
+pub(super) fn backup_file(help: &'static str) -> Arg {
+    Arg::new("file").value_name("FILE").required(true).value_hint(ValueHint::FilePath).help(help)
+}
+
+pub(super) fn passphrase_file(help: &'static str) -> Arg {
+    Arg::new("passphrase-file")
+        .long("passphrase-file")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .help(format!("{help} [default: ask]"))
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::language::playbook::{Playbook, builtin_names, inputs_with_substitutes};
+use crate::language::playbook::{Playbook, builtin_names};
 use crate::resource::NAMES;
 
 /// The command line with the playbook that was meant: its name takes the place of the one that was typed, and the flag goes,
@@ -12,9 +12,10 @@ pub(super) fn redirect(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let words = first..arguments.len().min(first + 2);
     let Some(at) = words.into_iter().find(|at| named(&arguments[*at]).is_some()) else { return arguments };
     let Some(name) = named(&arguments[at]) else { return arguments };
-    for input in inputs_with_substitutes(name) {
-        let Some((place, width, value)) = flag(&arguments, at, input) else { continue };
-        let Some(playbook) = substitute(name, input, &value) else { continue };
+    let Some(Ok(playbook)) = Playbook::builtin(name, NAMES) else { return arguments };
+    for input in playbook.inputs.iter().filter(|input| !input.instead.is_empty()) {
+        let Some((place, width, value)) = flag(&arguments, at, &input.name) else { continue };
+        let Some(playbook) = input.instead.get(&value) else { continue };
         arguments.drain(place..place + width);
         arguments[at] = playbook.into();
     }
@@ -56,8 +57,4 @@ fn flag(arguments: &[OsString], from: usize, name: &str) -> Option<(usize, usize
         }
     }
     None
-}
-
-fn substitute(playbook: &str, input: &str, value: &str) -> Option<String> {
-    Playbook::builtin(playbook, NAMES)?.ok()?.input(input)?.instead.get(value).cloned()
 }

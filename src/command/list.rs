@@ -2,15 +2,13 @@
 
 use crate::deployment::{self, Store};
 use crate::error::Result;
-use crate::language::playbook::{Playbook, builtin_names};
+use crate::language::playbook::{builtin_about, builtin_names};
 use crate::report::{Style, json, line};
-use crate::resource::NAMES;
 
 pub(crate) fn run(style: Style) -> Result<()> {
     let mut playbooks = std::collections::BTreeMap::new();
     for name in builtin_names() {
-        let about = Playbook::builtin(name, NAMES).transpose()?.map(|playbook| playbook.about).unwrap_or_default();
-        playbooks.insert(name, about);
+        playbooks.insert(name, builtin_about(name));
     }
     let mut deployments = std::collections::BTreeMap::new();
     for name in deployment::names()? {

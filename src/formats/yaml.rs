@@ -59,6 +59,32 @@ pub(crate) struct Key {
     pub span: Span,
 }
 
+/// The text of a key of a mapping, read no further than that; none if it has no such key, or something else stands there.
+pub(crate) fn value_of(text: &str, key: &str) -> Option<String> {
+    let (mut depth, mut is_key, mut is_wanted) = (0, false, false);
+    for event in Parser::new_from_str(text) {
+        match event.ok()?.0 {
+            Event::Scalar(value, ..) if depth == 1 && is_wanted => return Some(value.into_owned()),
+            Event::Scalar(value, ..) if depth == 1 => {
+                is_wanted = is_key && value == key;
+                is_key = !is_key;
+            }
+            Event::SequenceStart(..) if depth == 0 => return None,
+            Event::MappingStart(..) | Event::SequenceStart(..) => {
+                depth += 1;
+                is_key |= depth == 1;
+                is_wanted = false;
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                depth -= 1;
+                is_key |= depth == 1;
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self { name: name.into(), text: text.into(), starts: OnceLock::new() })

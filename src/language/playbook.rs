@@ -4,13 +4,13 @@ mod reader;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use include_dir::{Dir, include_dir};
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::formats::yaml::{Content, Key, Node, Source, Span};
+use crate::formats::yaml::{self, Content, Key, Node, Source, Span};
 use crate::language::input::Input;
 use crate::language::input::condition::Condition;
 use crate::text::shell;
@@ -98,15 +98,8 @@ pub(crate) fn is_file_name(name: &str) -> bool {
 }
 
 /// What a built-in playbook is about, without reading the rest of it.
-pub(crate) fn builtin_about(name: &str) -> &'static str {
-    builtin(name).and_then(|text| text.lines().find_map(|line| line.strip_prefix("about: "))).unwrap_or_default()
-}
-
-/// The inputs of a built-in playbook for some choices of which another playbook stands, without reading the rest of it: each
-/// stands on a line of its own.
-pub(crate) fn inputs_with_substitutes(name: &str) -> impl Iterator<Item = &'static str> {
-    let lines = builtin(name).unwrap_or_default().lines().filter(|line| line.contains(" instead: {"));
-    lines.filter_map(|line| line.split(':').next().map(str::trim))
+pub(crate) fn builtin_about(name: &str) -> String {
+    builtin(name).and_then(|text| yaml::value_of(text, "about")).unwrap_or_default()
 }
 
 fn builtin(name: &str) -> Option<&'static str> {
@@ -114,10 +107,16 @@ fn builtin(name: &str) -> Option<&'static str> {
 }
 
 impl Playbook {
-    /// Loads the built-in playbook of that name.
+    /// The built-in playbook of that name; it is read once, however often it is asked for.
     pub fn builtin(name: &str, kinds: Kinds) -> Option<Result<Self>> {
+        static READ: Mutex<BTreeMap<String, Playbook>> = Mutex::new(BTreeMap::new());
         let text = builtin(name)?;
-        Some(Self::parse(name, &Source::new(format!("playbooks/{name}.yml"), text), None, kinds))
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read.get(name) {
+            return Some(Ok(known.clone()));
+        }
+        let playbook = Self::parse(name, &Source::new(format!("playbooks/{name}.yml"), text), None, kinds);
+        Some(playbook.inspect(|playbook| drop(read.insert(name.to_owned(), playbook.clone()))))
     }
 
     /// Loads a playbook file of the user.

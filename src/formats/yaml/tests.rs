@@ -154,3 +154,14 @@ fn a_part_with_a_name_is_used_again_where_the_language_has_aliases() {
     let nested = format!("{names}{}{}", "1,".repeat(20_000), "]".repeat(60));
     assert!(with_aliases(&nested).unwrap_err().contains("more than 120000 parts"));
 }
+
+#[test]
+fn a_value_is_found_by_its_key_alone() {
+    let text = "a: { about: no }\nabout: \"it: is\" # this\nb: [about, x]\nc: about\nd: last\n";
+    assert_eq!(value_of(text, "about").as_deref(), Some("it: is"));
+    assert_eq!(value_of(text, "d").as_deref(), Some("last"));
+    assert_eq!(value_of(text, "a"), None);
+    assert_eq!(value_of(text, "b"), None);
+    assert_eq!(value_of(text, "x"), None);
+    assert_eq!(value_of("[about, x]", "about"), None);
+}
