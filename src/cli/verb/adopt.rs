@@ -8,7 +8,7 @@ use crate::command::adopt::{self, Wanted};
 use crate::error::Result;
 use crate::session::Session;
 
-pub(in crate::cli) struct Adopt(Wanted);
+pub(crate) struct Adopt(Wanted);
 
 impl Arguments for Adopt {
     const NAME: &'static str = "adopt";

@@ -8,7 +8,7 @@ use crate::command::agent;
 use crate::error::Result;
 use crate::session::Session;
 
-pub(in crate::cli) struct Agent {
+pub(crate) struct Agent {
     file: String,
 }
 

@@ -8,7 +8,7 @@ use crate::command::apply;
 use crate::error::Result;
 use crate::session::{Session, Target};
 
-pub(in crate::cli) struct Apply {
+pub(crate) struct Apply {
     target: Target,
 }
 

@@ -9,7 +9,7 @@ use crate::command::backup::{self, Sealing};
 use crate::error::Result;
 use crate::session::Session;
 
-pub(in crate::cli) struct Backup {
+pub(crate) struct Backup {
     deployment: String,
     file: String,
     sealing: Sealing,

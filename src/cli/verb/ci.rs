@@ -18,7 +18,7 @@ use crate::session::{Session, Target};
 use crate::world::files;
 
 /// `provision ci`, which has verbs of its own.
-pub(in crate::cli) enum Ci {
+pub(crate) enum Ci {
     /// What is wrong with the options is told in the form that was asked for.
     Run(Box<Target>, Result<Box<Wanted>>),
     Down(Option<String>),

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::report;
 use crate::session::Session;
 
-pub(in crate::cli) struct Completions {
+pub(crate) struct Completions {
     shell: Option<Shell>,
 }
 

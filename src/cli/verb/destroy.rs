@@ -9,7 +9,7 @@ use crate::command::destroy;
 use crate::error::Result;
 use crate::session::Session;
 
-pub(in crate::cli) struct Destroy {
+pub(crate) struct Destroy {
     deployment: String,
     keep_data: bool,
 }

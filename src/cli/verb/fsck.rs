@@ -9,7 +9,7 @@ use crate::command::fsck;
 use crate::error::Result;
 use crate::session::Session;
 
-pub(in crate::cli) struct Fsck {
+pub(crate) struct Fsck {
     deployment: String,
     deep: bool,
 }

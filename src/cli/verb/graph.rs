@@ -8,7 +8,7 @@ use crate::command::graph;
 use crate::error::Result;
 use crate::session::{Session, Target};
 
-pub(in crate::cli) struct Graph {
+pub(crate) struct Graph {
     target: Target,
 }
 

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::report::Style;
 use crate::session::Session;
 
-pub(in crate::cli) struct List {
+pub(crate) struct List {
     style: Style,
 }
 

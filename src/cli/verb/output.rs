@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::report::Style;
 use crate::session::Session;
 
-pub(in crate::cli) struct Output {
+pub(crate) struct Output {
     deployment: String,
     key: Option<String>,
     style: Style,

@@ -9,7 +9,7 @@ use crate::command::plan;
 use crate::error::Result;
 use crate::session::{Session, Target};
 
-pub(in crate::cli) struct Plan {
+pub(crate) struct Plan {
     target: Target,
     /// Whether changes give an exit code of their own.
     exit_code: bool,

@@ -9,7 +9,7 @@ use crate::command::render;
 use crate::error::Result;
 use crate::session::{Session, Target};
 
-pub(in crate::cli) struct Render {
+pub(crate) struct Render {
     target: Target,
     out: String,
 }

@@ -9,7 +9,7 @@ use crate::command::restore::{self, Opening};
 use crate::error::Result;
 use crate::session::Session;
 
-pub(in crate::cli) struct Restore {
+pub(crate) struct Restore {
     deployment: String,
     file: String,
     opening: Opening,

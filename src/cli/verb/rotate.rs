@@ -9,7 +9,7 @@ use crate::command::rotate;
 use crate::error::Result;
 use crate::session::Session;
 
-pub(in crate::cli) struct Rotate {
+pub(crate) struct Rotate {
     deployment: String,
 }
 

@@ -7,7 +7,7 @@ use crate::command::schema;
 use crate::error::Result;
 use crate::session::Session;
 
-pub(in crate::cli) struct Schema;
+pub(crate) struct Schema;
 
 impl Arguments for Schema {
     const NAME: &'static str = "schema";

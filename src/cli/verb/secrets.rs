@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::report::Style;
 use crate::session::Session;
 
-pub(in crate::cli) struct Secrets {
+pub(crate) struct Secrets {
     deployment: String,
     key: Option<String>,
     style: Style,

@@ -9,7 +9,7 @@ use crate::command::status;
 use crate::error::Result;
 use crate::session::Session;
 
-pub(in crate::cli) struct Status {
+pub(crate) struct Status {
     deployment: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::report::Style;
 use crate::session::Session;
 
-pub(in crate::cli) struct Users {
+pub(crate) struct Users {
     deployment: String,
     task: Task,
     style: Style,
