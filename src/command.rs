@@ -9,6 +9,8 @@ pub(crate) mod destroy;
 pub(crate) mod fsck;
 pub(crate) mod graph;
 pub(crate) mod list;
+#[cfg(test)]
+mod new_kind;
 pub(crate) mod output;
 pub(crate) mod overview;
 pub(crate) mod plan;

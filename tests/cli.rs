@@ -11,6 +11,8 @@ mod adopt;
 mod adopt_settings;
 #[path = "cli/backup.rs"]
 mod backup;
+#[path = "cli/before.rs"]
+mod before;
 #[path = "cli/certs.rs"]
 mod certs;
 #[path = "cli/ci.rs"]

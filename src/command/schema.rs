@@ -14,7 +14,7 @@ pub(crate) fn run() {
     line(&text);
 }
 
-fn schema() -> Json {
+pub(super) fn schema() -> Json {
     let types = InputType::NAMES;
     let mut kinds: Vec<Json> = KINDS.iter().map(resource).collect();
     kinds.push(include());

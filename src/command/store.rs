@@ -40,7 +40,7 @@ impl Place {
             );
             return Err(Error::new(what).hint("`provision list` shows which deployments are registries"));
         }
-        let inputs = playbook_of(&record)?.settle(&record.inputs)?;
+        let inputs = playbook_of(record)?.settle(&record.inputs)?;
         let place = Self { prepared, inputs };
         match place.input("flavor") {
             "local" => Ok(place),

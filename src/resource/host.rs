@@ -5,4 +5,6 @@ pub(crate) mod folder;
 pub(crate) mod hosts_entry;
 pub(crate) mod package;
 pub(crate) mod service;
+#[cfg(test)]
+pub(crate) mod specimen;
 pub(crate) mod trust;

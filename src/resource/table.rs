@@ -21,36 +21,38 @@ use crate::resource::{aws, check, docker, host, pki};
 use crate::world::engine::Sink;
 
 macro_rules! kinds {
-    ($($group:ident::$module:ident => $kind:ident),* $(,)?) => {
+    ($($(#[$when:meta])* $group:ident::$module:ident::$kind:ident),* $(,)?) => {
         /// The table of kinds. `destroy` takes things away from the last line to the first.
-        pub(crate) static KINDS: [Entry; [$(stringify!($module)),*].len()] = [$(Entry::of::<$group::$module::$kind>()),*];
+        pub(crate) static KINDS: [Entry; NAMES.len()] = [$($(#[$when])* Entry::of::<$group::$module::$kind>()),*];
         /// The names of all kinds.
-        pub(crate) static NAMES: &[&str] = &[$(<$group::$module::$kind as Kind>::NAME),*];
+        pub(crate) static NAMES: &[&str] = &[$($(#[$when])* <$group::$module::$kind as Kind>::NAME),*];
     };
 }
 
 kinds! {
-    pki::secret => SecretKind,
-    pki::authority => AuthorityKind,
-    pki::certificate => CertificateKind,
-    pki::htpasswd => HtpasswdKind,
-    docker::image => ImageKind,
-    check::requirement => RequirementKind,
-    docker::network => NetworkKind,
-    docker::volume => VolumeKind,
-    aws::account => AccountKind,
-    aws::bucket => BucketKind,
-    aws::iam_user => IamUserKind,
-    aws::access_key => AccessKeyKind,
-    docker::container => ContainerKind,
-    host::file => FileKind,
-    host::package => PackageKind,
-    host::folder => FolderKind,
-    host::service => ServiceKind,
-    host::hosts_entry => HostsEntryKind,
-    host::trust => TrustKind,
-    check::probe => ProbeKind,
-    check::s3_probe => S3ProbeKind,
+    pki::secret::SecretKind,
+    pki::authority::AuthorityKind,
+    pki::certificate::CertificateKind,
+    pki::htpasswd::HtpasswdKind,
+    docker::image::ImageKind,
+    check::requirement::RequirementKind,
+    docker::network::NetworkKind,
+    docker::volume::VolumeKind,
+    aws::account::AccountKind,
+    aws::bucket::BucketKind,
+    aws::iam_user::IamUserKind,
+    aws::access_key::AccessKeyKind,
+    docker::container::ContainerKind,
+    host::file::FileKind,
+    host::package::PackageKind,
+    host::folder::FolderKind,
+    host::service::ServiceKind,
+    host::hosts_entry::HostsEntryKind,
+    host::trust::TrustKind,
+    #[cfg(test)]
+    host::specimen::SpecimenKind,
+    check::probe::ProbeKind,
+    check::s3_probe::S3ProbeKind,
 }
 
 pub(crate) type Thing = Box<dyn Any + Send + Sync>;

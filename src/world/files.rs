@@ -166,7 +166,10 @@ pub(crate) fn clear_unfinished(path: &Path) {
 pub(crate) fn remove(path: &Path) -> Result<()> {
     clear_unfinished(path);
     match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, &error)),
+        // Below what is a file there is nothing.
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(failed("remove", path, &error))
+        }
         _ => Ok(()),
     }
 }
