@@ -24,6 +24,7 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod read;
 pub(crate) mod signals;
+pub(crate) mod ssh;
 pub(crate) mod stop;
 pub(crate) mod terminal;
 pub(crate) mod tree;

@@ -191,6 +191,7 @@ fn unreachable(endpoint: &Endpoint, error: &Cause) -> Error {
         endpoint.socket().filter(|path| files::exists(path) && !host::is_root() && !files::writable_file(path));
     let hint = match &obstacle {
         Some(Obstacle::Tls(reason)) => hints::of_tls(reason),
+        Some(Obstacle::Ssh(refusal)) => &refusal.hint,
         _ if denied.is_some() => "this user may not use it: `sudo usermod -aG docker $USER`, then log in anew",
         _ if endpoint.context.is_some() => {
             "`docker context ls` shows which engines there are, and `docker context use` chooses one"
@@ -199,7 +200,7 @@ fn unreachable(endpoint: &Endpoint, error: &Cause) -> Error {
             "start it with `sudo systemctl start docker`, or point `DOCKER_HOST` at another one; then run the command again"
         }
     };
-    let reason = match (obstacle, error) {
+    let reason = match (&obstacle, error) {
         (Some(obstacle), _) => format!(": {obstacle}"),
         (None, Cause::RequestTimeoutError) => " (it does not answer in time)".to_owned(),
         _ => String::new(),

@@ -95,7 +95,7 @@ fn no_memory_gets_into_a_core_file() {
     sandbox.write("x.yml", format!("inputs: {{ password: {{ type: secret }} }}\n{}", content("{{ password }}")));
     let pipe = sandbox.path("pipe");
     assert!(Command::new("mkfifo").args(["-m", "666"]).arg(&pipe).status().unwrap().success());
-    fs::set_permissions(sandbox.path("../.."), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(sandbox.path(".."), fs::Permissions::from_mode(0o755)).unwrap();
     // Somebody else than root, to whom all of a process's files belong anyway.
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--clear-groups", env!("CARGO_BIN_EXE_provision")]);

@@ -37,6 +37,12 @@ impl Host {
         Self::of(test, packages, "trixie", "--init --tmpfs /run --tmpfs /tmp:exec", "sleep infinity")
     }
 
+    /// Starts one with `sshd`, in the network of this host and with its engine.
+    pub fn with_ssh(test: &str) -> Self {
+        let options = "--init --network host --tmpfs /run --tmpfs /tmp:exec -v /var/run/docker.sock:/var/run/docker.sock";
+        Self::of(test, "openssh-server", "trixie", options, "sleep infinity")
+    }
+
     fn of(test: &str, packages: &str, suite: &str, options: &str, command: &str) -> Self {
         let image = Self::image(packages, suite);
         let name = format!("t{}-{test}-host", std::process::id());

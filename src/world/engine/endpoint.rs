@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::tls::{self, Material};
 use crate::error::{Error, Result};
 use crate::text::digest::sha256;
+use crate::world::ssh::{Forward, Target};
 use crate::world::{accounts, files, host};
 
 /// The context that is none: what the environment says, else the engine of this host.
@@ -27,7 +28,7 @@ const WITH_TLS: &str = "tcp://localhost:2376";
 /// An engine's address, and how it is spoken to there.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// `unix:///var/run/docker.sock`, `tcp://host:2376`.
+    /// `unix:///var/run/docker.sock`, `tcp://host:2376`, `ssh://user@host`.
     pub address: String,
     /// The context that names it.
     pub context: Option<String>,
@@ -37,7 +38,16 @@ pub(crate) struct Endpoint {
 #[derive(Debug, Clone)]
 pub(super) enum Way {
     Socket(PathBuf),
-    Network { host: String, port: u16, tls: Option<Arc<ClientConfig>> },
+    Network {
+        host: String,
+        port: u16,
+        tls: Option<Arc<ClientConfig>>,
+    },
+    /// A socket of another host, with the name of that host.
+    Ssh {
+        host: String,
+        forward: Arc<Forward>,
+    },
 }
 
 /// What the environment says.
@@ -103,6 +113,7 @@ struct DockerEndpoint {
 enum Address {
     Socket(PathBuf),
     Network { host: String, port: u16, scheme: Scheme },
+    Ssh(Target),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,8 +171,8 @@ impl Endpoint {
                 ))
                 .hint("set `DOCKER_TLS_VERIFY=1` as well; or unset `DOCKER_CERT_PATH` to go without protection"));
             }
-            // Nobody can listen in on a socket of this host.
-            Address::Socket(_) | Address::Network { .. } => None,
+            // Nobody can listen in on a socket of this host, nor on what ssh carries.
+            Address::Socket(_) | Address::Ssh(_) | Address::Network { .. } => None,
         };
         Ok(Self { address: address.to_string(), context: None, way: address.way(tls) })
     }
@@ -205,7 +216,7 @@ impl Endpoint {
                     "make the context anew with `ca`, `cert` and `key`, or unset `DOCKER_TLS_VERIFY` and `DOCKER_TLS`",
                 ));
             }
-            Address::Socket(_) | Address::Network { .. } => None,
+            Address::Socket(_) | Address::Ssh(_) | Address::Network { .. } => None,
         };
         Ok(Self { address: address.to_string(), context: Some(name.to_owned()), way: address.way(tls) })
     }
@@ -218,7 +229,7 @@ impl Endpoint {
     pub fn socket(&self) -> Option<&Path> {
         match &self.way {
             Way::Socket(path) => Some(path),
-            Way::Network { .. } => None,
+            Way::Network { .. } | Way::Ssh { .. } => None,
         }
     }
 
@@ -226,7 +237,7 @@ impl Endpoint {
     pub fn host(&self) -> &str {
         match &self.way {
             Way::Socket(_) => "127.0.0.1",
-            Way::Network { host, .. } => host,
+            Way::Network { host, .. } | Way::Ssh { host, .. } => host,
         }
     }
 
@@ -283,6 +294,7 @@ impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Socket(path) => write!(f, "unix://{}", path.display()),
+            Self::Ssh(target) => target.fmt(f),
             Self::Network { host, port, scheme } => {
                 let scheme = match scheme {
                     Scheme::Tcp => "tcp",
@@ -304,7 +316,7 @@ impl Address {
     fn parse(text: &str) -> Result<Self> {
         let wrong =
             |hint: &str| Error::usage(format!("`{text}` is of a form that is not understood")).hint(hint.to_owned());
-        let forms = "give `unix:///PATH` or `tcp://HOST:PORT`";
+        let forms = "give `unix:///PATH`, `tcp://HOST:PORT` or `ssh://USER@HOST`";
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         let scheme = match scheme {
             "unix" if rest.is_empty() => return Ok(Self::Socket(SOCKET.into())),
@@ -313,11 +325,9 @@ impl Address {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             "ssh" => {
-                let host = rest.split('/').next().unwrap_or_default();
-                return Err(Error::usage(format!("`{text}`: engines over ssh are not supported yet")).hint(format!(
-                    "forward its socket: `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock {}`, and then `DOCKER_HOST=unix:///tmp/docker.sock`",
-                    if is_plain(host) { host } else { "HOST" }
-                )));
+                let target = Target::parse(rest)
+                    .ok_or_else(|| wrong("give `ssh://USER@HOST:PORT`; user and port may be left out"))?;
+                return Ok(Self::Ssh(target));
             }
             _ => return Err(wrong(forms)),
         };
@@ -342,13 +352,9 @@ impl Address {
         match self {
             Self::Socket(path) => Way::Socket(path),
             Self::Network { host, port, .. } => Way::Network { host, port, tls },
+            Self::Ssh(target) => Way::Ssh { host: target.host_name(), forward: Arc::new(Forward::new(target)) },
         }
     }
-}
-
-/// Whether a word can be printed in a command as it is.
-fn is_plain(word: &str) -> bool {
-    !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "@.-_:".contains(c)) && !word.starts_with('-')
 }
 
 pub(super) use tls::server_name;

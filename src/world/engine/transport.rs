@@ -31,6 +31,7 @@ use super::api::{Api, Greeting, NEWEST, greet, minor_of};
 use super::endpoint::{Way, server_name};
 use crate::event::{Event, Events};
 use crate::world::limit::{Breach, Limit};
+use crate::world::ssh::Refusal;
 
 /// What is taken of an answer that is read as a whole. A list of 3,000 containers has about 6 MiB, and several may be read at once.
 pub(super) const ANSWER: Limit = Limit::new(6 << 20, 150);
@@ -107,6 +108,9 @@ pub(super) enum Obstacle {
     /// There is no way to it.
     #[error("{0}")]
     Connect(String),
+    /// The host that it is on cannot be reached.
+    #[error("{0}")]
+    Ssh(Refusal),
 }
 
 impl Obstacle {
@@ -126,7 +130,8 @@ impl Obstacle {
             let alert = || {
                 inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).map(|error| Self::Tls(error.to_string()))
             };
-            found.cloned().or_else(alert)
+            let refusal = || inner.and_then(|inner| inner.downcast_ref::<Refusal>()).cloned().map(Self::Ssh);
+            found.cloned().or_else(refusal).or_else(alert)
         };
         chain.into_iter().find_map(known)
     }
@@ -250,6 +255,10 @@ impl Service<Uri> for Connector {
     fn call(&mut self, _: Uri) -> Self::Future {
         let Self { way, meter } = self.clone();
         Box::pin(async move {
+            // A login has a limit of its own: somebody may have to type a passphrase.
+            if let Way::Ssh { forward, .. } = &way {
+                forward.log_in().await?;
+            }
             let connected = tokio::time::timeout(CONNECT, connect(&way)).await;
             let late =
                 || io::Error::other(Obstacle::Connect(format!("there is no connection after {} s", CONNECT.as_secs())));
@@ -262,6 +271,7 @@ impl Service<Uri> for Connector {
 
 async fn connect(way: &Way) -> io::Result<Box<dyn Duplex>> {
     let (host, port, tls) = match way {
+        Way::Ssh { forward, .. } => return Ok(Box::new(forward.connect().await?)),
         Way::Socket(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
         Way::Network { host, port, tls } => (host, *port, tls),
     };

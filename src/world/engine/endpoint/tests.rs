@@ -44,12 +44,17 @@ fn addresses_are_read_as_docker_reads_them() {
     for (text, address) in same {
         assert_eq!(read(text).as_deref(), Ok(address), "{text}");
     }
-    for text in ["ssh://me@far", "npipe:////./pipe/docker_engine", "tcp://far:x", "tcp://far/path", "tcp://a b:1"] {
+    for text in [
+        "ssh://a;id",
+        "ssh://-oProxyCommand=id",
+        "ssh://",
+        "npipe:////./pipe/docker_engine",
+        "tcp://far:x",
+        "tcp://far/path",
+        "tcp://a b:1",
+    ] {
         assert!(read(text).is_err(), "{text}");
     }
-    let ssh = Address::parse("ssh://me@far/x").unwrap_err();
-    assert!(ssh.next_step().unwrap().contains("ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock me@far`"));
-    assert!(Address::parse("ssh://a;id").unwrap_err().next_step().unwrap().contains(" HOST`"));
 }
 
 #[test]
