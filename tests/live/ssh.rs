@@ -18,7 +18,7 @@ impl Far {
         let mut sandbox = Sandbox::new(test);
         let folder = sandbox.home.path().display().to_string();
         let port = free_port();
-        let host = Host::with_ssh(test);
+        let host = Host::with_ssh(&format!("far-{test}"));
         // The system's own, with a configuration that is not this user's.
         shell(&format!(
             "set -e; mkdir {folder}/bin; printf '#!/bin/sh\\nexec /usr/bin/ssh -F {folder}/config \"$@\"\\n' >{folder}/bin/ssh; chmod 755 {folder}/bin/ssh; \
@@ -79,11 +79,12 @@ fn an_engine_of_another_host_is_used_by_ssh() {
 
     // A run that is killed leaves no connection behind.
     let mut child = far.sandbox.start(&["rotate", &far.sandbox.name, "--what", "certificates"]);
-    let control = || shell("pgrep -f 'ControlPath=.*provision-ssh' | wc -l").out.trim().to_owned();
-    wait_until(|| control() != "0" || child.try_wait().unwrap().is_some());
+    let connections =
+        || shell(&format!("pgrep -f '{}/config.*[C]ontrolPath' | wc -l", far.folder)).out.trim().to_owned();
+    wait_until(|| connections() != "0");
     drop(child.kill());
     drop(child.wait());
-    wait_until(|| control() == "0");
+    wait_until(|| connections() == "0");
     far.registry().ok();
     far.sandbox.plan(&["--trust", "no", "--exit-code"]).ok();
 
