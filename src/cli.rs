@@ -8,6 +8,7 @@ mod shared;
 mod target;
 mod time;
 mod unnamed;
+mod upkeep;
 mod verb;
 
 use std::ffi::OsString;

@@ -11,6 +11,7 @@ pub(crate) mod graph;
 pub(crate) mod list;
 #[cfg(test)]
 mod new_kind;
+pub(crate) mod maintain;
 pub(crate) mod output;
 pub(crate) mod overview;
 pub(crate) mod plan;
@@ -21,5 +22,6 @@ pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod status;
 pub(crate) mod store;
+pub(crate) mod timer;
 pub(crate) mod turn;
 pub(crate) mod users;

@@ -9,6 +9,7 @@ mod names;
 pub(crate) mod pending;
 mod record;
 mod store;
+pub(crate) mod upkeep;
 
 pub(crate) use names::{lasting_names, names};
 pub(crate) use record::{PlaybookRecord, Record};

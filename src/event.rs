@@ -149,6 +149,9 @@ pub struct DeploymentEvent {
     pub space: Option<SpaceEvent>,
     pub backup: Option<BackupEvent>,
     pub users: Vec<String>,
+    /// What came of its last upkeep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upkeep: Option<UpkeepEvent>,
     /// When it was looked at: earlier than now where a look takes too long.
     pub looked: Option<String>,
     pub wrong: Vec<WrongEvent>,
@@ -170,6 +173,16 @@ pub struct SpaceEvent {
     pub measured: String,
     /// Whether that was at this look.
     pub fresh: bool,
+}
+
+/// What `provision maintain` did last.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct UpkeepEvent {
+    pub time: String,
+    /// Its exit code.
+    pub code: u8,
+    /// The last line that it printed.
+    pub line: String,
 }
 
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]

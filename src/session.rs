@@ -137,9 +137,11 @@ impl Session {
             given.insert(input.name.clone(), values[&input.name].clone());
         }
         let fresh = store.record_of(recorded(&target.playbook, target.path.clone()), given);
+        let upkeep = earlier.as_ref().map(|record| record.upkeep.clone()).unwrap_or_default();
+        let upkeep = upkeep.with(&self.options.upkeep)?.in_this_environment();
         let record = match &earlier {
-            Some(record) => Record { kinds: record.kinds.clone(), outputs: record.outputs.clone(), ..fresh },
-            None => fresh,
+            Some(record) => Record { kinds: record.kinds.clone(), outputs: record.outputs.clone(), upkeep, ..fresh },
+            None => Record { upkeep, ..fresh },
         };
         let graph = Graph::build(target.playbook.clone(), values, &name, store.is_rendering())?;
         Ok(Prepared { graph, run: self.run(store), earlier, record })

@@ -27,6 +27,7 @@ pub(crate) mod signals;
 pub(crate) mod ssh;
 pub(crate) mod stop;
 pub(crate) mod terminal;
+pub(crate) mod timer;
 pub(crate) mod tree;
 pub(crate) mod unfinished;
 pub(crate) mod web;

@@ -37,6 +37,8 @@ mod inputs;
 mod limits;
 #[path = "cli/lock.rs"]
 mod lock;
+#[path = "cli/maintain.rs"]
+mod maintain;
 #[path = "cli/names.rs"]
 mod names;
 #[path = "cli/options.rs"]

@@ -56,6 +56,8 @@ mod init;
 mod killed;
 #[path = "live/machine.rs"]
 mod machine;
+#[path = "live/maintain.rs"]
+mod maintain;
 #[path = "live/overview.rs"]
 mod overview;
 #[path = "live/pairs.rs"]

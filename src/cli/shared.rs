@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use super::matches::{flag_is_set, style, word, words};
-use super::time;
+use super::{time, upkeep};
 use crate::error::Result;
 use crate::event::Events;
 use crate::report::Style;
@@ -43,6 +43,7 @@ impl Shared {
             delete_data: words(matches, "delete-data"),
             engine: if flag_is_set(matches, "engine-moved") { Wanted::Reached } else { Wanted::Known },
             proxy: None,
+            upkeep: upkeep::asked(matches),
             verbose: flag_is_set(matches, "verbose"),
         };
         Self {
@@ -62,7 +63,8 @@ impl Shared {
         let wait = self.wait.as_deref().map_or(Ok(0), time::wait)?;
         // Read here, before anything is locked.
         let proxy = self.proxy.as_deref().map(files::secret_argument).transpose()?.map(Secret::new);
-        let options = Options { proxy, ..self.options };
+        let upkeep = upkeep::settled(self.options.upkeep)?;
+        let options = Options { proxy, upkeep, ..self.options };
         Ok(Session { events, options, yes: self.yes, wait: Duration::from_secs(wait), stopper })
     }
 }

@@ -130,6 +130,7 @@ verbs! {
         status::Status,
         output::Output,
         secrets::Secrets,
+        maintain::Maintain,
         fsck::Fsck,
         agent::Agent,
         users::Users,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::timer;
 use super::turn::{Halt, Turn};
 use crate::error::Result;
 use crate::event::Event;
@@ -70,7 +71,8 @@ async fn once(
             run.store.save(&record)?;
         }
         if told {
-            finish(run, record.outputs, 0, started, "done");
+            let changed = timer::settle(run, 0).await;
+            finish(run, record.outputs, changed, started, "done");
         }
         return Ok(());
     }
@@ -96,6 +98,7 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
             record.outputs = graph.outputs(&known)?;
             record.restoring = false;
             run.store.save(&record)?;
+            let changed = changed + timer::settle(&run, changed).await;
             finish(&run, record.outputs, changed, started, "done");
             Ok(())
         }

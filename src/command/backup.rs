@@ -31,6 +31,16 @@ pub(crate) struct Sealing {
     pub passphrase_file: Option<String>,
 }
 
+/// Writes a key that opens backups into a new file, and prints whom to encrypt for.
+pub(crate) fn new_key(file: &str) -> Result<()> {
+    let path = PathBuf::from(files::absolute(file)?);
+    unfinished::refuse_existing(&path)?;
+    let (key, recipient) = Key::pair();
+    files::write(&path, format!("# public key: {recipient}\n{}\n", key.expose()).as_bytes(), 0o600)?;
+    crate::report::text(&format!("{recipient}\n"));
+    Ok(())
+}
+
 /// A part with the means to read it.
 struct Planned {
     part: Part,
@@ -50,7 +60,7 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, sealing: Seal
     within(session, name, &path, seal, started).await
 }
 
-async fn within(session: &Session, name: &str, path: &Path, seal: Seal, started: Instant) -> Result<()> {
+pub(super) async fn within(session: &Session, name: &str, path: &Path, seal: Seal, started: Instant) -> Result<()> {
     let prepared = session.reopen(name)?;
     if prepared.record.kept {
         return Err(Error::new(format!(

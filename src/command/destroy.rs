@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
+use super::timer;
 use super::turn::{Halt, Turn};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
@@ -54,6 +55,7 @@ async fn within(
     } else {
         turn.forget(&run.store)?;
     }
+    let changed = changed + timer::settle(&run, 0).await;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     run.events.send(Event::Summary {
         deployment: name.to_owned(),

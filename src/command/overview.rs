@@ -10,10 +10,12 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::OnceCell;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::deployment::measured::{Look, Measured, Space};
+use crate::deployment::measured::{Look, Maintained, Measured, Space};
 use crate::deployment::{self, Record, Store, lock};
 use crate::error::{Error, Result};
-use crate::event::{BackupEvent, CertificateEvent, DeploymentEvent, Event, Events, SpaceEvent, WrongEvent};
+use crate::event::{
+    BackupEvent, CertificateEvent, DeploymentEvent, Event, Events, SpaceEvent, UpkeepEvent, WrongEvent,
+};
 use crate::execution::plan::Plan;
 use crate::formats::x509;
 use crate::resource::change::{Action, Change};
@@ -215,6 +217,7 @@ fn empty(name: &str, playbook: &str) -> DeploymentEvent {
         space: None,
         backup: None,
         users: Vec::new(),
+        upkeep: None,
         looked: None,
         wrong: Vec::new(),
         notes: Vec::new(),
@@ -231,6 +234,9 @@ fn known(store: &Store, record: &Record, now: OffsetDateTime) -> DeploymentEvent
     if record.kept {
         row.state = "kept";
         return row;
+    }
+    if let Some(last) = measured.upkeep {
+        looked_after(&mut row, last);
     }
     row.url = record.outputs.get("url").cloned();
     let ends = certificate::first_end(store).unwrap_or_default();
@@ -252,6 +258,19 @@ fn known(store: &Store, record: &Record, now: OffsetDateTime) -> DeploymentEvent
         None => {}
     }
     row
+}
+
+/// Adds what came of the last upkeep.
+fn looked_after(row: &mut DeploymentEvent, last: Maintained) {
+    let Maintained { time, code, line } = last;
+    if code == 0 {
+        row.notes.push(format!("maintenance at {time}: {line}"));
+    } else {
+        let name = &row.deployment;
+        let hint = Some(format!("`provision maintain {name}` runs it again"));
+        row.wrong.push(WrongEvent { resource: None, what: format!("maintenance at {time}: {line}"), hint });
+    }
+    row.upkeep = Some(UpkeepEvent { time, code, line });
 }
 
 /// Whole days until then; less than nothing if it is over.

@@ -66,8 +66,15 @@ async fn within(
 ) -> std::result::Result<(), Halt> {
     let store = unused(name)?;
     let id = store.id().to_owned();
-    let record =
-        Record { id, outputs: BTreeMap::new(), engine: None, proxies: None, restoring: true, ..record.clone() };
+    let record = Record {
+        id,
+        outputs: BTreeMap::new(),
+        engine: None,
+        proxies: None,
+        restoring: true,
+        upkeep: record.upkeep.clone().in_this_environment(),
+        ..record.clone()
+    };
     match unpack(reader, &store, record) {
         Ok(record) => Ok(set_up(session, reader.clone(), store, record, turn, started).await?),
         Err(error) => {

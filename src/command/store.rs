@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use crate::deployment::Record;
 use crate::error::{Error, Result};
 use crate::registry::job::{Job, Said, Task};
 use crate::session::{Prepared, Session, playbook_of};
@@ -47,6 +48,12 @@ impl Place {
             flavor => Err(Error::new(format!("the store of `{name}` is of the flavor `{flavor}`, which is not read here"))
                 .hint("stop pushes, then run `registry garbage-collect --dry-run` of the registry's own image beside the store")),
         }
+    }
+
+    /// Whether a deployment has such a store.
+    pub fn is_one(record: &Record) -> Result<bool> {
+        let flavor = |inputs: BTreeMap<String, Json>| inputs.get("flavor").and_then(Json::as_str) == Some("local");
+        Ok(record.playbook.name == "registry" && flavor(playbook_of(record)?.settle(&record.inputs)?))
     }
 
     pub fn input(&self, name: &str) -> &str {

@@ -2,6 +2,7 @@
 //!
 //! It stands outside the deployment's folder, which is written only by who has its lock, and is nothing that anybody needs.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,24 @@ pub(crate) struct Measured {
     pub backup: Option<Backup>,
     #[serde(default)]
     pub look: Option<Look>,
+    #[serde(default)]
+    pub upkeep: Option<Maintained>,
+    /// What upkeep has told that fails, by what it looks after, and has not told to be mended yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub told: BTreeSet<String>,
+    /// When the store was examined last.
+    #[serde(default)]
+    pub examined: Option<String>,
+}
+
+/// What came of its last upkeep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Maintained {
+    pub time: String,
+    /// The exit code.
+    pub code: u8,
+    /// The last line that it printed.
+    pub line: String,
 }
 
 /// The bytes of its data.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::deployment::upkeep::Upkeep;
 use crate::error::{Error, Result};
 use crate::world::engine::Identity;
 use crate::world::proxy::Proxies;
@@ -43,6 +44,9 @@ pub(crate) struct Record {
     /// True while it is being restored from a backup: its data is not whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restoring: bool,
+    /// How it is maintained by itself.
+    #[serde(default, skip_serializing_if = "Upkeep::is_unset")]
+    pub upkeep: Upkeep,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +67,11 @@ impl Record {
         }
         Err(Error::new(format!("the deployment `{name}` is incomplete: a restore of it was interrupted"))
             .hint("it holds a part of the backup only: destroy that deployment, or restore under another name"))
+    }
+
+    /// Whether a timer is to maintain it.
+    pub fn is_looked_after(&self) -> bool {
+        self.upkeep.is_wanted() && !self.kept && self.root.is_none()
     }
 
     /// Notes which engine it is on, if the run has asked one for anything.

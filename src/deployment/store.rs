@@ -14,6 +14,7 @@ use super::lock;
 use super::names::{LEASE, RECORD, check_name, names, root};
 use super::pending::{Kept, PENDING};
 use super::record::{PlaybookRecord, Record, VERSION};
+use crate::deployment::upkeep::Upkeep;
 use crate::error::{Error, Result, did_you_mean};
 use crate::text::digest::hex;
 use crate::text::json;
@@ -340,6 +341,7 @@ impl Store {
             engine: self.engine.clone(),
             proxies: self.proxies.clone(),
             restoring: false,
+            upkeep: Upkeep::default(),
         }
     }
 }

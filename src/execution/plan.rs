@@ -299,8 +299,8 @@ impl Plan {
         self.changes.values().filter(|change| change.action == action).count()
     }
 
-    /// Tells the plan, resource by resource in the order of the graph.
-    pub fn tell(&self, graph: &Graph, run: &Run) {
+    /// Tells the plan, resource by resource in the order of the graph, and what is to become of the timer.
+    pub fn tell(&self, graph: &Graph, run: &Run, timer: Option<(Action, Event)>) {
         if !self.is_empty() {
             graph.warn(run);
         }
@@ -316,12 +316,15 @@ impl Plan {
                 reason: Some("the playbook no longer names it".to_owned()),
             });
         }
+        let (of_timer, event) = timer.unzip();
+        event.into_iter().for_each(|event| run.events.send(event));
+        let timer = |action| usize::from(of_timer == Some(action));
         run.events.send(Event::Plan {
             deployment: run.store.name().to_owned(),
-            create: self.count(Action::Create),
-            update: self.count(Action::Update),
+            create: self.count(Action::Create) + timer(Action::Create),
+            update: self.count(Action::Update) + timer(Action::Update),
             replace: self.count(Action::Replace),
-            delete: self.deletions.len(),
+            delete: self.deletions.len() + timer(Action::Delete),
             check: self.count(Action::Check),
             unchanged: self.count(Action::Unchanged),
         });

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use crate::deployment::Store;
 use crate::deployment::backup::Restore;
 use crate::deployment::journal::Journal;
+use crate::deployment::upkeep::Asked;
 use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::secret::Secret;
@@ -62,6 +63,8 @@ pub(crate) struct Options {
     pub engine: Wanted,
     /// The proxy that was asked for: a URL, `none`, or `environment`.
     pub proxy: Option<Secret>,
+    /// What was asked for of its upkeep.
+    pub upkeep: Asked,
     /// Whether each request to the engine is told.
     pub verbose: bool,
 }

@@ -278,6 +278,18 @@ pub(crate) fn is_plain(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file())
 }
 
+/// Whether a file is there that this user may run.
+pub(crate) fn is_program(path: &Path) -> bool {
+    is_plain(path) && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+/// How full the disk is that a path lies on, in percent as `df(1)` counts it: of what everybody may use.
+pub(crate) fn fullness(path: &Path) -> Result<u64> {
+    let found = rustix::fs::statvfs(path).map_err(|error| failed("measure the disk of", path, &error.into()))?;
+    let used = found.f_blocks - found.f_bfree;
+    Ok((used * 100).div_ceil((used + found.f_bavail).max(1)))
+}
+
 pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }

@@ -16,9 +16,20 @@ pub(crate) struct Itself {
     pub command: Vec<String>,
 }
 
+/// The whole path of this program.
+pub(crate) fn path() -> Result<String> {
+    let link = std::fs::read_link("/proc/self/exe").map_err(failed)?;
+    let path = link.to_string_lossy().into_owned();
+    // What the kernel adds if another file has taken its place (proc_pid_exe(5)).
+    Ok(path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path))
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::new(format!("cannot read the program that runs now: {error}"))
+}
+
 /// Reads this program, the libraries that are loaded with it, and what loads them, so that a container's own need not fit.
 pub(crate) fn read() -> Result<Itself> {
-    let failed = |error| Error::new(format!("cannot read the program that runs now: {error}"));
     let program = std::fs::read("/proc/self/exe").map_err(failed)?;
     let own = std::fs::read_link("/proc/self/exe").map_err(failed)?;
     let maps = std::fs::read_to_string("/proc/self/maps").map_err(failed)?;

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 
 use rustix::process::{DumpableBehavior, Pid, Signal as Number, kill_process, set_dumpable_behavior};
 use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::Error;
+use crate::world::limit::{Breach, Limit};
 use crate::world::stop::Signal;
 use crate::world::{host, terminal};
 
@@ -144,6 +147,34 @@ pub(crate) async fn run(
     let status = status.map_err(|error| (Error::new(format!("cannot wait for `{program}`: {error}")), NOT_RUN))?;
     let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// How long a program may take that is told something.
+const TOLD: Limit = Limit::new(1 << 20, 30);
+
+/// Runs a command, without a shell, that reads this from its standard input; what it prints is not kept.
+///
+/// # Errors
+/// It cannot be started, fails, or takes longer than 30 s: then it is ended.
+pub(crate) async fn feed(command: &[String], input: &[u8]) -> Result<(), Error> {
+    let (program, arguments) = command.split_first().expect("a command has a program");
+    let mut started = tokio::process::Command::new(program);
+    started.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = started.spawn().map_err(|error| not_started(program, &error).0)?;
+    let mut pipe = child.stdin.take();
+    let work = async {
+        if let Some(pipe) = pipe.as_mut() {
+            // One that ends without reading tells by its exit code whether that is a fault.
+            drop(pipe.write_all(input).await);
+        }
+        drop(pipe);
+        child.wait().await
+    };
+    let status = match tokio::time::timeout(TOLD.time, work).await {
+        Ok(status) => status.map_err(|error| Error::new(format!("cannot wait for `{program}`: {error}")))?,
+        Err(_) => return Err(Error::new(format!("`{program}`: {}", TOLD.told(Breach::Time)))),
+    };
+    if status.success() { Ok(()) } else { Err(Error::new(format!("`{program}` failed with {status}"))) }
 }
 
 fn not_started(program: &str, error: &std::io::Error) -> (Error, u8) {

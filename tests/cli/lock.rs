@@ -12,7 +12,7 @@ use crate::snapshot;
 use crate::users::{site, users};
 
 /// Holds a deployment's lock, as another process would.
-fn hold(sandbox: &Sandbox, name: &str) -> File {
+pub fn hold(sandbox: &Sandbox, name: &str) -> File {
     let path = sandbox.home("locks").join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o700)).unwrap();

@@ -4,6 +4,7 @@ use clap::{ArgMatches, Command};
 
 use super::{DONE, Targeted};
 use crate::cli::flags::{SHARED, engine_moved, images, name_flag, proxy, renew, wait, yes};
+use crate::cli::upkeep;
 use crate::command::apply;
 use crate::error::Result;
 use crate::session::{Session, Target};
@@ -19,6 +20,7 @@ impl Targeted for Apply {
     fn options(command: Command) -> Command {
         [name_flag(), images(), renew(), proxy(), engine_moved(), yes(), wait()]
             .into_iter()
+            .chain(upkeep::flags())
             .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
     }
 

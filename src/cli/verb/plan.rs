@@ -5,6 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::{Targeted, differs};
 use crate::cli::flags::{SHARED, engine_moved, images, name_flag, proxy, renew};
 use crate::cli::matches::flag_is_set;
+use crate::cli::upkeep;
 use crate::command::plan;
 use crate::error::Result;
 use crate::session::{Session, Target};
@@ -24,6 +25,7 @@ impl Targeted for Plan {
             Arg::new("exit-code").long("exit-code").action(ArgAction::SetTrue).help("Exit with 3 if there are changes");
         [name_flag(), images(), renew(), proxy(), engine_moved(), exit_code]
             .into_iter()
+            .chain(upkeep::flags())
             .fold(command, |command, flag| command.arg(flag.display_order(SHARED - 1)))
     }
 

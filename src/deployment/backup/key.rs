@@ -1,6 +1,6 @@
 //! What a backup is encrypted with and opened with: [`Seal`], [`Key`].
 
-use age::secrecy::SecretString;
+use age::secrecy::{ExposeSecret, SecretString};
 use age::{Encryptor, Identity, IdentityFile, Recipient, scrypt, x25519};
 
 use crate::error::{Error, Result};
@@ -60,6 +60,12 @@ impl Seal {
 }
 
 impl Key {
+    /// A new key as an identity file has it, and its recipient.
+    pub fn pair() -> (Secret, String) {
+        let identity = x25519::Identity::generate();
+        (Secret::new(identity.to_string().expose_secret()), identity.to_public().to_string())
+    }
+
     /// Reads the text of an identity file, as `age-keygen` writes it.
     pub fn identities(text: &str, path: &str) -> Result<Self> {
         let hint = "an identity file holds lines that start with `AGE-SECRET-KEY-1`, as `age-keygen -o key.txt` writes them; an encrypted one is decrypted first: `age -d`";
