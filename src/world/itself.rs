@@ -18,21 +18,21 @@ pub(crate) struct Itself {
 
 /// The whole path of this program.
 pub(crate) fn path() -> Result<String> {
-    let link = std::fs::read_link("/proc/self/exe").map_err(failed)?;
+    let link = std::fs::read_link("/proc/self/exe").map_err(|error| failed(&error))?;
     let path = link.to_string_lossy().into_owned();
     // What the kernel adds if another file has taken its place (proc_pid_exe(5)).
     Ok(path.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(path))
 }
 
-fn failed(error: std::io::Error) -> Error {
+fn failed(error: &std::io::Error) -> Error {
     Error::new(format!("cannot read the program that runs now: {error}"))
 }
 
 /// Reads this program, the libraries that are loaded with it, and what loads them, so that a container's own need not fit.
 pub(crate) fn read() -> Result<Itself> {
-    let program = std::fs::read("/proc/self/exe").map_err(failed)?;
-    let own = std::fs::read_link("/proc/self/exe").map_err(failed)?;
-    let maps = std::fs::read_to_string("/proc/self/maps").map_err(failed)?;
+    let program = std::fs::read("/proc/self/exe").map_err(|error| failed(&error))?;
+    let own = std::fs::read_link("/proc/self/exe").map_err(|error| failed(&error))?;
+    let maps = std::fs::read_to_string("/proc/self/maps").map_err(|error| failed(&error))?;
     // The sixth column of a line is the file (proc_pid_maps(5)).
     let mapped: BTreeSet<&str> = maps
         .lines()
@@ -46,7 +46,7 @@ pub(crate) fn read() -> Result<Itself> {
         if name.starts_with("ld-") {
             loader = Some(name.clone());
         }
-        files.push((name, std::fs::read(path).map_err(failed)?));
+        files.push((name, std::fs::read(path).map_err(|error| failed(&error))?));
     }
     let inside = |name: &str| format!("{FOLDER}/{name}");
     let command = match loader {

@@ -27,8 +27,8 @@ async fn examine(care: &Care<'_>) -> Result<Option<String>> {
     if !Place::is_one(&prepared.record)? {
         return Ok(None);
     }
-    let Said::Examined(findings) = Place::find(session, name)?.carry_out(Job::Fsck { deep: false }).await?.checked()?
-    else {
+    let place = Place::find(session, name)?;
+    let Said::Examined(findings) = Box::pin(place.carry_out(Job::Fsck { deep: false })).await?.checked()? else {
         return Err(Error::new("the check of the store gave no result"));
     };
     let mut measured = Measured::read(store);
