@@ -9,9 +9,9 @@ pub(crate) mod destroy;
 pub(crate) mod fsck;
 pub(crate) mod graph;
 pub(crate) mod list;
+pub(crate) mod maintain;
 #[cfg(test)]
 mod new_kind;
-pub(crate) mod maintain;
 pub(crate) mod output;
 pub(crate) mod overview;
 pub(crate) mod plan;
