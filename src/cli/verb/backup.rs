@@ -47,7 +47,12 @@ impl Arguments for Backup {
     fn read(matches: &ArgMatches) -> Result<Self> {
         let passphrase_file = word(matches, "passphrase-file").map(str::to_owned);
         let sealing = Sealing { recipients: words(matches, "recipient"), passphrase_file };
-        Ok(Self { deployment: text(matches, "deployment"), file: text(matches, "file"), sealing, new_key: word(matches, "new-key").map(str::to_owned) })
+        Ok(Self {
+            deployment: text(matches, "deployment"),
+            file: text(matches, "file"),
+            sealing,
+            new_key: word(matches, "new-key").map(str::to_owned),
+        })
     }
 
     async fn run(self, session: &Session) -> Result<u8> {
