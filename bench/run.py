@@ -22,6 +22,7 @@ import engine
 import guess
 import s3
 import scale
+import transfer
 from measure import RUNS, Failed, Table, in_turn, median, megabytes, milliseconds, peak_memory, read, run, then
 from raw import Raw
 
@@ -145,6 +146,10 @@ def jobs(table, program, folder):
     ci.bench(table, program, folder, prepared, project, crowd)
 
 
+def transfers(table, program, folder, only=None):
+    transfer.bench(table, program, PREFIX, folder, lambda name, folder: Registry(program, name, folder), only)
+
+
 def bench(program, folder):
     registry = Registry(program, PREFIX, folder)
     # Images are made or pulled now, so that no run that counts does it.
@@ -164,11 +169,12 @@ def bench(program, folder):
     blog.bench(table, program, PREFIX, folder)
     scale.bench(table, program, folder)
     guess.bench(table, program, folder, PREFIX)
+    transfers(table, program, folder)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["blog", "ci", "guess", "scale"], help="measure this alone")
+    parser.add_argument("--only", choices=["blog", "ci", "guess", "migrate", "push", "scale"], help="measure this alone")
     parser.add_argument("--program", default=ROOT / "target/release/provision", type=Path, help="the provision to measure")
     arguments = parser.parse_args()
     program = arguments.program.resolve()
@@ -182,6 +188,8 @@ def main():
             guess.bench(Table(), program, folder, PREFIX)
         elif arguments.only == "scale":
             scale.bench(Table(), program, folder)
+        elif arguments.only in ("push", "migrate"):
+            transfers(Table(), program, folder, arguments.only)
         elif arguments.only == "ci":
             jobs(Table(), program, folder)
         else:

@@ -16,7 +16,6 @@
 pub(crate) mod access;
 pub(crate) mod job;
 pub(crate) mod name;
-mod push;
 pub(crate) mod reap;
 pub(crate) mod seed;
 

@@ -126,6 +126,15 @@ pub enum Event {
         file: String,
         commands: Vec<String>,
     },
+    /// What became of one image that was to be brought to a registry.
+    Image {
+        /// As its source names it.
+        image: String,
+        /// As it is named there, with the registry.
+        name: String,
+        digest: Option<String>,
+        state: &'static str,
+    },
     /// The last event of a run.
     Summary {
         deployment: String,

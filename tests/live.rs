@@ -58,6 +58,8 @@ mod killed;
 mod machine;
 #[path = "live/maintain.rs"]
 mod maintain;
+#[path = "live/migrate.rs"]
+mod migrate;
 #[path = "live/overview.rs"]
 mod overview;
 #[path = "live/pairs.rs"]
@@ -66,6 +68,8 @@ mod pairs;
 mod pauses;
 #[path = "live/proxies.rs"]
 mod proxies;
+#[path = "live/push.rs"]
+mod push;
 #[path = "live/questions.rs"]
 mod questions;
 #[path = "live/recorder.rs"]

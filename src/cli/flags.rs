@@ -190,3 +190,15 @@ pub(super) fn passphrase_file(help: &'static str) -> Arg {
         .value_hint(ValueHint::FilePath)
         .help(format!("{help} [default: ask]"))
 }
+
+/// A registry by its deployment or its address.
+pub(super) fn registry(id: &'static str, name: &'static str) -> Arg {
+    Arg::new(id).value_name(name).required(true).help("The registry: a deployment, or `https://HOST[:PORT]`")
+}
+
+pub(super) fn overwrite() -> Arg {
+    Arg::new("overwrite")
+        .long("overwrite")
+        .action(ArgAction::SetTrue)
+        .help("Replace a tag that means another image at the target")
+}

@@ -28,11 +28,12 @@ use tokio::sync::{OnceCell, Semaphore};
 pub(crate) use address::Address;
 pub(crate) use blob::Download;
 pub(crate) use digest::{Digest, Hasher};
+pub(crate) use list::fallback_tag;
 pub(crate) use login::Login;
-pub(crate) use manifest::{Descriptor, Manifest, media};
+pub(crate) use manifest::{Descriptor, LARGEST, Manifest, media, named};
 pub(crate) use upload::{Begun, Upload};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::world::http::Route;
 use crate::world::web::{Trust, Web};
 use auth::Auth;
@@ -52,6 +53,8 @@ struct Inner {
     auth: Auth,
     slots: Arc<Semaphore>,
     nature: Nature,
+    /// Whether it lists itself what refers to a manifest.
+    lists: OnceCell<bool>,
 }
 
 /// What is known of a registry before it is asked: of one that a deployment of ours made.
@@ -80,12 +83,25 @@ impl Registry {
         let basic = matches!(trust, Trust::Authority(_));
         let (foreign, auth) = (OnceCell::new(), Auth::new(login, basic));
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
-        Ok(Self(Arc::new(Inner { address, web, foreign, auth, slots, nature })))
+        Ok(Self(Arc::new(Inner { address, web, foreign, auth, slots, nature, lists: OnceCell::new() })))
     }
 
     /// The registry as names of images begin with it: `HOST` or `HOST:PORT`.
     pub fn name(&self) -> &str {
         &self.0.address.name
+    }
+
+    /// # Errors
+    /// It passes pulls on to another registry, and takes no pushes.
+    pub fn check_takes_pushes(&self) -> Result<()> {
+        let Some(other) = &self.0.nature.mirror_of else { return Ok(()) };
+        Err(Error::new(format!("the registry `{}` passes pulls on to `{other}`, and takes no pushes", self.name()))
+            .hint("push there, or set up another registry without `--mirror-of`: `provision registry --name NAME`"))
+    }
+
+    /// `https://HOST[:PORT]`
+    pub fn base(&self) -> &str {
+        &self.0.address.base
     }
 
     pub fn nature(&self) -> &Nature {

@@ -78,6 +78,11 @@ impl Human {
                 line(&format!("{:WIDTH$} so: {consequence}", ""));
                 line(&format!("{:WIDTH$} {remedy}", ""));
             }
+            Event::Image { name, digest, state, .. } => {
+                self.finish(name);
+                let digest = digest.as_ref().map_or_else(String::new, |digest| format!("@{digest}"));
+                output::out(&self.acted(state, &format!("{name}{digest}")));
+            }
             Event::Adopted { file, commands } => Self::adopted(file, commands),
             Event::Summary { deployment, changed, milliseconds, outcome } => {
                 Self::summary(deployment, *changed, *milliseconds, outcome);

@@ -45,6 +45,17 @@ pub(crate) fn state_home() -> Result<PathBuf> {
     Ok(host::home()?.join(".local/state/provision"))
 }
 
+/// The folder of what can be found out again.
+pub(crate) fn cache_home() -> Result<PathBuf> {
+    if let Some(home) = host::variable("PROVISION_HOME") {
+        return Ok(PathBuf::from(absolute(&home)?).join("cache"));
+    }
+    if let Some(cache) = host::variable("XDG_CACHE_HOME") {
+        return Ok(PathBuf::from(cache).join("provision"));
+    }
+    Ok(host::home()?.join(".cache/provision"))
+}
+
 /// Reads a text that somebody wrote, which must be there, without a byte-order mark. Links are followed, and it may be a pipe.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     let bytes = read_through(path)?.ok_or_else(|| failed("read", path, &std::io::Error::from_raw_os_error(2)))?;
@@ -125,14 +136,6 @@ pub(crate) fn missing_folders(path: &Path) -> Vec<PathBuf> {
         path.ancestors().take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
     missing.reverse();
     missing
-}
-
-/// Reads a part of a file.
-pub(crate) fn read_part(path: &Path, offset: u64, size: usize) -> Result<Vec<u8>> {
-    use std::os::unix::fs::FileExt;
-    let mut part = vec![0; size];
-    let read = File::open(path).and_then(|file| file.read_exact_at(&mut part, offset));
-    read.map(|()| part).map_err(|error| failed("read", path, &error))
 }
 
 /// How many bytes a file has.

@@ -44,7 +44,6 @@ pub(crate) struct Request<'a> {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub status: u16,
-    pub location: Option<String>,
     /// The certificate that the server showed, in DER.
     pub certificate: Option<Vec<u8>>,
     pub body: Vec<u8>,
@@ -103,8 +102,6 @@ impl Client {
             builder = builder.header(*name, *value);
         }
         let mut response = builder.send().await.map_err(fail)?;
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let location = header("Location");
         let info = response.extensions().get::<TlsInfo>();
         let certificate = info.and_then(TlsInfo::peer_certificate).map(<[u8]>::to_vec);
         let status = response.status().as_u16();
@@ -115,7 +112,7 @@ impl Client {
                 return Err(Error::new(format!("the answer to `{title}`: {}", ANSWER.told(Breach::Bytes))));
             }
         }
-        Ok(Answer { status, location, certificate, body })
+        Ok(Answer { status, certificate, body })
     }
 }
 

@@ -33,10 +33,8 @@ impl Registry {
     /// What refers to a manifest, such as its signatures: as the registry lists it, or by the tag that clients keep where the
     /// registry cannot (OCI distribution specification 1.1, "Referrers Tag Schema").
     pub async fn referrers(&self, repository: &str, digest: &Digest) -> Result<Vec<Descriptor>> {
-        let task = format!("list what refers to `{repository}@{digest}`");
-        let first = self.url(&format!("{repository}/referrers/{digest}"));
-        let pages = self.pages(first, &auth::pull(repository), Some(media::INDEX), &task).await?;
-        if let Some(pages) = pages {
+        if self.lists_referrers(repository, digest).await? {
+            let pages = self.referrers_pages(repository, digest).await?.unwrap_or_default();
             let all = pages.iter().flat_map(|page| page["manifests"].as_array().into_iter().flatten());
             return all.map(manifest::read).collect();
         }
@@ -44,6 +42,18 @@ impl Registry {
             Some(index) if index.is_index() => index.manifests(),
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// Whether the registry itself lists what refers to a manifest; it is asked once.
+    pub async fn lists_referrers(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        let ask = async || Ok(self.referrers_pages(repository, digest).await?.is_some());
+        self.0.lists.get_or_try_init(ask).await.copied()
+    }
+
+    async fn referrers_pages(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<Json>>> {
+        let task = format!("list what refers to `{repository}@{digest}`");
+        let first = self.url(&format!("{repository}/referrers/{digest}"));
+        self.pages(first, &auth::pull(repository), Some(media::INDEX), &task).await
     }
 
     /// All pages of a list; none if there is no such thing.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use time::OffsetDateTime;
 
 use super::call::Call;
 use super::fault::is_html;
@@ -48,6 +49,14 @@ pub(crate) struct Descriptor {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl Descriptor {
+    pub fn new(kind: &str, digest: Digest, size: u64) -> Self {
+        let (artifact_type, platform) = (None, None);
+        let (urls, annotations) = (Vec::new(), BTreeMap::new());
+        Self { media_type: kind.to_owned(), digest, size, artifact_type, platform, urls, annotations }
+    }
+}
+
 /// What an image runs on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Platform {
@@ -57,6 +66,13 @@ pub(crate) struct Platform {
     pub architecture: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
 }
 
 /// A manifest as it is to the byte, and what it names.
@@ -130,15 +146,7 @@ impl Manifest {
     }
 
     pub fn descriptor(&self) -> Descriptor {
-        Descriptor {
-            media_type: self.kind.clone(),
-            digest: self.digest.clone(),
-            size: self.bytes.len() as u64,
-            artifact_type: None,
-            platform: None,
-            urls: Vec::new(),
-            annotations: BTreeMap::new(),
-        }
+        Descriptor::new(&self.kind, self.digest.clone(), self.bytes.len() as u64)
     }
 
     fn descriptors(&self, field: &str) -> Result<Vec<Descriptor>> {
@@ -199,9 +207,24 @@ impl Registry {
         let (Some(digest), Some(size)) = (digest, size) else {
             return Ok(self.manifest(repository, reference).await?.map(|manifest| manifest.descriptor()));
         };
-        let (artifact_type, platform) = (None, None);
-        let (urls, annotations) = (Vec::new(), BTreeMap::new());
-        Ok(Some(Descriptor { media_type: kind.to_owned(), digest, size, artifact_type, platform, urls, annotations }))
+        Ok(Some(Descriptor::new(kind, digest, size)))
+    }
+
+    /// When an image was made, as its configuration says: of an index, the first of its images.
+    pub async fn created(&self, repository: &str, reference: &str) -> Result<Option<OffsetDateTime>> {
+        let Some(mut manifest) = self.manifest(repository, reference).await? else { return Ok(None) };
+        if manifest.is_index() {
+            let Some(child) = manifest.manifests()?.into_iter().next() else { return Ok(None) };
+            let Some(found) = self.manifest(repository, child.digest.as_str()).await? else { return Ok(None) };
+            manifest = found;
+        }
+        let Some(configuration) = manifest.config()?.filter(|config| config.size <= LARGEST as u64) else {
+            return Ok(None);
+        };
+        let text = self.small_blob(repository, &configuration).await?;
+        let parsed: Json = serde_json::from_slice(&text).unwrap_or_default();
+        let created = parsed["created"].as_str().unwrap_or_default();
+        Ok(OffsetDateTime::parse(created, &time::format_description::well_known::Rfc3339).ok())
     }
 
     /// Puts a manifest, whose blobs are there, under a tag or its digest.

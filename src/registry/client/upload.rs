@@ -123,6 +123,11 @@ impl Upload {
         &self.repository
     }
 
+    /// Keeps the last part for the request that ends the upload.
+    pub fn keep(&mut self, part: &[u8]) {
+        self.waiting.extend_from_slice(part);
+    }
+
     /// Sends the next part.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use bollard::{body_full, body_try_stream};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
 
 use super::{Engine, optional};
 use crate::error::{Error, Result};
@@ -115,12 +116,35 @@ impl Engine {
         image.ok_or_else(|| Error::new(format!("the engine took the image `{reference}` but does not know it")))
     }
 
-    /// Reads an image with all its layers, as `docker save` writes them.
-    pub async fn export(&self, reference: &str, sink: super::Sink<'_>) -> Result<()> {
+    /// All images that have a name: their ids and names.
+    pub async fn images(&self) -> Result<Vec<(String, Vec<String>)>> {
+        let found = self.docker.list_images(None::<query::ListImagesOptions>).await;
+        let found = found.map_err(|error| self.failed("list the images", &error))?;
+        let named = |name: &String| !name.contains("<none>");
+        Ok(found.into_iter().map(|image| (image.id, image.repo_tags.into_iter().filter(named).collect())).collect())
+    }
+
+    /// Whether it keeps images as containerd does: as they were pulled or built, layers compressed.
+    pub async fn keeps_as_pulled(&self) -> Result<bool> {
+        let info = self.docker.info().await.map_err(|error| self.failed("ask the engine for its storage", &error))?;
+        let status = info.driver_status.unwrap_or_default();
+        Ok(status.iter().flatten().any(|value| value.starts_with("io.containerd.snapshotter")))
+    }
+
+    /// Reads images with all their layers, each layer once, as `docker save` writes them.
+    pub async fn export_images(&self, images: &[String], to: mpsc::Sender<std::io::Result<Bytes>>) -> Result<()> {
+        let names: Vec<&str> = images.iter().map(String::as_str).collect();
         let (docker, meter) = self.flowing(PART);
-        let mut stream = Box::pin(docker.export_image(reference));
+        let mut stream = Box::pin(docker.export_images(&names));
         while let Some(part) = stream.next().await {
-            sink(&part.map_err(|error| self.cut(&format!("read the image `{reference}`"), &meter, &error))?)?;
+            let part = part.map_err(|error| self.cut("read the images", &meter, &error));
+            let failed = part.as_ref().err().map(ToString::to_string);
+            let handed =
+                to.send(part.as_ref().map(Bytes::clone).map_err(|_| std::io::Error::other(failed.unwrap_or_default())));
+            if handed.await.is_err() {
+                return Ok(());
+            }
+            part?;
             meter.mark();
         }
         Ok(())

@@ -1,0 +1,54 @@
+//! A blob that goes from one registry to the other: once, and to further repositories by a mount.
+
+use std::sync::PoisonError;
+
+use super::{Copier, Place};
+use crate::error::Result;
+use crate::registry::client::{Begun, Descriptor, Digest};
+
+impl Copier {
+    fn place(&self, digest: &Digest) -> Place {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).entry(digest.clone()).or_default().clone()
+    }
+
+    /// Brings a blob to a repository of the target, unless it has it.
+    pub(super) async fn blob(&self, repository: &str, target: &str, blob: &Descriptor) -> Result<()> {
+        let place = self.place(&blob.digest);
+        // Whoever else needs the same blob waits, and has it mounted then.
+        let mut place = place.lock().await;
+        if place.as_deref() == Some(target) || self.to.has_blob(target, &blob.digest).await?.is_some() {
+            *place = Some(target.to_owned());
+            return Ok(());
+        }
+        let upload = match place.as_deref() {
+            Some(other) => match self.to.mount(target, &blob.digest, other).await? {
+                Begun::Mounted => {
+                    *place = Some(target.to_owned());
+                    return Ok(());
+                }
+                Begun::Upload(upload) => upload,
+            },
+            None => self.to.upload(target).await?,
+        };
+        let _turn = self.layers.acquire().await.expect("the semaphore is never closed");
+        let download = self.from.blob(repository, blob);
+        let told = |bytes: u64| self.sent_more(bytes);
+        self.to.push_download(upload, download, blob, &told).await?;
+        *place = Some(target.to_owned());
+        Ok(())
+    }
+
+    fn sent_more(&self, bytes: u64) {
+        let sent = {
+            let mut sent = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            *sent += bytes;
+            *sent
+        };
+        self.events.send(crate::event::Event::Progress {
+            resource: self.to.name().to_owned(),
+            text: format!("{} copied", crate::text::size::readable(sent)),
+            done: sent,
+            total: 0,
+        });
+    }
+}
