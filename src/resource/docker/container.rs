@@ -4,6 +4,7 @@ mod backup;
 mod body;
 mod diff;
 mod files;
+mod mounts;
 mod ours;
 mod outward;
 mod owners;
@@ -138,6 +139,7 @@ impl ContainerKind {
             at.run.note_once("this engine injects no variables by links any more, as Docker does from 29 on; the names of links resolve");
         }
         let mut body = body::desired(spec, at)?;
+        mounts::label(&mut body, spec, at).await?;
         backup::keep_empty(&mut body, spec, at).await?;
         engine.create_container(name, body).await?;
         for (network, request) in body::more_networks(spec, name) {

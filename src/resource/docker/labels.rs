@@ -2,5 +2,5 @@
 
 /// The label of a volume that holds no data.
 pub(crate) const SCRATCH: &str = "provision.scratch";
-/// The label of an anonymous volume that holds uploaded files.
+/// The label of an anonymous volume, which goes with its container: one that holds uploaded files, for example.
 pub(crate) const FILES: &str = "provision.files";

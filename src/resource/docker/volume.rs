@@ -64,6 +64,13 @@ impl Spec {
     }
 }
 
+/// The labels of a volume of this deployment, for one that the engine makes in its place: that one is another.
+pub(super) fn labels_anew(volume: Volume, at: &At) -> Option<HashMap<String, String>> {
+    let mut labels = volume.labels;
+    labels.remove(SELF);
+    (labels.get(ID).map(String::as_str) == Some(at.store().id())).then_some(labels)
+}
+
 fn show(options: impl IntoIterator<Item = (String, String)>) -> String {
     let options: BTreeMap<String, String> = options.into_iter().collect();
     options.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")

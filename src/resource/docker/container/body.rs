@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
-    NetworkConnectRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkConnectRequest, NetworkingConfig,
+    PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::spec::{BRIDGE, NONE, Restart, Spec};
-use super::{INSIDE, ONCE, OVERLAP, RELOAD};
+use super::{INSIDE, ONCE, OVERLAP, RELOAD, mounts};
 use crate::error::Result;
 use crate::resource::At;
 use crate::resource::content::digest;
-use crate::resource::docker::labels::FILES;
 
 /// Seconds that a stopped container has before it is killed are the engine's default, 10.
 pub(super) fn desired(spec: &Spec, at: &At) -> Result<ContainerCreateBody> {
@@ -65,30 +64,6 @@ pub(super) fn security(spec: &Spec) -> Vec<String> {
     if spec.new_privileges { Vec::new() } else { vec!["no-new-privileges".to_owned()] }
 }
 
-fn mounts(spec: &Spec, at: &At) -> Result<Vec<Mount>> {
-    // The engine makes a volume that is gone anew. One of a lease then has its labels, so that it is found again.
-    let leased = at.store().lease().is_some().then(|| at.labels().into_iter().collect());
-    let leased = leased.map(|labels| MountVolumeOptions { labels: Some(labels), ..MountVolumeOptions::default() });
-    let named = spec.volumes.iter().map(|(target, volume)| Mount {
-        target: Some(target.clone()),
-        source: Some(volume.clone()),
-        typ: Some(MountType::VOLUME),
-        volume_options: leased.clone(),
-        ..Mount::default()
-    });
-    let own = spec.file_folders()?.into_iter().map(|target| {
-        let mut labels: HashMap<String, String> = at.labels().into_iter().collect();
-        labels.insert(FILES.to_owned(), "true".to_owned());
-        Mount {
-            target: Some(target),
-            typ: Some(MountType::VOLUME),
-            volume_options: Some(MountVolumeOptions { labels: Some(labels), ..MountVolumeOptions::default() }),
-            ..Mount::default()
-        }
-    });
-    Ok(named.chain(own).collect())
-}
-
 fn host_config(spec: &Spec, at: &At) -> Result<HostConfig> {
     let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for publish in spec.published()? {
@@ -112,7 +87,7 @@ fn host_config(spec: &Spec, at: &At) -> Result<HostConfig> {
         cap_add: Some(spec.cap_add.clone()),
         security_opt: Some(security(spec)),
         tmpfs: Some(spec.tmpfs.clone().into_iter().collect()),
-        mounts: Some(mounts(spec, at)?),
+        mounts: Some(mounts::desired(spec, at)?),
         network_mode: spec.networks.first().cloned(),
         links: spec.on_default_bridge().then(|| links(spec)),
         ..HostConfig::default()
