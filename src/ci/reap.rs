@@ -10,6 +10,7 @@ use super::job::clear_buckets;
 use super::name::is_name;
 use crate::deployment::lease::{Claim, Claimed, Lease, Standing, claimed, remove};
 use crate::deployment::leased;
+use crate::deployment::lock::Lock;
 use crate::error::Result;
 use crate::world::engine::Engine;
 use crate::world::{files, host, process};
@@ -45,11 +46,12 @@ struct Known {
 
 /// Removes every deployment whose lease has ended: its things on this engine, whoever made them, and this user's folders.
 ///
-/// It may run beside another one, and beside jobs that start: what they make has their claim from the first moment.
+/// It may run beside another one, and beside jobs that start: what they make has their claim from the first moment. `lock` takes
+/// the lock of a deployment of this user; one for which it gives none is left to the next.
 ///
 /// # Errors
 /// What could not be removed; everything else is gone by then.
-pub(crate) async fn reap(engine: &Engine) -> Result<Vec<Corpse>> {
+pub(crate) async fn reap(engine: &Engine, lock: impl AsyncFn(&str) -> Result<Option<Lock>>) -> Result<Vec<Corpse>> {
     let mut corpses = find(engine).await?;
     if !corpses.is_empty() {
         // A process that left things to a later claim may have done so, and ended, between the list and the look at it. Now
@@ -58,18 +60,21 @@ pub(crate) async fn reap(engine: &Engine) -> Result<Vec<Corpse>> {
         sure.retain(|id, _| corpses.contains_key(id));
         corpses = sure;
     }
-    let removals = corpses.iter_mut().map(|(id, corpse)| async move {
-        corpse.things = bury(engine, id, corpse.settled).await?;
-        match &corpse.folder {
-            Some(folder) => {
-                clear_buckets(&corpse.name).await?;
-                remove_folder(folder).await
-            }
-            None => Ok(()),
+    let lock = &lock;
+    let removals = corpses.into_iter().map(|(id, mut corpse)| async move {
+        let Some(folder) = &corpse.folder else {
+            corpse.things = bury(engine, &id, corpse.settled).await?;
+            return Ok(Some(corpse));
+        };
+        let Some(_lock) = lock(&corpse.name).await? else { return Ok(None) };
+        corpse.things = bury(engine, &id, corpse.settled).await?;
+        if files::exists(folder) {
+            clear_buckets(&corpse.name).await?;
+            remove_folder(folder).await?;
         }
+        Ok(Some(corpse))
     });
-    let failure = join_all(removals).await.into_iter().find_map(Result::err);
-    failure.map_or_else(|| Ok(corpses.into_values().collect()), Err)
+    join_all(removals).await.into_iter().filter_map(Result::transpose).collect()
 }
 
 /// The deployments whose every claim has ended, by their ids.

@@ -253,6 +253,29 @@ fn without_a_command_it_stays_until_it_is_ended() {
     assert_eq!(folders(&sandbox), BTreeSet::new());
 }
 
+/// Whoever works on it is waited for: it is not taken away under them.
+#[test]
+fn it_is_not_ended_while_somebody_works_on_it() {
+    let mut sandbox = Jobs::new("ci-lock");
+    let address = sandbox.home.path().join("engine.sock");
+    sandbox.socket = Some(address.clone());
+    let recorder = Recorder::at(&address, SOCKET.as_ref(), Fate::Nothing);
+    sandbox.command(&["ci"]).ok();
+    drop(recorder);
+    let names = folders(&sandbox);
+    let name = names.first().unwrap().clone();
+    let recorder = Recorder::at(&address, SOCKET.as_ref(), Fate::Held(1));
+    let works = sandbox.start(&["users", &name, "add", "dave", "--generate"]);
+    recorder.wait_until_held();
+    let down = sandbox.command(&["ci", "down", &name, "--wait", "0"]).fails(1);
+    down.says("is being worked on by `provision users`").says("--wait 5m");
+    assert_eq!(folders(&sandbox), names, "it is there");
+    recorder.let_go();
+    ended(works).ok();
+    sandbox.command(&["ci", "down", &name]).ok().says("gone");
+    assert_eq!((things(&names), folders(&sandbox)), (String::new(), BTreeSet::new()));
+}
+
 #[test]
 fn a_failure_is_kept_and_told_where_that_is_asked_for() {
     let sandbox = Jobs::new("ci-failure");

@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use super::DONE;
-use crate::cli::flags::{SHARED, images};
+use crate::cli::flags::{SHARED, images, wait};
 use crate::cli::matches::{flag_is_set, style, word, words};
 use crate::cli::refusal::Refusal;
 use crate::cli::shared::Shared;
@@ -58,14 +58,16 @@ impl Ci {
         command
             .arg(line.help("Command to run; without one the registry runs until `provision ci down`"))
             .subcommand(
-                Command::new("down").about("Stop a registry that was started without a command").arg(
+                Command::new("down").about("Stop a registry that was started without a command").arg(wait()).arg(
                     Arg::new("deployment")
                         .value_name("NAME")
                         .help("Name of the registry [default: PROVISION_CI, or the only one]"),
                 ),
             )
             .subcommand(
-                Command::new("reap").about("Remove what has lost its owner or expired, of all users of this engine"),
+                Command::new("reap")
+                    .about("Remove what has lost its owner or expired, of all users of this engine")
+                    .arg(wait()),
             )
             .args_conflicts_with_subcommands(true)
             .disable_help_subcommand(true)

@@ -3,6 +3,7 @@
 use crate::ci::access::NAME;
 use crate::ci::{is_name, job, reap};
 use crate::deployment::lease;
+use crate::deployment::lock::{Attempt, Lock, attempt};
 use crate::deployment::{self, Store};
 use crate::error::{Error, Result, did_you_mean};
 use crate::report;
@@ -16,7 +17,12 @@ pub(crate) async fn down(session: &Session, name: Option<&str>) -> Result<()> {
         Some(name) => name.to_owned(),
         None => the_one()?,
     };
-    let (store, record) = if is_name(&name) { Store::open(&name)? } else { return Err(unknown(&name)?) };
+    if !is_name(&name) {
+        return Err(unknown(&name)?);
+    }
+    // Whoever works on it goes on with something that is there.
+    let _lock = session.lock(&name, "ci down").await?;
+    let (store, record) = Store::open(&name)?;
     let engine = Engine::connect(session.watcher())?;
     store.lease().map_or(Ok(()), |lease| lease.check_engine(engine.address())).map_err(|error| error.within(&name))?;
     let mut ids: Vec<String> = lease::claimed(&engine, None)
@@ -79,7 +85,7 @@ fn unknown(name: &str) -> Result<Error> {
 pub(crate) async fn reap(session: &Session) -> Result<()> {
     let engine = Engine::connect(session.watcher())?;
     let found = tokio::select! {
-        found = reap::reap(&engine) => found?,
+        found = reap::reap(&engine, async |name| session.lock(name, "ci reap").await.map(Some)) => found?,
         error = engine.falls_silent() => return Err(error.hint("run the command again once the engine answers")),
     };
     for corpse in &found {
@@ -91,10 +97,18 @@ pub(crate) async fn reap(session: &Session) -> Result<()> {
     Ok(())
 }
 
+/// The lock of a deployment that nobody works on.
+async fn free(name: &str) -> Result<Option<Lock>> {
+    match attempt(name, "ci")? {
+        Attempt::Taken(lock) => Store::recover(name).map(|()| Some(lock)),
+        Attempt::Held(_) => Ok(None),
+    }
+}
+
 /// The same beside other work, which it does not hold up: what is not done at the end of that is left to the next.
 pub(super) async fn reap_beside(session: &Session) {
     if let Ok(engine) = Engine::connect(None) {
-        match reap::reap(&engine).await {
+        match reap::reap(&engine, free).await {
             Ok(found) => {
                 for corpse in found {
                     session.events.note(None, format!("reaped {}: {}", corpse.name, corpse.why));
