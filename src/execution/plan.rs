@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::execution::gap;
 use crate::execution::graph::{Graph, Id, Vertex};
 use crate::execution::shown;
 use crate::resource::change::{Action, Change};
@@ -220,6 +221,7 @@ impl Plan {
         let mut planned = progress.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         let known = known.into_inner();
         shown::show(&mut planned.changes, graph, &known);
+        gap::tell(&mut planned.changes, graph);
         Ok(Self {
             changes: planned.changes,
             deletions: deletions?,

@@ -37,10 +37,20 @@ pub struct Change {
     pub reason: Option<String>,
     /// Whether it deletes something that cannot be made again.
     pub data: bool,
+    /// For how long nobody answers while it is carried out; none if somebody does all the time.
+    pub gap: Option<Gap>,
     /// The contents of fields that differ in them; a plan turns them into lines.
     pub texts: Vec<Texts>,
     /// The lines that change, by the field.
     pub lines: BTreeMap<String, Vec<LineEvent>>,
+}
+
+/// How long a gap is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    Milliseconds(u64),
+    /// It was never measured.
+    Unknown,
 }
 
 impl Action {
@@ -70,7 +80,15 @@ impl Action {
 
 impl Change {
     pub fn new(action: Action) -> Self {
-        Self { action, fields: Vec::new(), reason: None, data: false, texts: Vec::new(), lines: BTreeMap::new() }
+        Self {
+            action,
+            fields: Vec::new(),
+            reason: None,
+            data: false,
+            gap: None,
+            texts: Vec::new(),
+            lines: BTreeMap::new(),
+        }
     }
 
     pub fn unchanged() -> Self {

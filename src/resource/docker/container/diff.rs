@@ -50,24 +50,21 @@ pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
     told(Change::of(action, fields).with(texts(spec, actual)), spec, actual)
 }
 
-/// Says why, and for how long nobody answers meanwhile, where the fields do not.
+/// Says why where the fields do not, and for how long nobody answers meanwhile.
 fn told(change: Change, spec: &Spec, actual: &Actual) -> Change {
     if change.action != Action::Replace {
         return change;
     }
-    let mut reasons = Vec::new();
+    let stays = actual.state() != State::Running || spec.may_overlap() || actual.overlaps(spec);
+    let change = Change { gap: (!stays).then(|| actual.record.gap()), ..change };
     let labels = actual.container.config.as_ref().and_then(|config| config.labels.as_ref());
-    if spec.reload.is_some() && labels.is_none_or(|labels| !labels.contains_key(super::RELOAD)) {
-        reasons.push(
-            "an earlier version had it read files by a signal of the engine, which may then not start it again after a \
-             restart of its own"
-                .to_owned(),
-        );
+    if spec.reload.is_none() || labels.is_some_and(|labels| labels.contains_key(super::RELOAD)) {
+        return change;
     }
-    if actual.state() == State::Running && !spec.may_overlap() && !actual.overlaps(spec) {
-        reasons.push(actual.record.gap());
-    }
-    if reasons.is_empty() { change } else { change.because(reasons.join("; ")) }
+    change.because(
+        "an earlier version had it read files by a signal of the engine, which may then not start it again after a \
+         restart of its own",
+    )
 }
 
 /// What has run once is done, whatever it would be made of now.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::unnamed;
 use crate::error::Result;
 use crate::resource::At;
+use crate::resource::change::Gap;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Record {
@@ -23,18 +24,8 @@ pub(super) struct Record {
 
 impl Record {
     /// For how long nobody answers while it is replaced.
-    pub fn gap(&self) -> String {
-        match self.milliseconds {
-            Some(milliseconds) => {
-                let tenths = milliseconds.div_ceil(100).max(1);
-                format!(
-                    "nobody answers for about {}.{} s meanwhile, as long as its last start took",
-                    tenths / 10,
-                    tenths % 10
-                )
-            }
-            None => "nobody answers meanwhile, until the new one is ready".to_owned(),
-        }
+    pub fn gap(&self) -> Gap {
+        self.milliseconds.map_or(Gap::Unknown, Gap::Milliseconds)
     }
 }
 
@@ -50,17 +41,4 @@ pub(super) async fn keep(name: &str, took: Duration, at: &At) -> Result<()> {
     let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
     let record = Record { milliseconds, defaults: unnamed::defaults(&found), labels: labels.into_iter().collect() };
     at.store().put(&at.key(), &serde_json::json!(record).to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Record;
-
-    #[test]
-    fn the_gap_is_told_in_tenths_of_a_second() {
-        let gap = |milliseconds| Record { milliseconds, ..Record::default() }.gap();
-        assert!(gap(Some(430)).contains("about 0.5 s"), "{}", gap(Some(430)));
-        assert!(gap(Some(2001)).contains("about 2.1 s"));
-        assert!(gap(None).contains("until the new one is ready"));
-    }
 }
