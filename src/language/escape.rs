@@ -1,6 +1,5 @@
-//! Values as they stand in a file of a certain form, so that nothing in them means anything there: [`Target`]. Templates of the
-//! binary have one by their path, and write every value by it unless they say `| safe`; filters of the same names do so
-//! anywhere.
+//! Values as they stand in a file of a certain form, so that nothing in them means anything there: [`Target`]. Templates have one
+//! by their path, and write every value by it unless they say `| safe`; filters of the same names do so anywhere.
 
 use serde_json::Value as Json;
 
@@ -45,6 +44,25 @@ impl Target {
             (_, "ini") => Some(Self::Ini),
             (_, "json") => Some(Self::Json),
             (_, "yml") => Some(Self::Yaml),
+            _ => None,
+        }
+    }
+
+    /// The form of a template of a user's own, by the ending of its name (`.j2` is left out); nginx's by `.nginx`, or by a file
+    /// `nginx.conf` or a folder `nginx` that it is in.
+    pub fn of_own(path: &str) -> Option<Self> {
+        let path = path.strip_suffix(".j2").unwrap_or(path);
+        let mut parts: Vec<&str> = path.split('/').collect();
+        let file = parts.pop().unwrap_or_default();
+        match file.rsplit_once('.').map_or("", |(_, ending)| ending) {
+            "json" => Some(Self::Json),
+            "yml" | "yaml" => Some(Self::Yaml),
+            "ini" => Some(Self::Ini),
+            "cnf" => Some(Self::Options),
+            "sh" => Some(Self::Shell),
+            "service" | "socket" | "timer" | "mount" => Some(Self::Systemd),
+            "nginx" => Some(Self::Nginx),
+            "conf" if file == "nginx.conf" || parts.contains(&"nginx") => Some(Self::Nginx),
             _ => None,
         }
     }

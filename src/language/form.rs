@@ -178,7 +178,7 @@ impl Checker<'_> {
                 .at(self.source.place(node.span))
                 .hint("use `content:` with the expression, or an `{% if %}` inside the template"));
         }
-        let own = (self.template)(path).map(|text| (Source::new(self.source.beside(path), text), None));
+        let own = (self.template)(path).map(|text| (Source::new(self.source.beside(path), text), Target::of_own(path)));
         let embedded = || {
             let source = Source::new(format!("templates/{path}"), embedded(path)?);
             Some((source, Target::of(path)))
@@ -265,6 +265,13 @@ impl Slot {
             ));
         }
         let json = serde_json::to_value(&value).unwrap_or(Json::Null);
+        if let Some(template) = &self.template {
+            self.expression.check_form(&json).map_err(|what| {
+                Error::new(format!("this template does not give {what}")).at(template.place(template.line(1))).hint(
+                    "a value brings its own quotes there: write `{{ name }}` and not `\"{{ name }}\"`, or `{{ name | safe }}` for a part of a text",
+                )
+            })?;
+        }
         // The value itself may be a secret.
         let json = coerce(json, self.want).ok_or_else(|| {
             Error::new(format!(

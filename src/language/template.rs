@@ -208,6 +208,21 @@ impl Expression {
     }
 }
 
+impl Expression {
+    /// Checks that what a template gives is what its file is to hold, where the form of it can be read.
+    ///
+    /// # Errors
+    /// What it should be, and on which line it is not. The text is not shown: it may hold secrets.
+    pub fn check_form(&self, given: &serde_json::Value) -> Result<(), String> {
+        let text = given.as_str().unwrap_or_default();
+        if self.target != Some(Target::Json) {
+            return Ok(());
+        }
+        let read = serde_json::from_str::<serde::de::IgnoredAny>(text);
+        read.map(drop).map_err(|error| format!("JSON (line {} of what it gives)", error.line()))
+    }
+}
+
 thread_local! {
     /// Whether a panic is caught and told as an error.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };

@@ -52,6 +52,27 @@ fn what_nginx_and_systemd_cannot_be_told_is_refused() {
 }
 
 #[test]
+fn a_template_of_ones_own_has_the_form_of_its_ending() {
+    let cases = [
+        ("a.json", Some(Target::Json)),
+        ("deep/a.yml.j2", Some(Target::Yaml)),
+        ("a.yaml", Some(Target::Yaml)),
+        ("run.sh", Some(Target::Shell)),
+        ("x.service", Some(Target::Systemd)),
+        ("nginx.conf", Some(Target::Nginx)),
+        ("nginx/site.conf", Some(Target::Nginx)),
+        ("site.nginx", Some(Target::Nginx)),
+        ("my.cnf", Some(Target::Options)),
+        ("page.conf", None),
+        ("json", None),
+        ("note.txt", None),
+    ];
+    for (path, target) in cases {
+        assert_eq!(Target::of_own(path), target, "{path}");
+    }
+}
+
+#[test]
 fn every_template_with_expressions_has_a_form() {
     // It writes its values by a macro of its own, for a shell and for systemd at once.
     let own = "registry-v1/environment";
