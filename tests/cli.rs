@@ -7,6 +7,8 @@
 
 #[path = "cli/adopt.rs"]
 mod adopt;
+#[path = "cli/adopt_managed.rs"]
+mod adopt_managed;
 #[path = "cli/adopt_settings.rs"]
 mod adopt_settings;
 #[path = "cli/backup.rs"]

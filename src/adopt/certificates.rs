@@ -61,6 +61,29 @@ impl KeyFile {
     }
 }
 
+/// Programs that renew certificates, by where they keep them: a folder, or a part of the path where that begins with `…`.
+const MANAGERS: [(&str, &str); 10] = [
+    ("/etc/letsencrypt/", "certbot"),
+    ("…/.acme.sh/", "acme.sh"),
+    ("/etc/acme.sh/", "acme.sh"),
+    ("/var/lib/caddy/", "Caddy"),
+    ("…/caddy/certificates/", "Caddy"),
+    ("/var/lib/dehydrated/", "dehydrated"),
+    ("…/.lego/", "lego"),
+    ("/var/lib/acme/", "acmetool"),
+    ("/var/lib/traefik/", "Traefik"),
+    ("/etc/kubernetes/", "Kubernetes"),
+];
+
+/// Which program manages a certificate or a key at this path: it renews it there, so it stays where it is.
+pub(super) fn managed(path: &str) -> Option<&'static str> {
+    let is_in = |place: &str| match place.strip_prefix('…') {
+        Some(part) => path.contains(part),
+        None => path.starts_with(place),
+    };
+    MANAGERS.iter().find(|(place, _)| is_in(place)).map(|(_, program)| *program)
+}
+
 /// What is wrong with the certificate that a server shows.
 pub(super) fn of_leaf(path: &str, leaf: &Survey, now: OffsetDateTime) -> Vec<Finding> {
     let mut found = Vec::new();

@@ -52,7 +52,7 @@ fn of_shown(certificate: Option<&str>, key: Option<&str>, host: &Host, now: Offs
     if let Some(file) = certificate {
         let leaf = file.leaf();
         found.extend(certificates::of_leaf(&file.path, leaf, now));
-        if !leaf.self_issued && host.issuer(leaf).is_none() {
+        if !leaf.self_issued && host.issuer(leaf).is_none() && certificates::managed(&file.path).is_none() {
             found.push(
                 Finding::low(
                     &file.path,
@@ -71,7 +71,7 @@ fn of_server(site: &Site, host: &Host) -> Vec<Finding> {
     let (server, path) = (&site.server, site.real.as_str());
     let mut found = Vec::new();
     let plain = server.listens.iter().find(|listen| !listen.tls);
-    if let Some(listen) = plain.filter(|_| server.asks) {
+    if let Some(listen) = plain.filter(|_| server.asks && !server.redirects) {
         let what = format!("a site that asks for a password on port {}, without TLS", listen.port);
         found.push(Finding::high(path, what, IN_CLEAR).remedy("serves TLS alone on that port"));
     }

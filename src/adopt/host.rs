@@ -182,11 +182,11 @@ impl<'a> Reader<'a> {
         let upstreams: nginx::Upstreams =
             parsed.iter().flat_map(|(_, directives)| nginx::upstreams(directives)).collect();
         // What stands outside of all servers counts for each of them.
-        let size = parsed.iter().find_map(|(_, directives)| nginx::common(directives, "client_max_body_size"));
+        let of_all = |name: &str| parsed.iter().find_map(|(_, directives)| nginx::common(directives, name));
         let mut servers: Vec<(String, Vec<Server>)> =
             parsed.iter().map(|(path, directives)| (path.clone(), nginx::servers(directives, &upstreams))).collect();
         for server in servers.iter_mut().flat_map(|(_, servers)| servers) {
-            server.body_size = server.body_size.take().or_else(|| size.clone());
+            server.inherit(&of_all);
         }
         self.registries_among(servers);
     }

@@ -22,6 +22,10 @@ pub(super) struct Server {
     pub key: Option<String>,
     /// Whether it asks for a password anywhere.
     pub asks: bool,
+    /// Whether it says itself if it asks, so that what stands outside of it does not count.
+    pub decides: bool,
+    /// Whether it sends those who come without TLS elsewhere: nginx does so before it asks for a password.
+    pub redirects: bool,
     pub password_file: Option<String>,
     pub body_size: Option<String>,
     /// What it passes requests on to: `localhost:5000`.
@@ -172,6 +176,18 @@ pub(super) fn common(directives: &[Directive], name: &str) -> Option<String> {
     directives.iter().chain(inner).find(|directive| directive.name == name).and_then(Directive::word)
 }
 
+impl Server {
+    /// Takes over what stands outside of all servers, where it says nothing itself.
+    pub fn inherit(&mut self, of_all: &impl Fn(&str) -> Option<String>) {
+        let inherited = |own: &mut Option<String>, name: &str| *own = own.take().or_else(|| of_all(name));
+        inherited(&mut self.body_size, "client_max_body_size");
+        inherited(&mut self.certificate, "ssl_certificate");
+        inherited(&mut self.key, "ssl_certificate_key");
+        inherited(&mut self.password_file, "auth_basic_user_file");
+        self.asks |= !self.decides && of_all("auth_basic").is_some_and(|realm| realm != "off");
+    }
+}
+
 /// The servers of a configuration, which `upstream` blocks of it or of others tell the backends of.
 pub(super) fn servers(directives: &[Directive], upstreams: &Upstreams) -> Vec<Server> {
     let blocks = all(directives, "server").into_iter().filter(|directive| directive.words.is_empty());
@@ -205,6 +221,8 @@ fn server(block: &[Directive], upstreams: &Upstreams) -> Server {
         certificate: last("ssl_certificate"),
         key: last("ssl_certificate_key"),
         asks: anywhere("auth_basic").iter().any(|realm| realm != "off"),
+        decides: !own("auth_basic").is_empty(),
+        redirects: redirects(block),
         password_file: anywhere("auth_basic_user_file").pop(),
         body_size: anywhere("client_max_body_size").pop(),
         backends: anywhere("proxy_pass").iter().flat_map(|to| backends(to, upstreams)).collect(),
@@ -212,6 +230,24 @@ fn server(block: &[Directive], upstreams: &Upstreams) -> Server {
             location.words.iter().any(|word| ["/v1", "/v2", "/_ping"].iter().any(|path| word.contains(path)))
         }),
     }
+}
+
+/// Whether a block answers requests without TLS by another address, whatever they ask for.
+fn redirects(block: &[Directive]) -> bool {
+    block.iter().any(|directive| {
+        let words = &directive.words;
+        let elsewhere = |word: &String| word.starts_with("https:") || word.starts_with("http:");
+        match directive.name.as_str() {
+            "return" => words.iter().any(elsewhere),
+            "rewrite" => words.get(1).is_some_and(elsewhere),
+            "if" => {
+                words.iter().any(|word| word.contains("$scheme") || word.contains("$https"))
+                    && redirects(&directive.block)
+            }
+            "location" => *words == ["/"] && redirects(&directive.block),
+            _ => false,
+        }
+    })
 }
 
 fn listen(directive: &Directive, ssl: bool) -> Option<Listen> {

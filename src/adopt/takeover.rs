@@ -7,6 +7,7 @@ mod inputs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::certificates::managed;
 use super::config::{Api, Config};
 use super::host::{Host, Site, absolute};
 use crate::formats::htpasswd;
@@ -133,7 +134,8 @@ impl Host {
             found.extend([site.path.clone(), site.real.clone()]);
             let named = [&site.server.certificate, &site.server.key, &site.server.password_file];
             let named = named.into_iter().flatten().map(|path| absolute(path));
-            found.extend(named.filter(|path| !site.shared.contains(path) && self.is_there(path)));
+            let moves = |path: &String| !site.shared.contains(path) && self.is_there(path) && managed(path).is_none();
+            found.extend(named.filter(moves));
         }
         found.extend(self.configs.iter().map(|(config, _)| config.path.clone()).filter(|path| is_usual(path)));
         let units = self.units.iter().filter(|unit| unit.name.is_empty() || unit.name == "docker-registry");

@@ -20,8 +20,8 @@ use crate::execution::plan::Plan;
 use crate::formats::x509;
 use crate::resource::change::{Action, Change};
 use crate::resource::fact::{Fact, up_since};
-use crate::resource::pki::certificate;
 use crate::resource::pki::htpasswd::own_users;
+use crate::resource::pki::{certificate, certificate_file};
 use crate::resource::run::Run;
 use crate::session::{Prepared, Session};
 use crate::world::engine::Engine;
@@ -290,6 +290,7 @@ fn users(store: &Store) -> Result<Vec<String>> {
 fn complete(row: &mut DeploymentEvent, prepared: &Prepared, plan: &Plan) {
     row.looked = time(prepared.run.now);
     row.up_since = up_since(&plan.facts).and_then(time);
+    watch_certificate(row, plan, prepared.run.now);
     if row.state == "busy" {
         // What is half done is not wrong.
         return;
@@ -321,6 +322,22 @@ fn complete(row: &mut DeploymentEvent, prepared: &Prepared, plan: &Plan) {
     }
 }
 
+/// Tells the end of a certificate that somebody else manages, and that it is wrong if it is near: nobody here renews it.
+fn watch_certificate(row: &mut DeploymentEvent, plan: &Plan, now: OffsetDateTime) {
+    let Some(end) = certificate_file::first_end(&plan.facts) else { return };
+    let left = days(end, now);
+    if row.certificate.as_ref().is_none_or(|own| left < own.days) {
+        row.certificate = time(end).map(|ends| CertificateEvent { ends, days: left });
+    }
+    if end - now < certificate_file::SOON {
+        row.wrong.push(WrongEvent {
+            resource: None,
+            what: format!("its certificate, which another program manages, ends in {left} days"),
+            hint: Some(format!("renew it there, then `provision apply {}` puts it in use", row.deployment)),
+        });
+    }
+}
+
 /// How a resource is not as it should be: `differs: mode`.
 fn told(change: &Change) -> String {
     let state = match change.action {
@@ -337,8 +354,11 @@ fn told(change: &Change) -> String {
 /// Counts the bytes of all data in the time that there is.
 async fn measure(run: &Arc<Run>, plan: &Plan, shared: &Shared, limit: Duration) -> Count {
     let end = Instant::now() + limit;
-    let places: Vec<&Fact> =
-        plan.facts.iter().filter(|fact| !matches!(fact, Fact::Up(_) | Fact::Mount { .. })).collect();
+    let places: Vec<&Fact> = plan
+        .facts
+        .iter()
+        .filter(|fact| !matches!(fact, Fact::Up(_) | Fact::Mount { .. } | Fact::CertificateEnd(_)))
+        .collect();
     if places.is_empty() {
         return Count::Unknown;
     }
@@ -350,7 +370,7 @@ async fn measure(run: &Arc<Run>, plan: &Plan, shared: &Shared, limit: Duration) 
                 let path = path.clone();
                 tokio::task::spawn_blocking(move || files::space(&path, end)).await.ok()?
             }
-            Fact::Up(_) | Fact::Mount { .. } => None,
+            Fact::Up(_) | Fact::Mount { .. } | Fact::CertificateEnd(_) => None,
         }
     });
     match tokio::time::timeout(limit, join_all(counts)).await {

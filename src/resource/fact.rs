@@ -10,6 +10,8 @@ use crate::world::aws::Place;
 pub(crate) enum Fact {
     /// It has served since then; none if it does not.
     Up(Option<OffsetDateTime>),
+    /// A certificate that somebody else manages ends then.
+    CertificateEnd(OffsetDateTime),
     /// Its data lies in this volume of the engine.
     Volume(String),
     /// A container that runs has this volume at this path.

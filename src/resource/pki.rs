@@ -2,5 +2,6 @@
 
 pub(crate) mod authority;
 pub(crate) mod certificate;
+pub(crate) mod certificate_file;
 pub(crate) mod htpasswd;
 pub(crate) mod secret;

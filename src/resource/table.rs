@@ -33,6 +33,7 @@ kinds! {
     pki::secret::SecretKind,
     pki::authority::AuthorityKind,
     pki::certificate::CertificateKind,
+    pki::certificate_file::CertificateFileKind,
     pki::htpasswd::HtpasswdKind,
     docker::image::ImageKind,
     check::requirement::RequirementKind,

@@ -145,6 +145,16 @@ fn a_registry_is_installed_on_a_host_and_taken_away_again() {
     use_registry(&host, "localhost:5443", ca.trim(), password.trim());
     provision("registry").ok().says("nothing to change");
 
+    // The server that looks at passwords answers nobody else of this host.
+    let direct = format!(
+        "curl -s -o /dev/null -w '%{{http_code}}' -u admin:{} -H 'X-Password-Key: x' http://127.64.0.1:5443/",
+        password.trim()
+    );
+    assert_eq!(host.run(&format!("su nobody -s /bin/sh -c \"{direct}\"")).ok().out, "404");
+    host.run("su nobody -s /bin/sh -c 'cat /etc/nginx/docker-registry.password-key'")
+        .fails(1)
+        .says("Permission denied");
+
     // Drift, field by field.
     let drift = |cause: &str, field: &str| {
         host.run(cause).ok();

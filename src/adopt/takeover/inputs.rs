@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Input, Value};
+use crate::adopt::certificates::managed;
 use crate::adopt::config::{Api, Config};
-use crate::adopt::host::Host;
+use crate::adopt::host::{Host, absolute};
 use crate::formats::x509::Name;
 
 /// Where the images of a registry on a host are if nothing else is said.
@@ -27,7 +28,11 @@ pub(super) fn of(host: &Host) -> Vec<Input> {
         found.extend(store(config));
     }
     found.extend(user(host));
-    found.extend(trust(host));
+    let outside = outside(host);
+    if outside.is_empty() {
+        found.extend(trust(host));
+    }
+    found.extend(outside);
     let replaced: Vec<String> = host.replaced().into_iter().collect();
     if host.stays_on_host() && !replaced.is_empty() {
         let comment = "these step aside; `provision destroy` puts them back as they were".to_owned();
@@ -61,6 +66,14 @@ fn names(host: &Host) -> Vec<Input> {
     }
     if let Some(name) = &host.name {
         add(name, "/etc/hostname".to_owned());
+    }
+    // What another program manages is for the names that it was issued for.
+    if let Some((path, leaf)) = host.leaf().filter(|(path, _)| managed(path).is_some()) {
+        let is_for = |name: &Name| leaf.facts.names.iter().any(|own| own.covers(name));
+        all.retain(|(name, _)| is_for(name) && !name.to_string().starts_with('*'));
+        if all.is_empty() {
+            all = leaf.facts.names.iter().map(|name| (name.clone(), path.clone())).collect();
+        }
     }
     let mut all = all.into_iter();
     let Some((first, from)) = all.next() else { return Vec::new() };
@@ -101,6 +114,18 @@ fn user(host: &Host) -> Option<Input> {
     let (usual, free) = ("admin", "provision");
     (taken.contains(usual) && !taken.contains(free))
         .then(|| one("user", free, "the user by which every run proves the registry; `admin` is one of those before"))
+}
+
+/// The certificate and the key that another program manages: they stay in use where they are.
+fn outside(host: &Host) -> Vec<Input> {
+    let server = host.site().map(|site| &site.server);
+    let path = |named: Option<&String>| named.map(|path| absolute(path));
+    let paths = server.and_then(|server| path(server.certificate.as_ref()).zip(path(server.key.as_ref())));
+    let Some((program, (certificate, key))) = paths.and_then(|paths| Some((managed(&paths.0)?, paths))) else {
+        return Vec::new();
+    };
+    let comment = format!("{program} manages it: it stays where it is, and is read at every run");
+    vec![one("certificate", certificate, comment), one("certificate-key", key, "its key")]
 }
 
 fn trust(host: &Host) -> Option<Input> {

@@ -61,6 +61,16 @@ impl Name {
         }
     }
 
+    /// Whether a certificate with this name is for another: a wildcard stands for one label (RFC 9525 section 6.3).
+    pub(crate) fn covers(&self, name: &Self) -> bool {
+        match (self, name) {
+            (Self::Dns(own), Self::Dns(name)) if own.starts_with("*.") => {
+                own == name || name.split_once('.').is_some_and(|(label, rest)| label != "*" && rest == &own[2..])
+            }
+            _ => self == name,
+        }
+    }
+
     /// Whether a name constraint that permits `subtree` permits this name (RFC 5280 section 4.2.1.10).
     pub(super) fn is_under(&self, subtree: &Self) -> bool {
         match (self, subtree) {
