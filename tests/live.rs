@@ -16,6 +16,8 @@ mod blog;
 mod blog_ways;
 #[path = "live/browser.rs"]
 mod browser;
+#[path = "live/canary.rs"]
+mod canary;
 #[path = "live/ceph.rs"]
 mod ceph;
 #[path = "live/ci.rs"]
@@ -42,6 +44,8 @@ mod fields;
 mod flavors;
 #[path = "live/fsck.rs"]
 mod fsck;
+#[path = "live/gaps.rs"]
+mod gaps;
 #[path = "live/guessing.rs"]
 mod guessing;
 #[path = "live/host.rs"]
@@ -56,6 +60,8 @@ mod init;
 mod killed;
 #[path = "live/machine.rs"]
 mod machine;
+#[path = "live/outside.rs"]
+mod outside;
 #[path = "live/maintain.rs"]
 mod maintain;
 #[path = "live/migrate.rs"]
@@ -88,6 +94,8 @@ mod ssh;
 mod stores;
 #[path = "live/stores_odd.rs"]
 mod stores_odd;
+#[path = "live/templates.rs"]
+mod templates;
 #[path = "live/trust.rs"]
 mod trust;
 #[path = "live/users.rs"]
