@@ -66,12 +66,14 @@ pub(crate) async fn reap(engine: &Engine, lock: impl AsyncFn(&str) -> Result<Opt
             corpse.things = bury(engine, &id, corpse.settled).await?;
             return Ok(Some(corpse));
         };
-        let Some(_lock) = lock(&corpse.name).await? else { return Ok(None) };
+        let Some(lock) = lock(&corpse.name).await? else { return Ok(None) };
         corpse.things = bury(engine, &id, corpse.settled).await?;
         if files::exists(folder) {
             clear_buckets(&corpse.name).await?;
             remove_folder(folder).await?;
         }
+        // Nothing of it can appear any more that would have to be known.
+        lock.leave_open(false);
         Ok(Some(corpse))
     });
     join_all(removals).await.into_iter().filter_map(Result::transpose).collect()

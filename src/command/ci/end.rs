@@ -21,7 +21,7 @@ pub(crate) async fn down(session: &Session, name: Option<&str>) -> Result<()> {
         return Err(unknown(&name)?);
     }
     // Whoever works on it goes on with something that is there.
-    let _lock = session.lock(&name, "ci down").await?;
+    let lock = session.lock(&name, "ci down").await?;
     let (store, record) = Store::open(&name)?;
     let engine = Engine::connect(session.watcher())?;
     store.lease().map_or(Ok(()), |lease| lease.check_engine(engine.address())).map_err(|error| error.within(&name))?;
@@ -43,6 +43,7 @@ pub(crate) async fn down(session: &Session, name: Option<&str>) -> Result<()> {
     }
     job::clear_buckets(&name).await?;
     store.forget()?;
+    lock.leave_open(false);
     report::line(&format!("{name}: gone"));
     Ok(())
 }
