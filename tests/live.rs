@@ -60,12 +60,12 @@ mod init;
 mod killed;
 #[path = "live/machine.rs"]
 mod machine;
-#[path = "live/outside.rs"]
-mod outside;
 #[path = "live/maintain.rs"]
 mod maintain;
 #[path = "live/migrate.rs"]
 mod migrate;
+#[path = "live/outside.rs"]
+mod outside;
 #[path = "live/overview.rs"]
 mod overview;
 #[path = "live/pairs.rs"]
