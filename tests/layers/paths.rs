@@ -42,7 +42,7 @@ impl Sources {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            let below = [module, &[name.clone()]].concat();
+            let below = [module, std::slice::from_ref(&name)].concat();
             if path.is_dir() {
                 self.read_folder(&path, &below);
             } else if path.extension().is_some_and(|extension| extension == "rs") {

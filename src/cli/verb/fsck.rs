@@ -32,6 +32,6 @@ impl Arguments for Fsck {
     }
 
     async fn run(self, session: &Session) -> Result<u8> {
-        fsck::run(session, &self.deployment, self.deep).await.map(differs)
+        Box::pin(fsck::run(session, &self.deployment, self.deep)).await.map(differs)
     }
 }
