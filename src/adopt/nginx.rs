@@ -15,6 +15,7 @@ pub(super) struct Directive {
 
 /// A `server`, as far as it matters to a registry.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, read from other directives")]
 pub(super) struct Server {
     pub listens: Vec<Listen>,
     pub names: Vec<String>,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{Sandbox, shell};
 
 /// Asks again and again, and notes when each request was sent and whether it was answered.
-fn ask(port: u16, ended: Arc<AtomicBool>, seen: Arc<Mutex<Vec<(Instant, bool)>>>) {
+fn ask(port: u16, ended: &AtomicBool, seen: &Mutex<Vec<(Instant, bool)>>) {
     while !ended.load(Ordering::SeqCst) {
         let sent = Instant::now();
         let answered = Command::new("curl")
@@ -59,7 +59,7 @@ fn the_time_without_an_answer_is_as_long_as_the_plan_tells() {
         let (ended, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let client = thread::spawn({
             let (ended, seen, port) = (ended.clone(), seen.clone(), sandbox.port);
-            move || ask(port, ended, seen)
+            move || ask(port, &ended, &seen)
         });
         sandbox.registry(&["--trust", "no"]).ok();
         ended.store(true, Ordering::SeqCst);

@@ -127,6 +127,18 @@ fn every_nginx_of_debian_accepts_the_rendered_site() {
     }
 }
 
+/// The server that looks at passwords answers nobody else of this host, not with a right password either.
+fn refuses_other_users(host: &Host, password: &str) {
+    let direct = format!(
+        "curl -s -o /dev/null -w '%{{http_code}}' -u admin:{} -H 'X-Password-Key: x' http://127.64.0.1:5443/",
+        password
+    );
+    assert_eq!(host.run(&format!("su nobody -s /bin/sh -c \"{direct}\"")).ok().out, "404");
+    host.run("su nobody -s /bin/sh -c 'cat /etc/nginx/docker-registry.password-key'")
+        .fails(1)
+        .says("Permission denied");
+}
+
 #[test]
 fn a_registry_is_installed_on_a_host_and_taken_away_again() {
     let host = Host::start("install", &format!("{BARE} {PROGRAMS}"));
@@ -145,15 +157,7 @@ fn a_registry_is_installed_on_a_host_and_taken_away_again() {
     use_registry(&host, "localhost:5443", ca.trim(), password.trim());
     provision("registry").ok().says("nothing to change");
 
-    // The server that looks at passwords answers nobody else of this host.
-    let direct = format!(
-        "curl -s -o /dev/null -w '%{{http_code}}' -u admin:{} -H 'X-Password-Key: x' http://127.64.0.1:5443/",
-        password.trim()
-    );
-    assert_eq!(host.run(&format!("su nobody -s /bin/sh -c \"{direct}\"")).ok().out, "404");
-    host.run("su nobody -s /bin/sh -c 'cat /etc/nginx/docker-registry.password-key'")
-        .fails(1)
-        .says("Permission denied");
+    refuses_other_users(&host, password.trim());
 
     // Drift, field by field.
     let drift = |cause: &str, field: &str| {
