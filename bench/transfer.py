@@ -30,8 +30,12 @@ class Place:
         subprocess.run(login, input=self.login.split(":")[1], env={**os.environ, "DOCKER_CONFIG": str(self.docker)}, text=True, check=True, capture_output=True)
 
     def empty(self):
+        # The registry remembers what it had, so it starts anew.
+        run("docker", "stop", f"{self.registry.name}-registry")
         shutil.rmtree(self.store / "docker/registry", ignore_errors=True)
         shutil.rmtree(self.registry.home / "cache", ignore_errors=True)
+        run("docker", "start", f"{self.registry.name}-registry")
+        self.curl("/v2/", "--retry", "50", "--retry-delay", "0", "--retry-all-errors")
 
     def size(self):
         return sum(path.stat().st_size for path in self.store.rglob("data"))
