@@ -9,6 +9,7 @@ pub(crate) mod copy;
 pub(crate) mod destroy;
 pub(crate) mod fsck;
 pub(crate) mod graph;
+pub(crate) mod images;
 pub(crate) mod list;
 pub(crate) mod maintain;
 #[cfg(test)]

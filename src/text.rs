@@ -2,6 +2,7 @@
 
 pub(crate) mod digest;
 pub(crate) mod json;
+pub(crate) mod pattern;
 pub(crate) mod shell;
 pub(crate) mod size;
 pub(crate) mod unknown;

@@ -54,6 +54,8 @@ mod host;
 mod hosts_entry;
 #[path = "live/images.rs"]
 mod images;
+#[path = "live/images_verb.rs"]
+mod images_verb;
 #[path = "live/init.rs"]
 mod init;
 #[path = "live/killed.rs"]

@@ -137,6 +137,7 @@ verbs! {
         fsck::Fsck,
         agent::Agent,
         users::Users,
+        images::Images,
         backup::Backup,
         restore::Restore,
         list::List,
