@@ -27,4 +27,5 @@ pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod timer;
 pub(crate) mod turn;
+pub(crate) mod unused;
 pub(crate) mod users;

@@ -5,3 +5,4 @@ mod gap;
 pub(crate) mod graph;
 pub(crate) mod plan;
 mod shown;
+pub(crate) mod unused;

@@ -1,5 +1,6 @@
 //! The kinds of resources. A new kind is one file in a folder below this that implements [`Kind`], and one line in `table`.
 
+mod aside;
 pub(crate) mod aws;
 pub(crate) mod change;
 pub(crate) mod check;

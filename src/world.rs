@@ -20,6 +20,7 @@ pub(crate) mod itself;
 pub(crate) mod limit;
 pub(crate) mod lock;
 pub(crate) mod objects;
+pub(crate) mod owners;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod read;

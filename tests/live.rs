@@ -94,6 +94,8 @@ mod s3;
 mod ssh;
 #[path = "live/stores.rs"]
 mod stores;
+#[path = "live/stores_changed.rs"]
+mod stores_changed;
 #[path = "live/stores_odd.rs"]
 mod stores_odd;
 #[path = "live/templates.rs"]

@@ -7,9 +7,10 @@ use super::timer;
 use super::turn::{Halt, Turn};
 use crate::error::Result;
 use crate::event::Event;
-use crate::execution::apply::Failure;
+use crate::execution::apply::{Failure, Left};
 use crate::execution::graph::Graph;
 use crate::execution::plan::Plan;
+use crate::execution::unused;
 use crate::resource::run::Run;
 use crate::session::{Prepared, Session, Target};
 
@@ -98,11 +99,21 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
             record.outputs = graph.outputs(&known)?;
             record.restoring = false;
             run.store.save(&record)?;
+            if earlier.is_some() {
+                let noted = unused::note(&graph, &run, &record.kinds).await;
+                noted.unwrap_or_else(|error| run.events.note(None, error.to_string()));
+            }
             let changed = changed + timer::settle(&run, changed).await;
             finish(&run, record.outputs, changed, started, "done");
             Ok(())
         }
-        Err(Failure { error, undone: true }) => {
+        Err(Failure { error, left: Left::AsWanted }) => {
+            let outcome =
+                "done, but for something that is no longer used and could not be removed; run again to remove it";
+            finish(&run, BTreeMap::new(), changed, started, outcome);
+            Err(error)
+        }
+        Err(Failure { error, left: Left::AsBefore }) => {
             restore(&run, earlier.as_ref(), turn);
             let outcome = if run.is_cancelled() {
                 "stopped; everything is as it was before"
@@ -112,7 +123,7 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
             finish(&run, BTreeMap::new(), 0, started, outcome);
             Err(error)
         }
-        Err(Failure { error, undone: false }) => {
+        Err(Failure { error, left: Left::Between }) => {
             // The record stays: by its mark the next run finds what is left.
             turn.lock.leave_open(true);
             let outcome = if run.restore.is_some() {

@@ -156,7 +156,7 @@ async fn unread(parts: &BTreeMap<String, Planned>, prepared: &Prepared) -> Resul
     // Other kinds need no engine.
     let volumes: BTreeSet<&str> =
         record.kinds.iter().map(String::as_str).filter(|kind| *kind == VolumeKind::NAME).collect();
-    let owned = crate::execution::plan::owned(run, &volumes).await?;
+    let owned = crate::execution::unused::owned(run, &volumes).await?;
     for (_, volume) in owned.iter().filter(|(_, volume)| volume.data && !parts.contains_key(&volume.id)) {
         let text =
             format!("the volume `{}` is mounted by no container of the playbook and is not backed up", volume.label);

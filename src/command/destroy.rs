@@ -67,7 +67,7 @@ async fn within(
 }
 
 /// What of it cannot be made again. Secrets that open nothing any more are no loss.
-fn data(found: &[(&'static Entry, Owned)]) -> Vec<String> {
+pub(super) fn data(found: &[(&'static Entry, Owned)]) -> Vec<String> {
     let data = found.iter().filter(|(kind, owned)| owned.data && kind.name != "secret");
     data.map(|(kind, owned)| format!("{} {}", kind.name, owned.label)).collect()
 }
@@ -143,7 +143,7 @@ async fn removable(run: &Arc<Run>, kinds: &BTreeSet<&str>, keep_data: bool) -> R
     Ok(found)
 }
 
-async fn remove(kind: &'static Entry, owned: &Owned, run: &Arc<Run>) -> Result<()> {
+pub(super) async fn remove(kind: &'static Entry, owned: &Owned, run: &Arc<Run>) -> Result<()> {
     let at = At { id: owned.id.clone(), kind: kind.name, run: run.clone() };
     let started = Instant::now();
     run.events.send(Event::Started { resource: owned.label.clone(), kind: kind.name, action: Action::Delete.word() });

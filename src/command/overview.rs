@@ -297,6 +297,7 @@ fn complete(row: &mut DeploymentEvent, prepared: &Prepared, plan: &Plan) {
     }
     let Prepared { graph, run, .. } = prepared;
     let name = run.store.name();
+    row.notes.extend(plan.unused_told(name));
     let mend = format!("`provision plan {name}` shows it, and `provision apply {name}` mends it");
     let changes = graph.order.iter().map(|id| (id, &plan.changes[id]));
     for (id, change) in changes.filter(|(_, change)| !matches!(change.action, Action::Unchanged | Action::Check)) {

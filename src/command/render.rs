@@ -43,7 +43,14 @@ fn entries(store: &Store) -> Result<Vec<RenderedFile>> {
         let files = service.files.into_iter();
         entries.extend(files.map(|(path, file)| RenderedFile { mode: file.mode, owner: file.owner, path }));
     }
-    let folders = folder::Record::all(store)?.into_iter();
+    let folders = folder::Record::all(store)?;
+    let marked = folders.iter().filter(|folder| folder.mark);
+    entries.extend(marked.map(|folder| RenderedFile {
+        mode: "0644".to_owned(),
+        owner: "root:root".to_owned(),
+        path: folder.mark(),
+    }));
+    let folders = folders.into_iter();
     entries.extend(folders.map(|folder| RenderedFile {
         mode: folder.mode,
         owner: folder.owner,

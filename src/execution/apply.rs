@@ -12,13 +12,27 @@ use crate::resource::change::{Action, Change};
 use crate::resource::run::Run;
 use crate::resource::{At, Outputs};
 
-/// Why a run failed, and whether all that it had done was taken back.
+/// Why a run failed, and what has become of all that it had done.
 pub(crate) struct Failure {
     pub error: Error,
-    pub undone: bool,
+    pub left: Left,
+}
+
+/// How a run that failed leaves the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// All was taken back.
+    AsBefore,
+    /// Not all could be taken back.
+    Between,
+    /// As the playbook says, but for something that is no longer used and could not be removed.
+    AsWanted,
 }
 
 /// Carries out a plan and gives the outputs of every resource.
+///
+/// What the playbook no longer names goes last, once nothing can need it any more: no step back, and no container that its
+/// successor has replaced.
 ///
 /// # Errors
 /// The first failure; by then every step of this run has been taken back, as far as that could be done.
@@ -30,16 +44,18 @@ pub(crate) async fn apply(
     match attempt(graph, plan, run).await {
         Ok(known) => {
             settle(run).await;
+            let removed = delete(plan, run).await;
+            removed.map_err(|error| Failure { error, left: Left::AsWanted })?;
             Ok(known)
         }
         Err(error) => {
-            let undone = undo(run).await;
-            Err(Failure { error, undone })
+            let left = if undo(run).await { Left::AsBefore } else { Left::Between };
+            Err(Failure { error, left })
         }
     }
 }
 
-/// Carries out a plan and gives the outputs of every resource; after a failure all stays as it is then.
+/// Does all that a plan has to do with resources and gives their outputs; after a failure all stays as it is then.
 pub(crate) async fn attempt(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Result<BTreeMap<Id, Outputs>> {
     let known = Known::default();
     let step = |id: Id| {
@@ -47,7 +63,6 @@ pub(crate) async fn attempt(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Resul
         async move { Box::pin(work(graph, plan, run, &id, known)).await }
     };
     visit(graph, |vertex| &vertex.needs, step).await?;
-    delete(plan, run).await?;
     Ok(known.into_inner())
 }
 

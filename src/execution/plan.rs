@@ -10,19 +10,20 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::execution::gap;
 use crate::execution::graph::{Graph, Id, Vertex};
-use crate::execution::shown;
+use crate::execution::{gap, shown, unused};
 use crate::resource::change::{Action, Change};
 use crate::resource::fact::Fact;
 use crate::resource::run::Run;
-use crate::resource::{At, Entry, Outputs, Owned, with_also};
+use crate::resource::{At, Entry, Outputs, Owned};
 use crate::world::flush;
 
 pub(crate) struct Plan {
     pub changes: BTreeMap<Id, Change>,
     /// Things of this deployment that the playbook no longer names.
     pub deletions: Vec<(&'static Entry, Owned)>,
+    /// The same with data in it, which stays until it is said to go.
+    pub unused: Vec<(&'static Entry, Owned)>,
     /// Resources that change, or that need one that does.
     pub touched: BTreeSet<Id>,
     /// The outputs as they are now, as far as they are known.
@@ -220,15 +221,10 @@ impl Plan {
         visited?;
         let mut planned = progress.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         let known = known.into_inner();
+        let (unused, deletions) = deletions?.into_iter().partition(unused::stays);
         shown::show(&mut planned.changes, graph, &known);
         gap::tell(&mut planned.changes, graph);
-        Ok(Self {
-            changes: planned.changes,
-            deletions: deletions?,
-            touched: planned.touched,
-            facts: planned.facts,
-            known,
-        })
+        Ok(Self { changes: planned.changes, deletions, unused, touched: planned.touched, facts: planned.facts, known })
     }
 
     async fn examine(
@@ -272,11 +268,7 @@ impl Plan {
     ) -> Result<Vec<(&'static Entry, Owned)>> {
         let mut used: BTreeSet<&str> = kinds.iter().map(String::as_str).collect();
         used.extend(graph.nodes.values().map(|vertex| vertex.kind.name));
-        let owned = owned(run, &used).await?;
-        let gone = owned
-            .into_iter()
-            .filter(|(kind, owned)| graph.nodes.get(&owned.id).is_none_or(|vertex| vertex.kind.name != kind.name));
-        Ok(gone.collect())
+        Ok(unused::gone(unused::owned(run, &used).await?, graph))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -295,6 +287,11 @@ impl Plan {
             .filter(|(_, owned)| owned.data)
             .map(|(kind, owned)| format!("{} {}", kind.name, owned.label));
         replaced.chain(deleted).collect()
+    }
+
+    /// What is no longer used, each as a sentence.
+    pub fn unused_told(&self, name: &str) -> Vec<String> {
+        unused::told(&self.unused, name)
     }
 
     fn count(&self, action: Action) -> usize {
@@ -321,6 +318,7 @@ impl Plan {
         let (of_timer, event) = timer.unzip();
         event.into_iter().for_each(|event| run.events.send(event));
         let timer = |action| usize::from(of_timer == Some(action));
+        self.unused_told(run.store.name()).into_iter().for_each(|text| run.events.note(None, text));
         run.events.send(Event::Plan {
             deployment: run.store.name().to_owned(),
             create: self.count(Action::Create) + timer(Action::Create),
@@ -331,17 +329,6 @@ impl Plan {
             unchanged: self.count(Action::Unchanged),
         });
     }
-}
-
-/// Everything of the given kinds that the deployment owns, in the order of the table of kinds.
-pub(crate) async fn owned(run: &Arc<Run>, kinds: &BTreeSet<&str>) -> Result<Vec<(&'static Entry, Owned)>> {
-    let found = futures_util::future::join_all(with_also(kinds).map(|kind| async move {
-        let at = At { id: String::new(), kind: kind.name, run: run.clone() };
-        let owned = (kind.owned)(&at).await?;
-        Ok::<_, Error>(owned.into_iter().map(move |owned| (kind, owned)).collect::<Vec<_>>())
-    }));
-    let found: Result<Vec<_>> = found.await.into_iter().collect();
-    Ok(found?.into_iter().flatten().collect())
 }
 
 impl Change {

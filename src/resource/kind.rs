@@ -28,6 +28,9 @@ pub(crate) trait Kind: 'static + Send + Sync {
     /// Whether what it keeps in the deployment's folder is about this host alone, and so belongs in no backup.
     const OF_THIS_HOST: bool = false;
 
+    /// Whether what it holds cannot be made again, and stays when the playbook no longer names it, until it is told to go.
+    const STAYS: bool = false;
+
     /// Another kind whose things it makes as well, so that they are looked for.
     const ALSO: Option<&'static str> = None;
 

@@ -88,6 +88,7 @@ pub(crate) struct Entry {
     pub bare: Option<&'static str>,
     pub follows: bool,
     pub of_this_host: bool,
+    pub stays: bool,
     pub also: Option<&'static str>,
     make_schema: fn() -> Json,
     /// Made at the first use: a run needs those of its own kinds only.
@@ -124,6 +125,7 @@ impl Entry {
             bare: K::BARE,
             follows: K::FOLLOWS,
             of_this_host: K::OF_THIS_HOST,
+            stays: K::STAYS,
             also: K::ALSO,
             make_schema: schema_of::<K>,
             schema: OnceLock::new(),

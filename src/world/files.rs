@@ -354,6 +354,10 @@ pub(crate) fn secret_argument(text: &str) -> Result<String> {
     if secret.is_empty() {
         return Err(Error::usage("an empty secret"));
     }
+    if secret.contains('\0') {
+        return Err(Error::usage("a secret with a zero byte, at which most programs cut it off")
+            .hint("give one without it; `tr -d '\\000' <FILE` leaves zero bytes out"));
+    }
     Ok(secret.to_owned())
 }
 

@@ -96,3 +96,33 @@ fn an_included_playbook_comes_after_as_a_whole() {
     let graph = sandbox.run("graph ./x.yml").stdout;
     assert_eq!(graph.matches("->").count(), 2, "{graph}");
 }
+
+/// A pattern is for certificates; every other playbook needs a name that clients can call.
+#[test]
+fn a_pattern_is_no_name_of_a_server() {
+    let sandbox = Sandbox::new();
+    let mut text = String::new();
+    for line in [
+        "plan registry --cn *.example.com",
+        "plan registry-v1 --cn *.example.com",
+        "plan ci --cn *.example.com",
+        "plan blog --domain *.example.com",
+    ] {
+        let ran = sandbox.run(line);
+        assert_eq!(ran.code, 2, "{}", ran.text);
+        writeln!(text, "{}", ran.text).unwrap();
+    }
+    snapshot!("rules_patterns", text);
+    assert_eq!(sandbox.run("apply certs --cn *.example.com --out tls").code, 0);
+}
+
+#[test]
+fn a_secret_with_a_zero_byte_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("secret", "right\0wrong\n");
+    for line in ["plan blog --db-root-password @secret", "plan registry --redis cache --redis-password @secret"] {
+        let ran = sandbox.run(line);
+        assert_eq!(ran.code, 2, "{}", ran.text);
+        assert!(ran.text.contains("a secret with a zero byte") && !ran.text.contains("right"), "{}", ran.text);
+    }
+}

@@ -5,13 +5,14 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::{Arguments, DONE};
 use crate::cli::flags::{deployment, engine_moved, wait, yes};
 use crate::cli::matches::{flag_is_set, text};
-use crate::command::destroy;
+use crate::command::{destroy, unused};
 use crate::error::Result;
 use crate::session::Session;
 
 pub(crate) struct Destroy {
     deployment: String,
     keep_data: bool,
+    unused: bool,
 }
 
 impl Arguments for Destroy {
@@ -23,20 +24,33 @@ impl Arguments for Destroy {
             .long("keep-data")
             .action(ArgAction::SetTrue)
             .help("Keep volumes, and the secrets that open them, for the next run");
+        let unused = Arg::new("unused")
+            .long("unused")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("keep-data")
+            .help("Remove only the data that the deployment no longer uses, such as the images of an earlier store");
         let delete_data = Arg::new("delete-data")
             .long("delete-data")
             .value_name("BUCKET")
             .action(ArgAction::Append)
             .help("Delete all objects of this bucket, in all versions, and the bucket [may be repeated]");
-        command.args([deployment(), keep_data, delete_data, engine_moved(), yes(), wait()])
+        command.args([deployment(), keep_data, unused, delete_data, engine_moved(), yes(), wait()])
     }
 
     fn read(matches: &ArgMatches) -> Result<Self> {
-        Ok(Self { deployment: text(matches, "deployment"), keep_data: flag_is_set(matches, "keep-data") })
+        Ok(Self {
+            deployment: text(matches, "deployment"),
+            keep_data: flag_is_set(matches, "keep-data"),
+            unused: flag_is_set(matches, "unused"),
+        })
     }
 
     async fn run(self, session: &Session) -> Result<u8> {
-        destroy::run(session, &self.deployment, self.keep_data).await?;
+        if self.unused {
+            unused::run(session, &self.deployment).await?;
+        } else {
+            destroy::run(session, &self.deployment, self.keep_data).await?;
+        }
         Ok(DONE)
     }
 }

@@ -63,6 +63,8 @@ struct Record {
 pub(crate) struct Actual {
     settings: Settings,
     record: Option<Record>,
+    /// Whether another bucket was used until now.
+    again: bool,
     region: String,
 }
 
@@ -207,8 +209,13 @@ impl BucketKind {
         if at.kept_json::<Record>()?.as_ref() == Some(record) {
             return Ok(());
         }
-        at.will(&Undo::Kept(Kept { key: at.key(), before: at.store().get(&at.key())? }))?;
-        at.store().put(&at.key(), &serde_json::json!(record).to_string())
+        let mut steps = at.succession(|kept: &Record| kept.name == record.name)?;
+        steps.push((at.key(), Some(serde_json::json!(record).to_string())));
+        for (key, text) in steps {
+            at.will(&Undo::Kept(Kept { key: key.clone(), before: at.store().get(&key)? }))?;
+            at.store().put_back(Kept { key, before: text })?;
+        }
+        Ok(())
     }
 }
 
@@ -217,6 +224,7 @@ impl Kind for BucketKind {
     const ABOUT: &'static str = "a bucket of S3: private, encrypted, and marked as this deployment's";
     const OUTPUTS: &'static [Output] = &[public("name"), public("region")];
     const BARE: Option<&'static str> = Some("name");
+    const STAYS: bool = true;
 
     type Spec = Spec;
     type Actual = Actual;
@@ -226,10 +234,15 @@ impl Kind for BucketKind {
         name::check(&spec.name)?;
         let aws = at.aws(&spec.place()).await?;
         let found = aws.bucket(&spec.name).await.map_err(|fault| unseen(&spec.name, fault))?;
-        let record = at.kept_json::<Record>()?.filter(|record| record.name == spec.name);
+        let aside = at.aside::<Record>()?.into_iter().map(|(_, record)| record);
+        let own: Option<Record> = at.kept_json()?;
+        let again = own.as_ref().is_some_and(|record| record.name != spec.name);
+        let record = own.into_iter().chain(aside).find(|record| record.name == spec.name);
         Ok(match found {
             Bucket::Missing => None,
-            Bucket::Found(settings) => Some(Actual { settings: *settings, record, region: aws.region().to_owned() }),
+            Bucket::Found(settings) => {
+                Some(Actual { settings: *settings, record, again, region: aws.region().to_owned() })
+            }
         })
     }
 
@@ -262,6 +275,9 @@ impl Kind for BucketKind {
         if !actual.is_ours(at) || actual.record.is_none() {
             // Its marks are right, or the store has none: only what is kept of it here is missing.
             return Change::new(Action::Update).because("it is adopted");
+        }
+        if actual.again && !change.is_change() {
+            return Change::new(Action::Update).because("it is used again");
         }
         change
     }
@@ -301,7 +317,7 @@ impl Kind for BucketKind {
         })?;
         at.run.check_cancelled()?;
         let settings = look::appears(&name, &aws, at).await?;
-        let made = Actual { settings, record: Some(record), region: String::new() };
+        let made = Actual { settings, record: Some(record), again: false, region: String::new() };
         Self::set(spec, &made, true, at).await
     }
 

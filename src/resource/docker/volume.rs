@@ -81,6 +81,7 @@ impl Kind for VolumeKind {
     const ABOUT: &'static str = "a volume, which outlives the containers that use it";
     /// `id` is one that another volume of the same name has not.
     const OUTPUTS: &'static [Output] = &[public("name"), public("id")];
+    const STAYS: bool = true;
 
     type Spec = Spec;
     type Actual = Volume;

@@ -37,6 +37,7 @@ impl Kind for SecretKind {
     const ABOUT: &'static str = "a password, generated once and kept in the deployment's folder";
     const OUTPUTS: &'static [Output] = &[hidden("value")];
     const BARE: Option<&'static str> = Some("value");
+    const STAYS: bool = true;
 
     type Spec = Spec;
     type Actual = Secret;
