@@ -43,7 +43,10 @@ fn scripts_start_a_registry_and_stop_it() {
     host.run("service nginx status").fails(3);
     // One that does not come up says why, and all is as it was.
     host.run("chmod 0 /usr/bin/docker-registry && chown nobody /usr/bin/docker-registry && chmod 0500 /usr/bin/docker-registry").ok();
-    host.provision("registry --on host --port 5443").fails(1).says("accepts no connections").says("everything is as it was before");
+    host.provision("registry --on host --port 5443")
+        .fails(1)
+        .says("accepts no connections")
+        .says("everything is as it was before");
     same(&host.tree(), &before, "taken back");
 }
 

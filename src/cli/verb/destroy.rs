@@ -24,11 +24,10 @@ impl Arguments for Destroy {
             .long("keep-data")
             .action(ArgAction::SetTrue)
             .help("Keep volumes, and the secrets that open them, for the next run");
-        let unused = Arg::new("unused")
-            .long("unused")
-            .action(ArgAction::SetTrue)
-            .conflicts_with("keep-data")
-            .help("Remove only the data that the deployment no longer uses, such as the images of an earlier store");
+        let unused =
+            Arg::new("unused").long("unused").action(ArgAction::SetTrue).conflicts_with("keep-data").help(
+                "Remove only the data that the deployment no longer uses, such as the images of an earlier store",
+            );
         let delete_data = Arg::new("delete-data")
             .long("delete-data")
             .value_name("BUCKET")
