@@ -8,6 +8,7 @@ pub(crate) mod ci;
 pub(crate) mod copy;
 pub(crate) mod destroy;
 pub(crate) mod fsck;
+pub(crate) mod gc;
 pub(crate) mod graph;
 pub(crate) mod images;
 pub(crate) mod list;

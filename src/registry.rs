@@ -4,6 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod copy;
 pub(crate) mod fsck;
+pub(crate) mod garbage;
 pub(crate) mod images;
 pub(crate) mod job;
 pub(crate) mod push;

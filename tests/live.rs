@@ -24,6 +24,8 @@ mod ceph;
 mod ci;
 #[path = "live/ci_examples.rs"]
 mod ci_examples;
+#[path = "live/client.rs"]
+mod client;
 #[path = "live/clock.rs"]
 mod clock;
 #[path = "live/containers.rs"]
@@ -80,6 +82,8 @@ mod proxies;
 mod push;
 #[path = "live/questions.rs"]
 mod questions;
+#[path = "live/races.rs"]
+mod races;
 #[path = "live/recorder.rs"]
 mod recorder;
 #[path = "live/registry.rs"]
@@ -92,6 +96,8 @@ mod rootless;
 mod s3;
 #[path = "live/ssh.rs"]
 mod ssh;
+#[path = "live/soak.rs"]
+mod soak;
 #[path = "live/stores.rs"]
 mod stores;
 #[path = "live/stores_changed.rs"]

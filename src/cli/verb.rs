@@ -135,6 +135,7 @@ verbs! {
         copy::Copy,
         migrate::Migrate,
         fsck::Fsck,
+        gc::Gc,
         agent::Agent,
         users::Users,
         images::Images,

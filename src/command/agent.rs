@@ -5,7 +5,14 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::registry::job::Job;
 use crate::report;
-use crate::world::files;
+use crate::world::{files, watchdog};
+
+/// Is the watchdog of a process.
+pub(crate) fn watch(process: &str) -> Result<()> {
+    let process = process.parse().map_err(|_| Error::usage(format!("`{process}` is no process")).hint("give its number"))?;
+    watchdog::watch(process);
+    Ok(())
+}
 
 pub(crate) async fn run(path: &str) -> Result<()> {
     let text = files::read_text(Path::new(path))?;

@@ -8,11 +8,16 @@ use crate::deployment::Record;
 use crate::error::{Error, Result};
 use crate::registry::job::{Job, Said, Task};
 use crate::session::{Prepared, Session, playbook_of};
-use crate::world::engine::Helper;
+use crate::world::engine::{Engine, Helper};
 use crate::world::itself::{self, FOLDER};
 
 /// Whom a registry in a container runs as.
 const USER: &str = "65532:65532";
+/// Where the folder is that a collection and nginx share.
+pub(crate) const WATCH: &str = "/run/watch";
+/// The registry's configuration, and what stands in it where it has a cache.
+const CONFIG: &str = "/etc/provision/config.yml";
+const CACHE: &[u8] = b"blobdescriptor";
 /// Where such a registry keeps its store.
 const ROOT: &str = "/var/lib/registry";
 
@@ -74,7 +79,7 @@ impl Place {
         if self.is_on_host() {
             return job.carry_out().await.checked();
         }
-        self.in_helper(&job).await
+        Box::pin(self.in_helper(&job)).await
     }
 
     async fn in_helper(&self, job: &Job) -> Result<Said> {
@@ -87,7 +92,18 @@ impl Place {
         let volume = mounts.into_iter().find(|mount| mount.destination.as_deref() == Some(ROOT));
         let volume =
             volume.and_then(|mount| mount.name).ok_or_else(|| missing(&format!("{container}: {ROOT}"), name))?;
+        let (mut volumes, mut processes_of) = (vec![(volume, ROOT.to_owned(), true)], None);
         let itself = itself::read()?;
+        let mut job = job.clone();
+        if let Task::Collect(collection) = &mut job.task {
+            let proxy = format!("{name}-proxy");
+            let watch = self.watched(engine, &proxy).await?;
+            volumes[0].2 = collection.dry_run;
+            volumes.push((watch, WATCH.to_owned(), false));
+            processes_of = Some(proxy);
+            collection.program.clone_from(&itself.command);
+        }
+        let job = &job;
         let text =
             serde_json::to_vec(job).map_err(|error| Error::new(format!("cannot write the job down: {error}")))?;
         let command = itself.command.iter().map(String::as_str);
@@ -98,19 +114,45 @@ impl Place {
             user: USER.to_owned(),
             command: command.chain(["agent", &format!("{FOLDER}/job.json")]).map(str::to_owned).collect(),
             files: archive(&itself.files, &text)?,
-            volumes: vec![(volume, ROOT.to_owned(), matches!(job.task, Task::Fsck { .. }))],
-            processes_of: None,
+            volumes,
+            processes_of,
             network: None,
         };
         let mut last = None;
         let mut line = |text: &str| last = serde_json::from_str::<Said>(text).ok().or_else(|| last.take());
-        let words = run.interruptible(engine.help(&helper, &mut line)).await?;
+        let words = Box::pin(run.interruptible(engine.help(&helper, &mut line))).await?;
         let said = last.ok_or_else(|| {
             Error::new(format!("the helper of `{name}` ended without a result"))
                 .detail(words.lines().map(str::to_owned))
                 .hint("the engine's host needs the same kind of processor as this one; run the command there")
         })?;
         said.checked()
+    }
+}
+
+impl Place {
+    /// The volume that a collection and nginx share, once both containers are such that a collection breaks nothing.
+    async fn watched(&self, engine: &Engine, proxy: &str) -> Result<String> {
+        let name = self.prepared.run.store.name();
+        let hint = format!("`provision apply {name}` makes the change; then run the command again");
+        let found = engine.container(proxy).await?.ok_or_else(|| missing(proxy, name))?;
+        let mount = found.mounts.unwrap_or_default().into_iter().find(|mount| mount.destination.as_deref() == Some(WATCH));
+        let volume = mount.and_then(|mount| mount.name).ok_or_else(|| {
+            Error::new(format!("nginx in front of `{name}` does not watch what goes yet")).hint(hint.clone())
+        })?;
+        let config = engine.download(&format!("{name}-registry"), CONFIG).await?.unwrap_or_default();
+        if config.windows(CACHE.len()).any(|window| window == CACHE) {
+            return Err(Error::new(format!("the registry of `{name}` keeps what it knows of layers in memory, and goes on serving what is gone"))
+                .hint(hint));
+        }
+        let checked = ["nginx", "-t", "-q", "-c", "/etc/provision/nginx.conf"].map(str::to_owned);
+        let ended = engine.execute(proxy, &checked).await?;
+        if ended.code != 0 {
+            return Err(Error::new(format!("nginx of `{name}` refuses its configuration"))
+                .detail(ended.output.lines().map(str::to_owned))
+                .hint(format!("`provision apply {name}` writes it anew")));
+        }
+        Ok(volume)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::fsck::{self, Findings};
+use super::garbage::{Collected, Collection};
 use super::store::{BELOW, Store};
 use crate::error::{Error, Result};
 use crate::world::objects::Objects;
@@ -21,6 +22,7 @@ pub(crate) struct Job {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Task {
     Fsck { deep: bool },
+    Collect(Collection),
 }
 
 /// What is said of it, a line each; the last one is a result or a failure.
@@ -28,6 +30,7 @@ pub(crate) enum Task {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Said {
     Examined(Box<Findings>),
+    Collected(Collected),
     Failed { what: String, hint: Option<String> },
 }
 
@@ -42,8 +45,9 @@ impl Job {
 
     async fn attempt(&self) -> Result<Said> {
         let store = Store::new(Objects::folder(&Path::new(&self.root).join(BELOW)));
-        match self.task {
-            Task::Fsck { deep } => Ok(Said::Examined(Box::new(fsck::examine(&store, deep).await?))),
+        match &self.task {
+            Task::Fsck { deep } => Ok(Said::Examined(Box::new(fsck::examine(&store, *deep).await?))),
+            Task::Collect(collection) => Ok(Said::Collected(collection.run(&store).await?)),
         }
     }
 }

@@ -14,12 +14,12 @@ pub(crate) mod sample;
 use crate::error::Result;
 use crate::world::objects::Objects;
 
-pub(crate) use blobs::Blobs;
+pub(crate) use blobs::{Blobs, Need};
 pub(crate) use digest::Digest;
 pub(crate) use layout::Item;
 pub(crate) use manifest::mentioned;
 pub(crate) use manifest::{Descriptor, Manifest};
-pub(crate) use repositories::{Repositories, Repository, TagLink};
+pub(crate) use repositories::{Repositories, Repository};
 
 /// Where the store is below the registry's root folder.
 pub(crate) const BELOW: &str = "docker/registry/v2";

@@ -340,6 +340,31 @@ pub(crate) fn lock_folder(path: &Path, alone: bool) -> Result<Lock> {
     Ok(Lock { _file: folder })
 }
 
+/// The same without waiting; none if somebody else has it.
+pub(crate) fn lock_folder_now(path: &Path) -> Result<Option<Lock>> {
+    let folder = File::open(path).map_err(|error| failed("lock", path, &error))?;
+    match rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(Lock { _file: folder })),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(failed("lock", path, &error.into())),
+    }
+}
+
+/// Gives each line of a file to `line`.
+pub(crate) fn lines(path: &Path, line: &mut dyn FnMut(&str)) -> Result<()> {
+    use std::io::BufRead;
+    let file = File::open(path).map_err(|error| failed("read", path, &error))?;
+    for found in std::io::BufReader::new(file).split(b'\n') {
+        line(&String::from_utf8_lossy(&found.map_err(|error| failed("read", path, &error))?));
+    }
+    Ok(())
+}
+
+/// Gives a file another name on the same file system.
+pub(crate) fn rename(path: &Path, new: &Path) -> Result<()> {
+    fs::rename(path, new).map_err(|error| failed("rename", path, &error))
+}
+
 /// The value of a secret flag: `@FILE` reads a file, `-` reads standard input, anything else is the secret itself.
 pub(crate) fn secret_argument(text: &str) -> Result<String> {
     let read = match text.strip_prefix('@') {

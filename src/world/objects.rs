@@ -36,10 +36,6 @@ impl Objects {
         Self { root: root.into() }
     }
 
-    pub fn describe(&self) -> String {
-        self.root.display().to_string()
-    }
-
     /// The files below `prefix`, a path of whole names, or of all the store if it is empty.
     pub fn walk(&self, prefix: &str) -> Walk {
         Walk { root: self.root.clone(), pending: vec![(prefix.trim_end_matches('/').to_owned(), true)] }

@@ -3,13 +3,23 @@
 use super::{Digest, Item, Store};
 use crate::error::Result;
 
+/// Whether anything needs a blob.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    #[default]
+    None,
+    /// Only manifests that are to go themselves.
+    Doomed,
+    Kept,
+}
+
 /// The blobs of a store in the order of their digests, and what was found out about each.
 #[derive(Debug, Default)]
 pub(crate) struct Blobs {
     digests: Vec<Digest>,
     sizes: Vec<u64>,
     links: Vec<u64>,
-    needed: Vec<bool>,
+    needed: Vec<Need>,
     /// Files beside the blobs that are not known.
     pub unknown: Vec<String>,
 }
@@ -28,7 +38,7 @@ impl Blobs {
             }
         }
         debug_assert!(blobs.digests.is_sorted(), "a walk is in the order of the names");
-        blobs.needed = vec![false; blobs.digests.len()];
+        blobs.needed = vec![Need::None; blobs.digests.len()];
         blobs.links = vec![0; blobs.digests.len()];
         Ok(blobs)
     }
@@ -52,13 +62,17 @@ impl Blobs {
     }
 
     pub fn need(&mut self, digest: &Digest) {
+        self.need_for(digest, Need::Kept);
+    }
+
+    pub fn need_for(&mut self, digest: &Digest, need: Need) {
         if let Some(at) = self.at(digest) {
-            self.needed[at] = true;
+            self.needed[at] = self.needed[at].max(need);
         }
     }
 
     pub fn is_needed(&self, digest: &Digest) -> bool {
-        self.at(digest).is_some_and(|at| self.needed[at])
+        self.at(digest).is_some_and(|at| self.needed[at] != Need::None)
     }
 
     /// Takes a link to a blob into account, whose fingerprint is over all of them in any order; false if there is no such blob.
@@ -68,9 +82,9 @@ impl Blobs {
         at.is_some()
     }
 
-    /// What nothing needs: digest, bytes, and the fingerprint of its links.
+    /// What nothing needs, or nothing but what is to go itself: digest, bytes, and the fingerprint of its links.
     pub fn garbage(&self) -> impl Iterator<Item = (Digest, u64, u64)> {
-        let found = self.needed.iter().enumerate().filter(|(_, needed)| !**needed);
+        let found = self.needed.iter().enumerate().filter(|(_, needed)| **needed < Need::Kept);
         found.map(|(at, _)| (self.digests[at], self.sizes[at], self.links[at]))
     }
 

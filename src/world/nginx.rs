@@ -1,0 +1,88 @@
+//! A running nginx, whose processes can be seen from here: [`Nginx`].
+#![expect(clippy::disallowed_methods, reason = "this is a place with I/O")]
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::error::{Error, Result};
+use crate::world::host;
+
+/// How long nginx may take until it has read its configuration and started new workers.
+const RELOAD: Duration = Duration::from_mins(2);
+/// How long older requests may take to end: the longest push.
+const OLDER: Duration = Duration::from_hours(6);
+/// Milliseconds between two looks.
+const PAUSE: u64 = 20;
+
+pub(crate) struct Nginx {
+    master: u32,
+}
+
+impl Nginx {
+    /// The nginx with this process as its master.
+    pub fn of(master: u32) -> Result<Self> {
+        let command = std::fs::read_to_string(format!("/proc/{master}/cmdline")).unwrap_or_default();
+        if command.starts_with("nginx: master") {
+            return Ok(Self { master });
+        }
+        Err(Error::new(format!("process {master} is no master of nginx: `{}`", command.replace('\0', " ").trim())))
+    }
+
+    /// Makes nginx read its configuration anew.
+    ///
+    /// # Errors
+    /// It refuses its configuration, or has ended.
+    pub async fn reload(&self) -> Result<BTreeSet<u32>> {
+        let older = self.workers();
+        let failed = || {
+            Error::new("nginx does not read its configuration anew")
+                .hint("its log says why: `docker logs NAME-proxy`, or /var/log/nginx/error.log of a host")
+        };
+        let id = i32::try_from(self.master).ok().and_then(Pid::from_raw).ok_or_else(failed)?;
+        kill_process(id, Signal::HUP).map_err(|error| failed().detail([error.to_string()]))?;
+        let begun = Instant::now();
+        while self.workers().is_subset(&older) {
+            if begun.elapsed() > RELOAD {
+                return Err(failed());
+            }
+            host::sleep(PAUSE).await;
+        }
+        Ok(older)
+    }
+
+    /// The same, and waits until every older request has ended: from then on all that are under way know the new configuration.
+    ///
+    /// # Errors
+    /// A request takes longer than six hours.
+    pub async fn reload_and_wait(&self) -> Result<()> {
+        let older = self.reload().await?;
+        let begun = Instant::now();
+        while !self.workers().is_disjoint(&older) {
+            if begun.elapsed() > OLDER {
+                return Err(Error::new("requests that began six hours ago have not ended")
+                    .hint("nothing was deleted; run the command again when they have"));
+            }
+            host::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Its workers, also those that only end what they have begun.
+    fn workers(&self) -> BTreeSet<u32> {
+        let found = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let processes = found.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        processes.filter(|process| self.is_worker(*process)).collect()
+    }
+
+    fn is_worker(&self, process: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // The name stands in parentheses and may hold anything; state and parent follow it (proc_pid_stat(5)).
+        let mut fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ')).into_iter().flatten();
+        let (state, parent) = (fields.next(), fields.next());
+        let is_child = parent.and_then(|parent| parent.parse().ok()) == Some(self.master);
+        let command = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        is_child && state != Some("Z") && command.starts_with("nginx: worker")
+    }
+}
