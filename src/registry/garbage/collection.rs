@@ -7,12 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
+use super::gate;
 use super::key::Key;
 use super::list::{CAP, List, Listed};
 use super::mark::{Marked, Untagged};
 use super::sweep::{Freed, Sweep};
 use super::touched::Touched;
-use super::gate;
 use crate::error::{Error, Result};
 use crate::registry::store::Store;
 use crate::world::nginx::Nginx;
@@ -100,13 +100,15 @@ impl Collection {
             return Ok(self.collected(&next, &marked, Freed::default()));
         }
         let _lock = files::lock_folder_now(&folder)?.ok_or_else(|| {
-            Error::new("another collection of this registry is under way").hint("run the command again when it has ended")
+            Error::new("another collection of this registry is under way")
+                .hint("run the command again when it has ended")
         })?;
         let is_deaf = self.is_without(Element::Touch);
         let touched = Arc::new(Touched::new(list.0.keys().cloned(), is_deaf));
         let gate = (!self.is_without(Element::Gate)).then(|| open_gate(&folder, &touched)).transpose()?;
         let well = touched.clone();
-        let watchdog = [&self.program[..], &["agent".to_owned(), "--watch".to_owned(), std::process::id().to_string()]].concat();
+        let watchdog =
+            [&self.program[..], &["agent".to_owned(), "--watch".to_owned(), std::process::id().to_string()]].concat();
         let _watchdog = Watchdog::start(&watchdog, move || !well.hangs())?;
         let done = self.under_the_gate(store, &folder, list, &touched).await;
         drop(gate);
@@ -117,7 +119,13 @@ impl Collection {
         self.without.contains(&element)
     }
 
-    async fn under_the_gate(&self, store: &Store, folder: &Path, mut list: List, touched: &Touched) -> Result<Collected> {
+    async fn under_the_gate(
+        &self,
+        store: &Store,
+        folder: &Path,
+        mut list: List,
+        touched: &Touched,
+    ) -> Result<Collected> {
         let nginx = Nginx::of(self.nginx)?;
         set_aside(folder)?;
         self.barrier(&nginx).await?;

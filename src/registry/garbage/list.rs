@@ -43,9 +43,10 @@ impl List {
 
     /// Writes it in the form of a `map` of nginx.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let lines = self.0.iter().map(|(key, Listed { since, fingerprint })| {
-            format!("\"{key}\" \"{since} {fingerprint:x}\";\n")
-        });
+        let lines = self
+            .0
+            .iter()
+            .map(|(key, Listed { since, fingerprint })| format!("\"{key}\" \"{since} {fingerprint:x}\";\n"));
         files::write(&path(folder), lines.collect::<String>().as_bytes(), 0o640)
     }
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::key::Key;
 use crate::error::{Error, Result};
-use crate::registry::store::{Blobs, Digest, Item, Link, Manifest, Need, Repositories, Repository, Store, layout, mentioned};
+use crate::registry::store::{
+    Blobs, Digest, Item, Link, Manifest, Need, Repositories, Repository, Store, layout, mentioned,
+};
 use crate::world::host;
 use crate::world::objects::Entry;
 
@@ -188,9 +190,10 @@ fn doomed(
 /// The links of a manifest: that which makes it one, and those by which tags know it.
 fn links_of(repository: &Repository, digest: &Digest) -> Vec<(String, i128)> {
     let revision = (layout::revision(&repository.name, digest), repository.revisions[digest]);
-    let tags = repository.tags.iter().filter_map(|(tag, link)| {
-        Some((layout::index(&repository.name, tag, digest), *link.index.get(digest)?))
-    });
+    let tags = repository
+        .tags
+        .iter()
+        .filter_map(|(tag, link)| Some((layout::index(&repository.name, tag, digest), *link.index.get(digest)?)));
     std::iter::once(revision).chain(tags).collect()
 }
 

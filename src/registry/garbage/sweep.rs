@@ -51,9 +51,8 @@ impl Sweep<'_> {
     /// Whether a key was listed for long enough with the links that it has now.
     fn is_due(&self, key: &Key, fingerprint: u64) -> bool {
         let listed: Option<&Listed> = self.list.0.get(key);
-        listed.is_some_and(|listed| {
-            listed.since != 0 && listed.since <= self.until && listed.fingerprint == fingerprint
-        })
+        listed
+            .is_some_and(|listed| listed.since != 0 && listed.since <= self.until && listed.fingerprint == fingerprint)
     }
 
     /// Deletes the files of a key in this order, unless somebody asks for it.
@@ -78,4 +77,3 @@ fn paths(marked: &Marked, digest: &Digest) -> Vec<String> {
     let links = marked.links.get(digest).into_iter().flatten().cloned();
     std::iter::once(digest.data()).chain(links).collect()
 }
-

@@ -30,7 +30,9 @@ fn kept(sample: &Sample, repository: &str) -> BTreeSet<Digest> {
     let tags = sample.tags.iter().filter(|((name, _), _)| name == repository);
     let mut kept: BTreeSet<Digest> = tags.map(|(_, digest)| *digest).collect();
     loop {
-        let about = here.iter().filter(|digest| sample.manifests[*digest].subject.is_some_and(|subject| kept.contains(&subject)));
+        let about = here
+            .iter()
+            .filter(|digest| sample.manifests[*digest].subject.is_some_and(|subject| kept.contains(&subject)));
         let children = kept.iter().flat_map(|digest| sample.manifests[digest].children.clone());
         let more: BTreeSet<Digest> = about.copied().chain(children).collect();
         if more.is_subset(&kept) {
@@ -72,12 +74,17 @@ fn a_sweep_leaves_what_is_needed() {
         let sample = Sample::new(seed);
         let store = sample.store();
         for untagged in [None, Some(i128::MAX)] {
-            let needed: BTreeSet<Digest> = &blobs(&sample) - &expected(&sample, untagged).into_iter().filter_map(|key| match key {
-                Key::Blob(digest) => Some(digest),
-                Key::Manifest(..) => None,
-            }).collect();
+            let needed: BTreeSet<Digest> = &blobs(&sample)
+                - &expected(&sample, untagged)
+                    .into_iter()
+                    .filter_map(|key| match key {
+                        Key::Blob(digest) => Some(digest),
+                        Key::Manifest(..) => None,
+                    })
+                    .collect();
             let marked = run(Marked::mark(&store, untagged, &|_| true)).unwrap();
-            let list = List(marked.garbage().map(|(key, fingerprint)| (key, Listed { since: 1, fingerprint })).collect());
+            let list =
+                List(marked.garbage().map(|(key, fingerprint)| (key, Listed { since: 1, fingerprint })).collect());
             let touched = Touched::new(list.0.keys().cloned(), false);
             let sweep = Sweep { store: &store, touched: &touched, list: &list, until: 2 };
             let mut freed = Freed::default();
@@ -102,14 +109,24 @@ fn what_is_asked_for_stays() {
     let all: Vec<(Key, u64)> = marked.garbage().collect();
     assert!(all.len() > 3, "{all:?}");
     let list = |since: i64, change: u64| {
-        List(all.iter().map(|(key, print)| (key.clone(), Listed { since, fingerprint: print.wrapping_add(change) })).collect())
+        List(
+            all.iter()
+                .map(|(key, print)| (key.clone(), Listed { since, fingerprint: print.wrapping_add(change) }))
+                .collect(),
+        )
     };
     let nobody = || Touched::new(all.iter().map(|(key, _)| key.clone()), false);
     let asked = nobody();
     asked.note(all.iter().map(|(key, _)| key.clone()));
     let everything = nobody();
     everything.note_everything();
-    for (touched, list) in [(asked, list(1, 0)), (everything, list(1, 0)), (nobody(), list(3, 0)), (nobody(), list(0, 0)), (nobody(), list(1, 1))] {
+    for (touched, list) in [
+        (asked, list(1, 0)),
+        (everything, list(1, 0)),
+        (nobody(), list(3, 0)),
+        (nobody(), list(0, 0)),
+        (nobody(), list(1, 1)),
+    ] {
         let mut freed = Freed::default();
         Sweep { store: &store, touched: &touched, list: &list, until: 2 }.blobs(&marked, &mut freed).unwrap();
         assert_eq!(freed, Freed::default());
