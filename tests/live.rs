@@ -94,10 +94,10 @@ mod registry_v1;
 mod rootless;
 #[path = "live/s3.rs"]
 mod s3;
-#[path = "live/ssh.rs"]
-mod ssh;
 #[path = "live/soak.rs"]
 mod soak;
+#[path = "live/ssh.rs"]
+mod ssh;
 #[path = "live/stores.rs"]
 mod stores;
 #[path = "live/stores_changed.rs"]

@@ -9,7 +9,8 @@ use crate::world::{files, watchdog};
 
 /// Is the watchdog of a process.
 pub(crate) fn watch(process: &str) -> Result<()> {
-    let process = process.parse().map_err(|_| Error::usage(format!("`{process}` is no process")).hint("give its number"))?;
+    let process =
+        process.parse().map_err(|_| Error::usage(format!("`{process}` is no process")).hint("give its number"))?;
     watchdog::watch(process);
     Ok(())
 }

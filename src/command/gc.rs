@@ -1,11 +1,11 @@
 //! `provision gc`: frees what no image of a registry needs, while it goes on serving.
 
 use super::store::{Place, WATCH};
-use crate::text::size::readable;
 use crate::error::{Error, Result};
 use crate::registry::garbage::{Collected, Collection};
 use crate::registry::job::{Said, Task};
 use crate::session::Session;
+use crate::text::size::readable;
 
 /// How a collection is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +58,8 @@ fn check(place: &Place, name: &str) -> Result<()> {
     if place.is_on_host() {
         return refuse(
             format!("`{name}` runs on the host, where `provision gc` does not collect"),
-            "stop pushes, then run `docker-registry garbage-collect /etc/docker/registry/config.yml` as its user".to_owned(),
+            "stop pushes, then run `docker-registry garbage-collect /etc/docker/registry/config.yml` as its user"
+                .to_owned(),
         );
     }
     Ok(())
@@ -66,7 +67,8 @@ fn check(place: &Place, name: &str) -> Result<()> {
 
 fn told(collected: &Collected, wanted: Wanted) -> Vec<String> {
     let count = |manifests: u64, blobs: u64, bytes: u64| {
-        let manifests = if manifests == 0 { String::new() } else { format!("{manifests} manifests without a tag and ") };
+        let manifests =
+            if manifests == 0 { String::new() } else { format!("{manifests} manifests without a tag and ") };
         format!("{manifests}{blobs} blobs ({})", readable(bytes))
     };
     let freed = count(collected.manifests_freed, collected.blobs_freed, collected.bytes_freed);
@@ -82,12 +84,12 @@ fn told(collected: &Collected, wanted: Wanted) -> Vec<String> {
         let when = match (wanted.dry_run, collected.next, collected.last) {
             (true, ..) => "a run without `--dry-run` lists them, and a later one frees them".to_owned(),
             (_, 0, 0) => "the next run frees them unless somebody asks for them".to_owned(),
-            (_, next, last) if next == last => format!("a run in {} frees them unless somebody asks for them", duration(last)),
-            (_, next, last) => format!(
-                "runs in {} to {} free them unless somebody asks for them",
-                duration(next),
-                duration(last)
-            ),
+            (_, next, last) if next == last => {
+                format!("a run in {} frees them unless somebody asks for them", duration(last))
+            }
+            (_, next, last) => {
+                format!("runs in {} to {} free them unless somebody asks for them", duration(next), duration(last))
+            }
         };
         lines.push(format!("no image needs {waiting}: {when}"));
     }

@@ -136,14 +136,17 @@ impl Place {
         let name = self.prepared.run.store.name();
         let hint = format!("`provision apply {name}` makes the change; then run the command again");
         let found = engine.container(proxy).await?.ok_or_else(|| missing(proxy, name))?;
-        let mount = found.mounts.unwrap_or_default().into_iter().find(|mount| mount.destination.as_deref() == Some(WATCH));
+        let mount =
+            found.mounts.unwrap_or_default().into_iter().find(|mount| mount.destination.as_deref() == Some(WATCH));
         let volume = mount.and_then(|mount| mount.name).ok_or_else(|| {
             Error::new(format!("nginx in front of `{name}` does not watch what goes yet")).hint(hint.clone())
         })?;
         let config = engine.download(&format!("{name}-registry"), CONFIG).await?.unwrap_or_default();
         if config.windows(CACHE.len()).any(|window| window == CACHE) {
-            return Err(Error::new(format!("the registry of `{name}` keeps what it knows of layers in memory, and goes on serving what is gone"))
-                .hint(hint));
+            return Err(Error::new(format!(
+                "the registry of `{name}` keeps what it knows of layers in memory, and goes on serving what is gone"
+            ))
+            .hint(hint));
         }
         let checked = ["nginx", "-t", "-q", "-c", "/etc/provision/nginx.conf"].map(str::to_owned);
         let ended = engine.execute(proxy, &checked).await?;

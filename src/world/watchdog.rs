@@ -25,7 +25,8 @@ impl Watchdog {
     /// Starts one by `command`, and gives it a sign of life for as long as `is_well` holds.
     pub fn start(command: &[String], is_well: impl Fn() -> bool + Send + 'static) -> Result<Self> {
         let failed = |error| Error::new(format!("cannot start the watchdog of the collection: {error}"));
-        let (program, arguments) = command.split_first().ok_or_else(|| Error::new("there is no command for the watchdog"))?;
+        let (program, arguments) =
+            command.split_first().ok_or_else(|| Error::new("there is no command for the watchdog"))?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().map_err(failed)?;

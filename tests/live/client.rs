@@ -46,7 +46,10 @@ impl Client {
         let location = location.unwrap_or_else(|| panic!("no location in {head}"));
         let at = if location.starts_with('/') { format!("{}{location}", self.url) } else { location };
         let sign = if at.contains('?') { '&' } else { '?' };
-        self.code(&format!("-X PUT -H 'Content-Type: application/octet-stream' --data-binary '{content}' '{at}{sign}digest={}'", digest(content)))
+        self.code(&format!(
+            "-X PUT -H 'Content-Type: application/octet-stream' --data-binary '{content}' '{at}{sign}digest={}'",
+            digest(content)
+        ))
     }
 
     pub fn head(&self, repository: &str, content: &str) -> u16 {

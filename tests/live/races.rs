@@ -127,7 +127,13 @@ impl Stage {
 }
 
 fn manifest(config: &str, layers: &[&str], note: &str) -> String {
-    let one = |content: &str| format!("{{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"size\":{},\"digest\":\"{}\"}}", content.len(), digest(content));
+    let one = |content: &str| {
+        format!(
+            "{{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\"size\":{},\"digest\":\"{}\"}}",
+            content.len(),
+            digest(content)
+        )
+    };
     let layers: Vec<String> = layers.iter().map(|layer| one(layer)).collect();
     let config = one(config).replace("layer.v1.tar", "config.v1+json");
     format!(

@@ -58,7 +58,8 @@ fn soak(sandbox: &Sandbox, seconds: u64, mut collect: impl FnMut(usize)) -> Soak
 
 /// Blobs that the registry's own collector would delete.
 fn left(sandbox: &Sandbox) -> usize {
-    let command = format!("docker exec {}-registry registry garbage-collect --dry-run /etc/provision/config.yml", sandbox.name);
+    let command =
+        format!("docker exec {}-registry registry garbage-collect --dry-run /etc/provision/config.yml", sandbox.name);
     shell(&command).ok().out.lines().filter(|line| line.contains("blob eligible for deletion")).count()
 }
 
@@ -91,7 +92,12 @@ fn collections_break_nothing(test: &str, seconds: u64, kill: bool) {
     });
     finish(&sandbox, &grace);
     let (left, fsck) = (left(&sandbox), sandbox.command(&["fsck", &sandbox.name, "--deep"]));
-    eprintln!("{test}: {} in {} runs, of which {freed} freed something; {left} left; {}", soaked.counts, soaked.runs, fsck.all());
+    eprintln!(
+        "{test}: {} in {} runs, of which {freed} freed something; {left} left; {}",
+        soaked.counts,
+        soaked.runs,
+        fsck.all()
+    );
     assert!(freed > 0, "no run under load freed anything: {}", soaked.counts);
     assert_eq!((soaked.count("failed"), soaked.count("broken")), (0, 0), "{}\n{}", soaked.counts, soaked.faults);
     assert!(soaked.count("pushes") > 20 && soaked.count("docker") > 2, "{}", soaked.counts);

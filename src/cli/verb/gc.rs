@@ -24,13 +24,18 @@ impl Arguments for Gc {
 
     fn options(command: Command) -> Command {
         let duration = |name: &'static str, help: &'static str| Arg::new(name).long(name).value_name("TIME").help(help);
-        let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+        let flag =
+            |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
         command.args([
             deployment(),
             flag("dry-run", "Only list what can be freed"),
-            duration("grace", "How long data must be listed and unused before it is freed; longer than the longest push")
-                .default_value("24h"),
-            flag("now", "Free everything at once; a push that is under way may fail and need a retry").conflicts_with("grace"),
+            duration(
+                "grace",
+                "How long data must be listed and unused before it is freed; longer than the longest push",
+            )
+            .default_value("24h"),
+            flag("now", "Free everything at once; a push that is under way may fail and need a retry")
+                .conflicts_with("grace"),
             duration("untagged", "Also delete manifests without a tag that are older than this, such as `30d`"),
             wait(),
         ])
@@ -38,7 +43,8 @@ impl Arguments for Gc {
 
     fn read(matches: &ArgMatches) -> Result<Self> {
         let grace = if flag_is_set(matches, "now") { 0 } else { seconds(matches, "grace")?.unwrap_or_default() };
-        let wanted = Wanted { grace, untagged: seconds(matches, "untagged")?, dry_run: flag_is_set(matches, "dry-run") };
+        let wanted =
+            Wanted { grace, untagged: seconds(matches, "untagged")?, dry_run: flag_is_set(matches, "dry-run") };
         Ok(Self { deployment: text(matches, "deployment"), wanted })
     }
 
