@@ -182,7 +182,10 @@ impl<'a> Reader<'a> {
         let upstreams: nginx::Upstreams =
             parsed.iter().flat_map(|(_, directives)| nginx::upstreams(directives)).collect();
         // What stands outside of all servers counts for each of them.
-        let of_all = |name: &str| parsed.iter().find_map(|(_, directives)| nginx::common(directives, name));
+        // Looked up once, since there may be thousands of servers.
+        let of_all = |name: &&str| parsed.iter().find_map(|(_, directives)| nginx::common(directives, name));
+        let of_all: BTreeMap<&str, String> =
+            nginx::INHERITED.iter().filter_map(|name| Some((*name, of_all(name)?))).collect();
         let mut servers: Vec<(String, Vec<Server>)> =
             parsed.iter().map(|(path, directives)| (path.clone(), nginx::servers(directives, &upstreams))).collect();
         for server in servers.iter_mut().flat_map(|(_, servers)| servers) {

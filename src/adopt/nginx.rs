@@ -177,15 +177,19 @@ pub(super) fn common(directives: &[Directive], name: &str) -> Option<String> {
     directives.iter().chain(inner).find(|directive| directive.name == name).and_then(Directive::word)
 }
 
+/// What a server takes from outside of it, where it says nothing itself.
+pub(super) const INHERITED: [&str; 5] =
+    ["auth_basic", "auth_basic_user_file", "client_max_body_size", "ssl_certificate", "ssl_certificate_key"];
+
 impl Server {
     /// Takes over what stands outside of all servers, where it says nothing itself.
-    pub fn inherit(&mut self, of_all: &impl Fn(&str) -> Option<String>) {
-        let inherited = |own: &mut Option<String>, name: &str| *own = own.take().or_else(|| of_all(name));
+    pub fn inherit(&mut self, of_all: &BTreeMap<&str, String>) {
+        let inherited = |own: &mut Option<String>, name: &str| *own = own.take().or_else(|| of_all.get(name).cloned());
         inherited(&mut self.body_size, "client_max_body_size");
         inherited(&mut self.certificate, "ssl_certificate");
         inherited(&mut self.key, "ssl_certificate_key");
         inherited(&mut self.password_file, "auth_basic_user_file");
-        self.asks |= !self.decides && of_all("auth_basic").is_some_and(|realm| realm != "off");
+        self.asks |= !self.decides && of_all.get("auth_basic").is_some_and(|realm| realm != "off");
     }
 }
 

@@ -337,8 +337,8 @@ fn a_restore_that_fails_leaves_nothing() {
             nothing(&sandbox);
         }
     }
-    sandbox.command(&["apply", &name]).fails(1).says("a restore of it was broken off");
-    sandbox.restore(&name, "one.age", &[]).fails(1).says("restore it under another name");
+    sandbox.command(&["apply", &name]).fails(1).says("a restore of it was interrupted");
+    sandbox.restore(&name, "one.age", &[]).fails(1).says("restore under another name");
     sandbox.destroy().ok();
     nothing(&sandbox);
 }

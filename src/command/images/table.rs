@@ -70,13 +70,13 @@ mod tests {
 
     #[test]
     fn what_several_images_have_is_counted_once() {
-        let images = [image("1", "aaaa", &[("x", 1024), ("y", 2048)]), image("2", "bbbb", &[("x", 1024), ("z", 4096)])];
+        let images = [image("1", "aaaa", &[("x", 1000), ("y", 2000)]), image("2", "bbbb", &[("x", 1000), ("z", 4000)])];
         let told = lines(&images);
-        assert!(told[1].contains("3 KiB") && told[1].contains("2 KiB"), "{told:?}");
-        assert_eq!(told[3], "2 tags, 7 KiB in all");
+        assert!(told[1].contains("3 kB") && told[1].contains("2 kB"), "{told:?}");
+        assert_eq!(told[3], "2 tags, 7 kB in all");
         // Two tags of one manifest take no more than one.
-        let images = [image("1", "aaaa", &[("x", 1024)]), image("2", "aaaa", &[("x", 1024)])];
-        assert_eq!(lines(&images)[3], "2 tags, 1 KiB in all");
+        let images = [image("1", "aaaa", &[("x", 1000)]), image("2", "aaaa", &[("x", 1000)])];
+        assert_eq!(lines(&images)[3], "2 tags, 1 kB in all");
         assert_eq!(lines(&[]), ["no images"]);
     }
 }
