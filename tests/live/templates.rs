@@ -94,6 +94,7 @@ fn every_template_is_read_back_by_the_program_that_it_is_for() {
             ("arguments", json!("serve")),
             ("api", json!("v2")),
             ("confined", json!(true)),
+            ("images-folder", json!("")),
         ]);
         let file = templates.render("sysv/docker-registry", &inputs);
         let read = shell(&format!("sh -n {file} && eval \"$(grep ^DAEMON= {file})\" && printf %s \"$DAEMON\""));
@@ -152,6 +153,7 @@ fn nginx_reads_paths_of_any_name() {
             ("key-file", json!(at("tls.key"))),
             ("users-file", json!(users)),
             ("key-of-passwords", json!("")),
+            ("watch", json!("")),
         ])
     };
     let file = templates.render("nginx/proxy.conf", &inputs(&at("users")));
