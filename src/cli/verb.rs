@@ -98,9 +98,10 @@ macro_rules! verbs {
                     $(Self::$Name(_) => $module::$Name::PRINTS,)*
                 };
                 let code = match self {
-                    Self::Ci(ci) => ci.run(session).await,
-                    $(Self::$First(verb) => verb.run(session).await,)*
-                    $(Self::$Name(verb) => verb.run(session).await,)*
+                    // Each in a box of its own: together they would be as large as the largest.
+                    Self::Ci(ci) => Box::pin(ci.run(session)).await,
+                    $(Self::$First(verb) => Box::pin(verb.run(session)).await,)*
+                    $(Self::$Name(verb) => Box::pin(verb.run(session)).await,)*
                 }?;
                 if prints {
                     crate::report::written().await?;

@@ -11,7 +11,7 @@ use super::turn::{Halt, Turn};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::resource::change::Action;
+use crate::execution::apply::remove;
 use crate::resource::run::Run;
 use crate::resource::{At, Entry, KINDS, Owned, with_also};
 use crate::session::Session;
@@ -141,18 +141,4 @@ async fn removable(run: &Arc<Run>, kinds: &BTreeSet<&str>, keep_data: bool) -> R
         }
     }
     Ok(found)
-}
-
-pub(super) async fn remove(kind: &'static Entry, owned: &Owned, run: &Arc<Run>) -> Result<()> {
-    let at = At { id: owned.id.clone(), kind: kind.name, run: run.clone() };
-    let started = Instant::now();
-    run.events.send(Event::Started { resource: owned.label.clone(), kind: kind.name, action: Action::Delete.word() });
-    (kind.remove)(owned, &at).await?;
-    run.events.send(Event::Finished {
-        resource: owned.label.clone(),
-        kind: kind.name,
-        action: Action::Delete.done(),
-        milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-    });
-    Ok(())
 }

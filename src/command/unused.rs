@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::destroy;
 use super::turn::{Halt, Turn};
 use crate::event::Event;
+use crate::execution::apply::remove;
 use crate::execution::plan::Plan;
 use crate::resource::At;
 use crate::session::{Prepared, Session};
@@ -26,7 +27,7 @@ async fn within(session: &Session, name: &str, turn: &Turn, started: Instant) ->
     }
     turn.may_delete(destroy::data(&unused), HINT)?;
     for (kind, owned) in unused.iter().rev() {
-        destroy::remove(kind, owned, &run).await?;
+        remove(kind, owned, &run).await?;
     }
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (deployment, changed) = (name.to_owned(), unused.len());

@@ -10,7 +10,7 @@ use crate::execution::graph::{Graph, Id};
 use crate::execution::plan::{Known, Plan, at, decode, located, visit};
 use crate::resource::change::{Action, Change};
 use crate::resource::run::Run;
-use crate::resource::{At, Outputs};
+use crate::resource::{At, Entry, Outputs, Owned};
 
 /// Why a run failed, and what has become of all that it had done.
 pub(crate) struct Failure {
@@ -159,16 +159,23 @@ fn covers(plan: &Plan, graph: &Graph, run: &Run, id: &Id, found: &Change) -> Res
 /// Removes what the playbook no longer names.
 async fn delete(plan: &Plan, run: &Arc<Run>) -> Result<()> {
     for (kind, owned) in plan.deletions.iter().rev() {
-        let at = At { id: owned.id.clone(), kind: kind.name, run: run.clone() };
-        let started = Instant::now();
-        (kind.remove)(owned, &at).await?;
-        run.events.send(Event::Finished {
-            resource: owned.label.clone(),
-            kind: kind.name,
-            action: Action::Delete.done(),
-            milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        });
+        remove(kind, owned, run).await?;
     }
+    Ok(())
+}
+
+/// Removes one thing that a deployment owns, and tells of it.
+pub(crate) async fn remove(kind: &'static Entry, owned: &Owned, run: &Arc<Run>) -> Result<()> {
+    let at = At { id: owned.id.clone(), kind: kind.name, run: run.clone() };
+    let started = Instant::now();
+    run.events.send(Event::Started { resource: owned.label.clone(), kind: kind.name, action: Action::Delete.word() });
+    (kind.remove)(owned, &at).await?;
+    run.events.send(Event::Finished {
+        resource: owned.label.clone(),
+        kind: kind.name,
+        action: Action::Delete.done(),
+        milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
     Ok(())
 }
 

@@ -101,7 +101,7 @@ impl<'a> Push<'a> {
         for (image, result) in images.iter().zip(&mut results).filter(|(_, result)| result.is_none()) {
             match self.registry.upload(&image.name.repository).await {
                 Ok(upload) => {
-                    self.locked(&self.state).begun.push(upload);
+                    locked(&self.state).begun.push(upload);
                     break;
                 }
                 Err(error) => *result = Some(Err(error)),
@@ -132,8 +132,8 @@ impl<'a> Push<'a> {
                 };
             }
         }
-        self.locked(&self.cache).write();
-        let begun = std::mem::take(&mut self.locked(&self.state).begun);
+        locked(&self.cache).write();
+        let begun = std::mem::take(&mut locked(&self.state).begun);
         for upload in begun {
             // The registry forgets it by itself after a week.
             drop(upload.cancel().await);
@@ -168,7 +168,7 @@ impl<'a> Push<'a> {
     }
 
     fn never_came(&self, image: &Image) -> Error {
-        let failed = self.locked(&self.state).failed.clone();
+        let failed = locked(&self.state).failed.clone();
         let error =
             Error::new(format!("not all of the image `{}` came from {}", image.reference, self.source.describe()));
         error.detail(failed.into_values()).hint("run the command again: what the registry has is not sent again")
@@ -178,10 +178,10 @@ impl<'a> Push<'a> {
     fn full(&self, image: &Image) -> String {
         format!("{}/{}", self.registry.name(), image.name)
     }
+}
 
-    fn locked<'b, T>(&self, mutex: &'b Mutex<T>) -> std::sync::MutexGuard<'b, T> {
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The images that have no result yet.

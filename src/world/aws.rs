@@ -74,6 +74,23 @@ pub(crate) struct Place {
     pub authority: Option<String>,
 }
 
+impl Place {
+    /// The store that the fields of a resource name.
+    pub fn of(
+        region: Option<&str>,
+        endpoint: Option<&str>,
+        credentials: Option<&Secret>,
+        authority: Option<&str>,
+    ) -> Self {
+        Self {
+            region: region.map(str::to_owned),
+            endpoint: endpoint.map(str::to_owned),
+            credentials: credentials.map(|key| key.expose().to_owned()),
+            authority: authority.map(str::to_owned),
+        }
+    }
+}
+
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { region, endpoint, .. } = self;

@@ -13,6 +13,8 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 
+/// How often a login is tried, where the other host closes the connection before anybody has logged in.
+const LOGINS: u32 = 4;
 /// How long a login may take. A passphrase may have to be typed.
 const LOGIN: Duration = Duration::from_mins(2);
 /// How much is kept of what `ssh` says.
@@ -97,7 +99,7 @@ impl Target {
 
     /// What the failure of `ssh` comes to.
     async fn refusal(&self, said: &str) -> Refusal {
-        let last = said.lines().map(str::trim).filter(|line| !line.is_empty()).next_back().unwrap_or("it says nothing");
+        let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it says nothing");
         let refusal = |reason: String, hint: String| Refusal { reason, hint };
         let host = &self.host;
         if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
@@ -183,7 +185,21 @@ impl Forward {
     /// # Errors
     /// [`Refusal`], within an error of I/O.
     pub async fn log_in(&self) -> io::Result<()> {
-        self.open.get_or_try_init(|| self.begin()).await.map(drop).map_err(io::Error::other)
+        self.open.get_or_try_init(|| self.begin_when_it_lets()).await.map(drop).map_err(io::Error::other)
+    }
+
+    /// A host turns connections away for a while where many are under way (`MaxStartups`, `PerSourcePenalties` of sshd_config(5)).
+    async fn begin_when_it_lets(&self) -> Result<Open, Refusal> {
+        let mut tried = 1;
+        loop {
+            match self.begin().await {
+                Err(refusal) if tried < LOGINS && turned_away(&refusal.reason) => {
+                    tokio::time::sleep(Duration::from_secs(1 << tried)).await;
+                    tried += 1;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// A connection to the engine.
@@ -193,16 +209,14 @@ impl Forward {
     pub async fn connect(&self) -> io::Result<UnixStream> {
         self.log_in().await?;
         let Some(open) = self.open.get() else { return Err(io::ErrorKind::NotConnected.into()) };
-        match UnixStream::connect(&open.socket).await {
-            Ok(stream) => Ok(stream),
-            Err(_) => {
-                let said = open.said.lock().map(|said| said.clone()).unwrap_or_default();
-                let last = said.lines().last().unwrap_or("it says nothing").trim().to_owned();
-                let reason = format!("the connection to `{}` is lost: {last}", self.target.host);
-                let hint = "run the command again once the host can be reached".to_owned();
-                Err(io::Error::other(Refusal { reason, hint }))
-            }
+        if let Ok(stream) = UnixStream::connect(&open.socket).await {
+            return Ok(stream);
         }
+        let said = open.said.lock().map(|said| said.clone()).unwrap_or_default();
+        let last = said.lines().last().unwrap_or("it says nothing").trim();
+        let reason = format!("the connection to `{}` is lost: {last}", self.target.host);
+        let hint = "run the command again once the host can be reached".to_owned();
+        Err(io::Error::other(Refusal { reason, hint }))
     }
 
     async fn begin(&self) -> Result<Open, Refusal> {
@@ -259,6 +273,13 @@ impl Forward {
         }
         Ok(Open { socket, said, child, folder })
     }
+}
+
+/// Whether the other host ended a connection before anybody had logged in.
+fn turned_away(reason: &str) -> bool {
+    ["kex_exchange_identification", "Connection closed by", "Connection reset by", "Not allowed at this time"]
+        .iter()
+        .any(|said| reason.contains(said))
 }
 
 /// What is asked of `ssh` whatever the user's configuration says: no host is believed that is not known, and one that does not answer

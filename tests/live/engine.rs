@@ -89,7 +89,9 @@ pub fn free_port() -> u16 {
 
 impl Sandbox {
     pub fn new(test: &str) -> Self {
-        let name = format!("t{}-{test}", std::process::id());
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        // No name begins another one: what a sandbox leaves is looked for by its name.
+        let name = format!("t{}-{}-{test}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
         let sandbox =
             Self { name, port: free_port(), home: tempfile::tempdir().unwrap(), socket: None, variables: Vec::new() };
         sandbox.images();

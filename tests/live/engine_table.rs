@@ -6,23 +6,67 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::engine::{Fate, Ran, Recorder, Sandbox, SecondEngine, Settings, free_port, shell, wait_until};
+use crate::engine::{Fate, Ran, Recorder, Sandbox, SecondEngine, Settings, free_port, shell};
 use crate::rootless::Rootless;
 
-/// What is run on each engine, in this order.
-const COLUMNS: [&str; 12] = [
-    "up",
-    "empty plan",
-    "client",
-    "drifts",
-    "users",
-    "rotate",
-    "backup, restore",
-    "restart",
-    "kill",
-    "ci",
-    "blog",
-    "destroy",
+/// What is run on each engine, in this order: a column of the table, and its script.
+const COLUMNS: [(&str, &str); 12] = [
+    ("up", "provision registry --name $N --port $P"),
+    ("empty plan", "provision plan $N --exit-code; provision registry --name $N | grep 'nothing to change'"),
+    (
+        "client",
+        "export DOCKER_CONFIG=$H/docker; test $UID = 0 || install -D -m 644 $(provision output $N ca) $HOME/.config/docker/certs.d/localhost:$P/ca.crt; \
+         provision secrets $N password | docker login -u admin --password-stdin localhost:$P; docker tag $I localhost:$P/team/app:1; \
+         docker push -q localhost:$P/team/app:1; docker rmi localhost:$P/team/app:1; docker pull -q localhost:$P/team/app:1; docker rmi localhost:$P/team/app:1",
+    ),
+    (
+        "drifts",
+        "differs() { provision plan $N --exit-code && exit 9; provision registry --name $N; provision plan $N --exit-code; }; \
+         docker exec -u 0 $N-proxy sh -c 'echo \"# x\" >>/etc/provision/nginx.conf'; differs; \
+         docker stop $N-registry; differs; docker rm -f $N-proxy; differs; docker rename $N-proxy other-$N; differs; \
+         docker update --restart no $N-registry; differs; \
+         if [ $UID = 0 ]; then docker pause $N-registry; differs; docker update --pids-limit 77 $N-registry; differs; fi; \
+         docker network disconnect $(docker inspect $N-proxy -f '{{range $n, $v := .NetworkSettings.Networks}}{{$n}}{{end}}') $N-proxy; differs",
+    ),
+    (
+        "users",
+        "provision users $N add alice --generate; \
+         code=$(curl -s --cacert $(provision output $N ca) -o /dev/null -w '%{http_code}' -u alice:$(provision secrets $N users.alice) https://localhost:$P/v2/); test $code = 200; \
+         provision users $N remove alice; provision plan $N --exit-code",
+    ),
+    (
+        "rotate",
+        "provision rotate $N --what certificates; provision rotate $N --what authority; provision plan $N --exit-code",
+    ),
+    (
+        "backup, restore",
+        "echo correct horse battery >$H/pass; provision backup $N $H/one.age --passphrase-file $H/pass; \
+         provision restore $N-2 $H/one.age --passphrase-file $H/pass --set port=$Q; \
+         curl -sf --cacert $(provision output $N-2 ca) -u admin:$(provision secrets $N-2 password) https://localhost:$Q/v2/team/app/tags/list | grep '\"1\"'; \
+         provision destroy $N-2 --yes",
+    ),
+    // The engine was restarted; the registry checks its store before it serves.
+    (
+        "restart",
+        "for i in $(seq 120); do test $(docker ps -q --filter name=$N --filter status=running | wc -l) = 2 && provision plan $N --exit-code && exit 0; \
+         sleep 0.5; done; exit 9",
+    ),
+    // Runs that are killed at a request.
+    ("kill", ""),
+    (
+        "ci",
+        "provision ci --seed $I -- sh -c 'docker pull -q $REGISTRY/'$I' && docker rmi $REGISTRY/'$I; \
+         test -z \"$(docker ps -aq --filter name=ci-)\"",
+    ),
+    (
+        "blog",
+        "provision blog --name $N-b --port $R --title T --admin-user keeper --admin-email keeper@example.com; provision plan $N-b --exit-code; \
+         curl -sf http://localhost:$R/ | grep '<title>T'; provision destroy $N-b --yes",
+    ),
+    (
+        "destroy",
+        "provision destroy $N --yes; test -z \"$(docker ps -aq)$(docker volume ls -q)$(docker network ls -q --filter label=provision.id)\"",
+    ),
 ];
 
 /// Docker 28.5 of Debian's unstable release, unpacked for all clones on this machine.
@@ -110,17 +154,8 @@ impl Row<'_> {
         if ran.code == 0 { Ok(ran.out) } else { Err(format!("{}: {}", ran.code, ran.all())) }
     }
 
-    fn cell(&mut self, column: &'static str, text: &str) {
-        let cell = match self.script(text) {
-            Ok(_) => "ok".to_owned(),
-            Err(error) => format!("FAILED {error}"),
-        };
-        eprintln!("{} {column}: {cell}", self.sandbox.name);
-        self.cells.insert(column, cell);
-    }
-
     /// A run that is killed at a request needs no hand.
-    fn killed(&mut self) {
+    fn killed(&self) -> Result<(), String> {
         let mut failures = String::new();
         for point in [1, 4, 9, 14] {
             let recorder = Recorder::of(&self.engine.socket(), Fate::KilledAfter(point));
@@ -144,9 +179,7 @@ impl Row<'_> {
                 write!(failures, "at {point}: {error} ").unwrap();
             }
         }
-        let cell = if failures.is_empty() { "ok".to_owned() } else { format!("FAILED {failures}") };
-        eprintln!("{} kill: {cell}", self.sandbox.name);
-        self.cells.insert("kill", cell);
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 }
 
@@ -189,83 +222,28 @@ fn run(label: &str, start: Start) -> (String, BTreeMap<&'static str, String>) {
     .out;
     let ports = [free_port(), free_port(), free_port()];
     let mut row = Row { sandbox, engine, home, program, image: &nginx, ports, cells: BTreeMap::new() };
-    row.cell("up", "provision registry --name $N --port $P");
-    row.cell("empty plan", "provision plan $N --exit-code; provision registry --name $N | grep 'nothing to change'");
-    row.cell(
-        "client",
-        "export DOCKER_CONFIG=$H/docker; test $UID = 0 || install -D -m 644 $(provision output $N ca) $HOME/.config/docker/certs.d/localhost:$P/ca.crt; \
-         provision secrets $N password | docker login -u admin --password-stdin localhost:$P; docker tag $I localhost:$P/team/app:1; \
-         docker push -q localhost:$P/team/app:1; docker rmi localhost:$P/team/app:1; docker pull -q localhost:$P/team/app:1; docker rmi localhost:$P/team/app:1",
-    );
-    row.cell(
-        "drifts",
-        "differs() { provision plan $N --exit-code && exit 9; provision registry --name $N; provision plan $N --exit-code; }; \
-         docker exec -u 0 $N-proxy sh -c 'echo \"# x\" >>/etc/provision/nginx.conf'; differs; \
-         docker stop $N-registry; differs; docker rm -f $N-proxy; differs; docker rename $N-proxy other-$N; differs; \
-         docker update --restart no $N-registry; differs; \
-         if [ $UID = 0 ]; then docker pause $N-registry; differs; docker update --pids-limit 77 $N-registry; differs; fi; \
-         docker network disconnect $(docker inspect $N-proxy -f '{{range $n, $v := .NetworkSettings.Networks}}{{$n}}{{end}}') $N-proxy; differs",
-    );
-    row.cell(
-        "users",
-        "provision users $N add alice --generate; \
-         code=$(curl -s --cacert $(provision output $N ca) -o /dev/null -w '%{http_code}' -u alice:$(provision secrets $N users.alice) https://localhost:$P/v2/); test $code = 200; \
-         provision users $N remove alice; provision plan $N --exit-code",
-    );
-    row.cell(
-        "rotate",
-        "provision rotate $N --what certificates; provision rotate $N --what authority; provision plan $N --exit-code",
-    );
-    row.cell(
-        "backup, restore",
-        "echo correct horse battery >$H/pass; provision backup $N $H/one.age --passphrase-file $H/pass; \
-         provision restore $N-2 $H/one.age --passphrase-file $H/pass --set port=$Q; \
-         curl -sf --cacert $(provision output $N-2 ca) -u admin:$(provision secrets $N-2 password) https://localhost:$Q/v2/team/app/tags/list | grep '\"1\"'; \
-         provision destroy $N-2 --yes",
-    );
-    row.engine.restart();
-    let came_back = {
-        let name = row.sandbox.name.clone();
-        let running = move || {
-            shell(&format!("docker -H {address} ps -q --filter name={name} --filter status=running | wc -l")).out.trim()
-                == "2"
-        };
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(running))).is_ok()
-    };
-    row.cell(
-        "restart",
-        if came_back {
-            // The registry checks its store before it serves.
-            "for i in $(seq 60); do provision plan $N --exit-code && exit 0; sleep 0.5; done; exit 9"
-        } else {
-            "echo containers did not come back; exit 9"
-        },
-    );
-    row.killed();
-    row.cell(
-        "ci",
-        "provision ci --seed $I -- sh -c 'docker pull -q $REGISTRY/'$I' && docker rmi $REGISTRY/'$I; \
-         test -z \"$(docker ps -aq --filter name=ci-)\"",
-    );
-    row.cell(
-        "blog",
-        "provision blog --name $N-b --port $R --title T --admin-user keeper --admin-email keeper@example.com; provision plan $N-b --exit-code; \
-         curl -sf http://localhost:$R/ | grep '<title>T'; provision destroy $N-b --yes",
-    );
-    row.cell(
-        "destroy",
-        "provision destroy $N --yes; test -z \"$(docker ps -aq)$(docker volume ls -q)$(docker network ls -q --filter label=provision.id)\"",
-    );
+    for (column, script) in COLUMNS {
+        if column == "restart" {
+            row.engine.restart();
+        }
+        let cell = if column == "kill" { row.killed() } else { row.script(script).map(drop) };
+        row.cells.insert(column, cell.map_or_else(|error| format!("FAILED {error}"), |()| "ok".to_owned()));
+    }
     (format!("{label} ({})", version.trim()), row.cells)
 }
 
 /// The table as it stands in `docs/engines.md`, and the failures.
 fn table(rows: &[(String, BTreeMap<&'static str, String>)]) -> (String, String) {
-    let mut text = format!("| engine | {} |\n|---|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()));
+    let mut text = format!(
+        "| engine | {} |\n|---|{}\n",
+        COLUMNS.map(|(column, _)| column).join(" | "),
+        "---|".repeat(COLUMNS.len())
+    );
     let mut failures = String::new();
     for (label, cells) in rows {
-        let cell =
-            |column: &&str| cells.get(*column).map_or("-", |cell| if cell == "ok" { "ok" } else { "**failed**" });
+        let cell = |(column, _): &(&str, &str)| {
+            cells.get(*column).map_or("-", |cell| if cell == "ok" { "ok" } else { "**failed**" })
+        };
         writeln!(text, "| {label} | {} |", COLUMNS.iter().map(cell).collect::<Vec<_>>().join(" | ")).unwrap();
         for (column, cell) in cells.iter().filter(|(_, cell)| *cell != "ok") {
             writeln!(failures, "{label}, {column}: {cell}").unwrap();

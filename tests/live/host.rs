@@ -130,8 +130,7 @@ fn every_nginx_of_debian_accepts_the_rendered_site() {
 /// The server that looks at passwords answers nobody else of this host, not with a right password either.
 fn refuses_other_users(host: &Host, password: &str) {
     let direct = format!(
-        "curl -s -o /dev/null -w '%{{http_code}}' -u admin:{} -H 'X-Password-Key: x' http://127.64.0.1:5443/",
-        password
+        "curl -s -o /dev/null -w '%{{http_code}}' -u admin:{password} -H 'X-Password-Key: x' http://127.64.0.1:5443/"
     );
     assert_eq!(host.run(&format!("su nobody -s /bin/sh -c \"{direct}\"")).ok().out, "404");
     host.run("su nobody -s /bin/sh -c 'cat /etc/nginx/docker-registry.password-key'")

@@ -72,6 +72,7 @@ fn finish(sandbox: &Sandbox, grace: &str) {
     sandbox.command(&["gc", &sandbox.name, "--grace", grace, "--untagged", grace]).ok();
 }
 
+#[expect(clippy::print_stderr, reason = "the figures of a soak are its result")]
 fn collections_break_nothing(test: &str, seconds: u64, kill: bool) {
     let sandbox = Sandbox::new(test);
     sandbox.registry(&[]).ok();

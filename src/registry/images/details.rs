@@ -43,26 +43,14 @@ pub(super) async fn read(registry: &Registry, repository: &str, digest: &str) ->
         // An index may name a platform that was never pushed.
         let Some(inner) = registry.manifest(repository, child.digest.as_str()).await? else { continue };
         add(&mut details, &inner);
-        match child.platform.filter(|platform| platform.os != "unknown" && !platform.os.is_empty()) {
-            Some(platform) => {
-                details.platforms.push(platform_name(
-                    &platform.os,
-                    &platform.architecture,
-                    platform.variant.as_deref(),
-                ));
-                inner
-                    .blobs()?
-                    .into_iter()
-                    .for_each(|blob| drop(details.contents.insert(blob.digest.to_string(), blob.size)));
-                if details.created.is_none() {
-                    details.created =
-                        configuration(registry, repository, &inner).await?["created"].as_str().map(str::to_owned);
-                }
-            }
-            None => inner
-                .blobs()?
-                .into_iter()
-                .for_each(|blob| drop(details.contents.insert(blob.digest.to_string(), blob.size))),
+        details.contents.extend(inner.blobs()?.into_iter().map(|blob| (blob.digest.to_string(), blob.size)));
+        let named = child.platform.filter(|platform| platform.os != "unknown" && !platform.os.is_empty());
+        let Some(platform) = named else { continue };
+        let name = platform_name(&platform.os, &platform.architecture, platform.variant.as_deref());
+        details.platforms.push(name);
+        if details.created.is_none() {
+            let configuration = configuration(registry, repository, &inner).await?;
+            details.created = configuration["created"].as_str().map(str::to_owned);
         }
     }
     Ok(Some(details))

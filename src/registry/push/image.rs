@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use serde_json::{Value as Json, json};
 
-use super::{Image, Method, Push};
+use super::{Image, Method, Push, locked};
 use crate::error::{Error, Result};
 use crate::registry::client::{Descriptor, Digest, Manifest, media};
 
@@ -53,13 +53,13 @@ impl Push<'_> {
 
     /// The configuration of an image, from the stream or from an earlier push.
     fn configuration(&self, id: &Digest) -> Option<String> {
-        let came = self.locked(&self.state).texts.get(id).and_then(|text| String::from_utf8(text.clone()).ok());
-        came.or_else(|| self.locked(&self.cache).configuration(id).map(str::to_owned))
+        let came = locked(&self.state).texts.get(id).and_then(|text| String::from_utf8(text.clone()).ok());
+        came.or_else(|| locked(&self.cache).configuration(id).map(str::to_owned))
     }
 
     /// A manifest that came in the stream.
     fn manifest(&self, digest: &Digest) -> Result<Option<Manifest>> {
-        let text = self.locked(&self.state).texts.get(digest).cloned();
+        let text = locked(&self.state).texts.get(digest).cloned();
         text.map(|text| Manifest::read(text, "")).transpose()
     }
 
@@ -133,7 +133,7 @@ impl Push<'_> {
             if self.ensure(repository, &blob.digest, None).await? {
                 continue;
             }
-            let text = self.locked(&self.state).texts.get(&blob.digest).cloned();
+            let text = locked(&self.state).texts.get(&blob.digest).cloned();
             let Some(text) = text else { return Ok(false) };
             self.registry.push_bytes(repository, &text, &blob.digest).await?;
             self.note_there(repository, &blob.digest);

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::compress::Pool;
 use super::stream::{Coming, Item, Reader};
-use super::{Image, Push};
+use super::{Image, Push, locked};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::registry::client::{Descriptor, Digest, media};
@@ -34,8 +34,8 @@ impl Push<'_> {
 
     /// The places in the stream whose content is known, and there.
     fn unneeded(&self, images: &[&Image]) -> BTreeSet<String> {
-        let cache = self.locked(&self.cache);
-        let state = self.locked(&self.state);
+        let cache = locked(&self.cache);
+        let state = locked(&self.state);
         let everywhere = |content: &Digest| {
             let layer = cache.layer(self.method, content).or_else(|| state.layers.get(content).cloned());
             layer.is_some_and(|(digest, _)| {
@@ -61,7 +61,7 @@ impl Push<'_> {
             }
         }
         while running.next().await.is_some() {}
-        let mut cache = self.locked(&self.cache);
+        let mut cache = locked(&self.cache);
         for (path, target) in links {
             // The engine writes `../LAYER/layer.tar`.
             if let Some(content) = cache.content_at(target.trim_start_matches("../")).cloned() {
@@ -78,15 +78,15 @@ impl Push<'_> {
         if path.strip_suffix(".json") == Some(digest.hash())
             && let Ok(text) = std::str::from_utf8(&content)
         {
-            self.locked(&self.cache).note_configuration(&digest, text);
+            locked(&self.cache).note_configuration(&digest, text);
         }
-        self.locked(&self.state).texts.insert(digest, content);
+        locked(&self.state).texts.insert(digest, content);
     }
 
     /// Uploads one blob; what goes wrong is noted.
     async fn blob(&self, images: &[&Image], path: String, blob: Coming) {
         let uploaded = self.upload(images, &path, blob).await;
-        let mut state = self.locked(&self.state);
+        let mut state = locked(&self.state);
         match uploaded {
             Ok(()) => drop(state.failed.remove(&path)),
             Err(error) => {
@@ -143,8 +143,8 @@ impl Push<'_> {
     }
 
     fn note_layer(&self, path: &str, content: &Digest, blob: &Descriptor, repository: &str) {
-        self.locked(&self.state).layers.insert(content.clone(), (blob.digest.clone(), blob.size));
-        let mut cache = self.locked(&self.cache);
+        locked(&self.state).layers.insert(content.clone(), (blob.digest.clone(), blob.size));
+        let mut cache = locked(&self.cache);
         cache.note(self.method, content, blob, self.registry.name(), repository);
         // A place that a digest names always has the same content.
         if path.split(['/', '.']).any(|word| word.len() == 64) {
@@ -155,7 +155,7 @@ impl Push<'_> {
 
     fn sent(&self, image: &Image, bytes: usize) {
         let sent = {
-            let mut state = self.locked(&self.state);
+            let mut state = locked(&self.state);
             state.sent += bytes as u64;
             state.sent
         };

@@ -92,12 +92,9 @@ const PAUSE: u64 = 300;
 
 impl Spec {
     fn place(&self) -> Place {
-        Place {
-            region: self.region.clone(),
-            endpoint: self.endpoint.clone(),
-            credentials: self.credentials.as_ref().map(|key| key.expose().to_owned()),
-            authority: self.authority.clone(),
-        }
+        let (region, endpoint, authority) =
+            (self.region.as_deref(), self.endpoint.as_deref(), self.authority.as_deref());
+        Place::of(region, endpoint, self.credentials.as_ref(), authority)
     }
 
     fn user(&self) -> Option<&str> {

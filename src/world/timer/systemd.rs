@@ -73,10 +73,15 @@ pub(super) async fn state(timer: &Timer, scheduler: Scheduler) -> Result<State> 
         return Ok(State::Missing);
     }
     let wanted = [service(timer, scheduler), schedule().to_owned()].map(|text| Some(text.into_bytes()));
+    if found != wanted {
+        return Ok(State::Differs);
+    }
+    // One question, since every run that changes nothing asks it.
     let name = format!("{}.timer", timer.name);
-    let waits = async |verb| systemctl(scheduler, &[verb, &name]).await.map(|ran| ran.success);
-    let is_as_wanted = found == wanted && waits("is-active").await? && waits("is-enabled").await?;
-    Ok(if is_as_wanted { State::Installed } else { State::Differs })
+    let shown = systemctl(scheduler, &["show", "--property=ActiveState,UnitFileState", &name]).await?;
+    let says = |wanted: &str| shown.out.lines().any(|line| line == wanted);
+    let waits = says("ActiveState=active") && says("UnitFileState=enabled");
+    Ok(if waits { State::Installed } else { State::Differs })
 }
 
 pub(super) async fn install(timer: &Timer, scheduler: Scheduler) -> Result<Option<String>> {
