@@ -43,7 +43,11 @@ impl Far {
     /// Starts `sshd`, which bears that its key is asked for again and again.
     fn serve(&self) {
         let port = self.port;
-        self.host.run(&format!("/usr/sbin/sshd -p {port} -o ListenAddress=127.0.0.1 -o PerSourcePenalties=no -o PidFile=/run/sshd/pid")).ok();
+        self.host
+            .run(&format!(
+                "/usr/sbin/sshd -p {port} -o ListenAddress=127.0.0.1 -o PerSourcePenalties=no -o PidFile=/run/sshd/pid"
+            ))
+            .ok();
         wait_until(|| self.shown().contains("ssh-ed25519"));
     }
 
