@@ -7,6 +7,7 @@ pub(crate) mod backup;
 pub(crate) mod ci;
 pub(crate) mod copy;
 pub(crate) mod destroy;
+pub(crate) mod du;
 pub(crate) mod fsck;
 pub(crate) mod gc;
 pub(crate) mod graph;

@@ -9,3 +9,4 @@ pub(crate) mod images;
 pub(crate) mod job;
 pub(crate) mod push;
 pub(crate) mod store;
+pub(crate) mod usage;

@@ -1,5 +1,6 @@
 //! Words and numbers as others read them, without an error or a look at the world.
 
+pub(crate) mod columns;
 pub(crate) mod digest;
 pub(crate) mod json;
 pub(crate) mod pattern;

@@ -41,7 +41,7 @@ pub(crate) async fn run(session: &Session, name: &str, wanted: Wanted) -> Result
 }
 
 /// Fails for a registry beside which nothing can be collected safely.
-fn check(place: &Place, name: &str) -> Result<()> {
+pub(super) fn check(place: &Place, name: &str) -> Result<()> {
     let refuse = |what: String, hint: String| Err(Error::new(what).hint(hint));
     if !place.input("redis").is_empty() {
         return refuse(

@@ -13,5 +13,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod unneeded;
 
 pub(crate) use collection::{Collected, Collection};
+pub(crate) use unneeded::Unneeded;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::fsck::{self, Findings};
 use super::garbage::{Collected, Collection};
 use super::store::{BELOW, Store};
+use super::usage::Usage;
 use crate::error::{Error, Result};
 use crate::world::objects::Objects;
 
@@ -23,6 +24,7 @@ pub(crate) struct Job {
 pub(crate) enum Task {
     Fsck { deep: bool },
     Collect(Collection),
+    Measure,
 }
 
 /// What is said of it, a line each; the last one is a result or a failure.
@@ -31,6 +33,7 @@ pub(crate) enum Task {
 pub(crate) enum Said {
     Examined(Box<Findings>),
     Collected(Collected),
+    Measured(Usage),
     Failed { what: String, hint: Option<String> },
 }
 
@@ -48,6 +51,7 @@ impl Job {
         match &self.task {
             Task::Fsck { deep } => Ok(Said::Examined(Box::new(fsck::examine(&store, *deep).await?))),
             Task::Collect(collection) => Ok(Said::Collected(collection.run(&store).await?)),
+            Task::Measure => Ok(Said::Measured(Usage::of_store(&store).await?)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::clean::clean_line;
 use crate::event::{DeploymentEvent, WrongEvent};
+use crate::text::columns::aligned;
 use crate::text::size::readable;
 
 /// How many names of users and how many faults of one deployment are told; JSON has all.
@@ -39,13 +40,7 @@ fn table(deployments: &[DeploymentEvent]) -> Vec<String> {
         .into_iter()
         .chain(deployments.iter().map(|row| cells(row).map(|cell| clean_line(&cell))))
         .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; 7] = std::array::from_fn(width);
-    let line = |row: &[String; 7]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
+    aligned(&rows)
 }
 
 fn cells(row: &DeploymentEvent) -> [String; 7] {

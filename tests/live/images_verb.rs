@@ -73,7 +73,17 @@ fn lists_and_takes_away(sandbox: &Sandbox) {
 #[test]
 fn images_are_listed_and_taken_away() {
     let sandbox = filled("listed");
+    let du = || sandbox.command(&["du", &sandbox.name, "--output", "json"]).ok().out;
+    let unneeded = |told: &str| -> u64 {
+        serde_json::from_str::<serde_json::Value>(told).unwrap()["unneeded"]["blobs"].as_u64().unwrap()
+    };
+    // What the probe of the set-up pushed and deleted is there as garbage.
+    let before = unneeded(&du());
+    sandbox.command(&["du", &sandbox.name]).ok().says("2 repositories, 4 tags").says("team/app    3");
     lists_and_takes_away(&sandbox);
+    // A manifest, a configuration and a layer are needed by nobody now.
+    assert_eq!(unneeded(&du()), before + 3, "{}", du());
+    sandbox.command(&["du", &sandbox.name]).ok().says("1 repository, 1 tag").says("`provision gc ");
     // By its address, with the login that docker has.
     let (port, password, folder) = (sandbox.port, sandbox.password(), sandbox.home.path().display().to_string());
     let login = format!(
@@ -84,6 +94,8 @@ fn images_are_listed_and_taken_away() {
         shell(&format!("{login} PROVISION_HOME={folder}/none {program} images https://localhost:{port} list --names"))
             .ok();
     assert_eq!(listed.out, "other:1\n");
+    let du = format!("{login} PROVISION_HOME={folder}/none {program} du https://localhost:{port}");
+    shell(&du).ok().says("1 repository, 1 tag").says("only the registry's own store shows that");
     // One that keeps all says so before anything is asked of it.
     sandbox.registry(&["--delete=false"]).ok();
     images(&sandbox, "delete other:1 --yes").fails(1).says("deletes nothing");

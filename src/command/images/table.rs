@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::registry::images::Image;
 use crate::report::clean_line;
+use crate::text::columns::aligned;
 use crate::text::size::readable;
 
 const TITLES: [&str; 6] = ["image", "digest", "platforms", "size", "of it own", "created"];
@@ -18,15 +19,7 @@ pub(super) fn lines(images: &[Image]) -> Vec<String> {
         .into_iter()
         .chain(images.iter().map(|image| cells(image, &uses).map(|cell| clean_line(&cell))))
         .collect();
-    let widths: [usize; 6] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
-    let mut lines: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-            cells.join("  ").trim_end().to_owned()
-        })
-        .collect();
+    let mut lines = aligned(&rows);
     let bytes: u64 = uses.values().map(|(bytes, _)| bytes).sum();
     lines.push(format!("{} tags, {} in all", images.len(), readable(bytes)));
     lines
