@@ -14,6 +14,7 @@
 //! ```
 
 pub(crate) mod access;
+pub(crate) mod around;
 pub(crate) mod job;
 pub(crate) mod name;
 pub(crate) mod reap;
@@ -100,7 +101,7 @@ impl Registry {
             root: None,
             warnings: Vec::new(),
         };
-        let mut job = Job::begin(&session, target, LASTING)?;
+        let mut job = Job::begin(&session, target, LASTING).await?;
         match job.bring_up().await {
             Ok(access) => Ok(Self {
                 host: access.registry,

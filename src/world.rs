@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod apart;
 pub(crate) mod authorities;
 pub(crate) mod aws;
+pub(crate) mod contained;
 pub(crate) mod dpkg;
 pub(crate) mod encoding;
 pub(crate) mod engine;

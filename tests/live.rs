@@ -22,6 +22,8 @@ mod canary;
 mod ceph;
 #[path = "live/ci.rs"]
 mod ci;
+#[path = "live/ci_contained.rs"]
+mod ci_contained;
 #[path = "live/ci_examples.rs"]
 mod ci_examples;
 #[path = "live/client.rs"]

@@ -47,6 +47,8 @@ pub(crate) struct Access {
     pub password_file: PathBuf,
     pub ca: PathBuf,
     pub variables: BTreeMap<String, String>,
+    /// What those need who cannot read these files: each in one line.
+    pub contents: BTreeMap<String, String>,
 }
 
 impl Access {
@@ -81,12 +83,21 @@ impl Access {
             ("SSL_CERT_FILE", text(&path("client/ca-bundle.crt"))),
             (NAME, store.name().to_owned()),
         ]);
+        let contents = BTreeMap::from([
+            ("REGISTRY", registry.clone()),
+            ("REGISTRY_USER", user.clone()),
+            ("REGISTRY_PASSWORD", password.expose().to_owned()),
+            ("REGISTRY_CA_BASE64", base64::encode_block(files::read_text(&ca)?.as_bytes())),
+            (NAME, store.name().to_owned()),
+        ]);
         let overridden = OVERRIDES.into_iter().filter(|name| is_overridden(name));
         let overridden = overridden.map(|name| (name, text(&path("client/ca-bundle.crt"))));
         let more = beside(store, outputs, &user)?;
+        let readable = more.iter().filter(|(name, _)| !name.ends_with("_FILE")).cloned();
+        let contents = contents.into_iter().chain(readable).map(|(name, value)| (name.to_owned(), value)).collect();
         let variables =
             variables.into_iter().chain(overridden).chain(more).map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(Self { registry, user, password, password_file: path("client/password"), ca, variables })
+        Ok(Self { registry, user, password, password_file: path("client/password"), ca, variables, contents })
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::access::Access;
+use super::around::Around;
 use super::name::new_name;
 use crate::deployment::lease::{Claim, Claimed, Lease, claimed, remove};
 use crate::deployment::{Record, Store};
@@ -24,6 +26,8 @@ use crate::text::digest::hex;
 use crate::world::engine::{DEPLOYMENT, Endpoint, Engine, ID, RESOURCE, ThingKind};
 use crate::world::{files, host, process};
 
+/// The input with the container that the job runs in.
+const JOB: &str = "job-container";
 /// How many lines of each container's log are kept.
 const LINES: usize = 10_000;
 
@@ -35,6 +39,8 @@ pub(crate) struct Job {
     lease: Lease,
     /// Seconds that a claim lasts.
     lasting: i64,
+    /// Where it runs.
+    pub around: Around,
     /// Whether anything was asked of the engine.
     begun: bool,
     /// Whether the engine has stopped answering.
@@ -48,18 +54,24 @@ impl std::fmt::Debug for Job {
 }
 
 impl Job {
-    /// Makes the folder, with the claim of this process in it, and reads the playbook. Nothing is asked of the engine.
-    pub fn begin(session: &Session, target: Target, lasting: i64) -> Result<Self> {
+    /// Finds out where the job runs, makes the folder, with the claim of this process in it, and reads the playbook. Nothing is
+    /// made on the engine, and on a host nothing is asked of it.
+    pub async fn begin(session: &Session, mut target: Target, lasting: i64) -> Result<Self> {
+        let around = Around::find(target.given.get(JOB).and_then(Json::as_str)).await?;
+        // Where the network is the engine's own, its localhost is the job's.
+        target.given.remove(JOB);
+        target.given.extend(around.network.clone().map(|id| (JOB.to_owned(), Json::from(id))));
         let name = new_name()?;
         let now = host::now().unix_timestamp();
         let (user, place, process) = (process::user(), process::here(), Some(process::this()));
-        let claim = Claim { user, place, process, created: now, expires: now + lasting };
+        let claim =
+            Claim { user, place, process, container: around.container.clone(), created: now, expires: now + lasting };
         let id = hex(&host::random::<8>()?);
         let lease = Lease { id, engine: Endpoint::in_use()?.address, claim, later: None, settled: false };
         Store::create_leased(&name, &lease)?;
         let prepared = session.prepare(&Target { name: Some(name.clone()), ..target });
         let Prepared { graph, run, record, .. } = prepared.inspect_err(|_| drop(Store::forget_named(&name)))?;
-        Ok(Self { name, run, graph, record, lease, lasting, begun: false, silent: false })
+        Ok(Self { name, run, graph, record, lease, lasting, around, begun: false, silent: false })
     }
 
     /// Brings everything up and writes what clients need. After a failure all stays as it is then, for its logs.
@@ -106,10 +118,10 @@ impl Job {
         }
     }
 
-    /// Leaves everything to a claim of no process, which ends with its time.
+    /// Leaves everything to a claim of no process and no container, which ends with its time.
     pub async fn keep(&mut self) -> Result<i64> {
         let expires = host::now().unix_timestamp() + self.lasting;
-        let claim = Claim { process: None, expires, ..self.lease.claim.clone() };
+        let claim = Claim { process: None, container: None, expires, ..self.lease.claim.clone() };
         self.mark("kept", &claim).await?;
         self.lease.later = Some(claim);
         self.run.store.renew_lease(&self.lease)?;

@@ -1,6 +1,6 @@
 //! Takes away what nobody needs any more: [`reap`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -83,14 +83,23 @@ pub(crate) async fn reap(engine: &Engine, lock: impl AsyncFn(&str) -> Result<Opt
 async fn find(engine: &Engine) -> Result<BTreeMap<String, Corpse>> {
     let (here, now) = (process::here(), host::now().unix_timestamp());
     let mut corpses = BTreeMap::new();
-    for (id, known) in known(engine).await? {
+    let known = known(engine).await?;
+    // Looked for after the claims: each container that has made one runs by then, or has ended.
+    let running: BTreeSet<String> =
+        match known.values().flat_map(|known| &known.claims).any(|claim| claim.container.is_some()) {
+            true => engine.running_containers().await?.into_iter().filter_map(|found| found.id).collect(),
+            false => BTreeSet::new(),
+        };
+    for (id, known) in known {
         let mut why = "its folder is incomplete".to_owned();
-        let ended = known.claims.iter().all(|claim| match claim.standing(&here, process::see, now) {
-            Standing::Holds => false,
-            standing => {
-                let what = if standing == Standing::Expired { "has expired" } else { "has lost its owner" };
-                why = format!("the lease of {}@{} {what}", claim.user, claim.place.host);
-                true
+        let ended = known.claims.iter().all(|claim| {
+            match claim.standing(&here, process::see, |container| running.contains(container), now) {
+                Standing::Holds => false,
+                standing => {
+                    let what = if standing == Standing::Expired { "has expired" } else { "has lost its owner" };
+                    why = format!("the lease of {}@{} {what}", claim.user, claim.place.host);
+                    true
+                }
             }
         });
         if ended {

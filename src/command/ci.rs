@@ -60,7 +60,7 @@ pub(crate) async fn run(session: &Session, target: Target, wanted: Wanted) -> Re
     wanted.check(&target)?;
     let (sender, mut receiver) = unbounded_channel();
     let inner = Session { events: Events::new(sender), ..session.clone() };
-    let mut job = Job::begin(&inner, target, wanted.lasting)?;
+    let mut job = Job::begin(&inner, target, wanted.lasting).await?;
     let told = Told::new(&job.name, session);
     let work = whole(session, &mut job, &wanted, &told);
     let result = tokio::select! {
@@ -126,7 +126,7 @@ async fn up(job: &mut Job, wanted: &Wanted, told: &Told) -> Result<Access> {
 async fn use_it(session: &Session, job: &mut Job, wanted: &Wanted, told: &Told, access: &Access) -> Result<u8> {
     if wanted.command.is_empty() {
         let expires = job.keep().await?;
-        let text = wanted.form.tell(&job.name, access, expires, wanted.env_file.as_deref())?;
+        let text = wanted.form.tell(job, access, expires, wanted.env_file.as_deref())?;
         report::text(&text);
         // Nobody can use it who does not read this.
         report::written().await?;

@@ -60,6 +60,9 @@ pub(crate) struct Claim {
     pub place: Place,
     /// The process that needs it. None for a job of several steps, of which each is a process of its own.
     pub process: Option<Process>,
+    /// The container that it runs in, of the engine that the things are on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// Seconds since 1970.
     pub created: i64,
     pub expires: i64,
@@ -86,7 +89,7 @@ pub(crate) struct Lease {
 pub(crate) enum Standing {
     Holds,
     Expired,
-    /// Its process has ended.
+    /// Its process has ended, or the container that it ran in.
     Orphaned,
 }
 
@@ -120,6 +123,7 @@ impl Claim {
             label("namespace", &self.place.namespace),
             label("process", &process),
             label("started", &started),
+            label("container", self.container.as_deref().unwrap_or_default()),
             label("created", &self.created.to_string()),
             label("expires", &self.expires.to_string()),
         ])
@@ -139,14 +143,18 @@ impl Claim {
                 boot: text("boot"),
                 namespace: text("namespace"),
             },
+            container: Some(text("container")).filter(|id| !id.is_empty()),
             process: process.map(|(id, started)| Process { id, started }),
             created: text("created").parse().unwrap_or_default(),
             expires: text("expires").parse().ok()?,
         })
     }
 
-    /// Whether it still holds, seen from `here` at `now`.
-    pub fn standing(&self, here: &Place, see: impl Fn(u32) -> Seen, now: i64) -> Standing {
+    /// Whether it still holds, seen from `here` at `now`, with a look at processes and at the containers of the engine.
+    pub fn standing(&self, here: &Place, see: impl Fn(u32) -> Seen, runs: impl Fn(&str) -> bool, now: i64) -> Standing {
+        if self.container.as_deref().is_some_and(|container| !runs(container)) {
+            return Standing::Orphaned;
+        }
         let by_time = if self.expires > now { Standing::Holds } else { Standing::Expired };
         let same_system = self.place.machine == here.machine && self.place.boot == here.boot;
         match &self.process {

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::ci::access::Access;
+use crate::ci::job::Job;
 use crate::error::{Error, Result};
 use crate::text::shell::quoted;
 use crate::world::{files, host};
@@ -20,7 +21,8 @@ pub(crate) enum Form {
     Json,
     /// Files of GitHub Actions, and a mask for the password.
     Github,
-    /// A dotenv report of GitLab.
+    /// A dotenv report of GitLab, which another job reads: that has the contents of files, and their paths only if it is on the same
+    /// host.
     Gitlab,
 }
 
@@ -52,8 +54,8 @@ impl Form {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn tell(self, name: &str, access: &Access, expires: i64, file: Option<&Path>) -> Result<String> {
-        let text = self.text(name, access, expires);
+    pub fn tell(self, job: &Job, access: &Access, expires: i64, file: Option<&Path>) -> Result<String> {
+        let text = self.text(job, access, expires);
         let given = file.map(Path::to_path_buf);
         if self != Self::Github {
             return given.map_or(Ok(text.clone()), |path| files::append(&path, &text).map(|()| String::new()));
@@ -66,11 +68,13 @@ impl Form {
         Ok(format!("::add-mask::{}\n", access.password.expose()))
     }
 
-    fn text(self, name: &str, access: &Access, expires: i64) -> String {
-        let variables = &access.variables;
+    fn text(self, job: &Job, access: &Access, expires: i64) -> String {
+        let (name, variables) = (&job.name, &access.variables);
         match self {
             Self::Json => format!("{:#}\n", serde_json::json!(variables)),
-            Self::Env | Self::Github | Self::Gitlab => plain(variables),
+            Self::Env | Self::Github => plain(variables),
+            Self::Gitlab if job.around.container.is_some() => plain(&access.contents),
+            Self::Gitlab => plain(&access.contents.clone().into_iter().chain(variables.clone()).collect()),
             Self::Sh => {
                 let until =
                     OffsetDateTime::from_unix_timestamp(expires).ok().and_then(|time| time.format(&Rfc3339).ok());

@@ -12,6 +12,7 @@ fn claim(process: bool) -> Claim {
     Claim {
         user: "ada".to_owned(),
         place: place("h", "m", "b", "n"),
+        container: None,
         process: process.then_some(Process { id: 7, started: 100 }),
         created: 1000,
         expires: 2000,
@@ -47,13 +48,25 @@ fn a_claim_holds_as_long_as_its_process_where_that_can_be_seen_and_else_until_it
         ("of no process, expired", false, &here, |_| Seen::Gone, 2000, Expired),
     ];
     for (title, process, here, see, now, expected) in cases {
-        assert_eq!(claim(process).standing(here, see, now), expected, "{title}");
+        assert_eq!(claim(process).standing(here, see, |_| false, now), expected, "{title}");
     }
 }
 
 #[test]
+fn a_claim_from_a_container_ends_with_it_and_else_as_any_other() {
+    let contained = |process| Claim { container: Some("c".to_owned()), ..claim(process) };
+    let elsewhere = place("g", "k", "c", "n");
+    let standing =
+        |claim: &Claim, runs: bool, now| claim.standing(&elsewhere, |_| Seen::Gone, |id| runs && id == "c", now);
+    assert_eq!(standing(&contained(true), false, 1500), Standing::Orphaned, "the container is gone");
+    assert_eq!(standing(&contained(true), true, 1500), Standing::Holds);
+    assert_eq!(standing(&contained(true), true, 2000), Standing::Expired);
+    assert_eq!(standing(&contained(false), false, 1500), Standing::Orphaned);
+}
+
+#[test]
 fn labels_tell_the_whole_claim() {
-    for claim in [claim(true), claim(false)] {
+    for claim in [claim(true), claim(false), Claim { container: Some("c".to_owned()), ..claim(true) }] {
         let labels = claim.labels();
         assert_eq!(Claim::read(|name| labels.get(name).map(String::as_str)), Some(claim));
     }

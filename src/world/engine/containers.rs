@@ -82,6 +82,14 @@ impl Engine {
         self.docker.list_containers(Some(options)).await.map_err(|error| self.failed("list the containers", &error))
     }
 
+    /// The whole id of a container that runs, and the word for its network; none if no such container does.
+    pub async fn running_container(&self, id: &str) -> Result<Option<(String, String)>> {
+        let Some(found) = self.container(id).await? else { return Ok(None) };
+        let runs = found.state.and_then(|state| state.running).unwrap_or_default();
+        let network = found.host_config.and_then(|config| config.network_mode).unwrap_or_default();
+        Ok(found.id.filter(|_| runs).map(|id| (id, network)))
+    }
+
     /// The host by which a published port is reached; none if no container publishes it. A port may be bound to one address of
     /// the engine's host alone.
     pub async fn published_at(&self, port: u16) -> Result<Option<String>> {

@@ -7,7 +7,7 @@ use bollard::models::{
     PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::spec::{BRIDGE, NONE, Restart, Spec};
+use super::spec::{BRIDGE, NONE, OF_CONTAINER, Restart, Spec};
 use super::{INSIDE, ONCE, OVERLAP, RELOAD, mounts};
 use crate::error::Result;
 use crate::resource::At;
@@ -105,6 +105,9 @@ pub(super) fn nano_cpus(cpus: f64) -> i64 {
 
 fn networking(spec: &Spec) -> Option<NetworkingConfig> {
     let network = spec.networks.first().filter(|network| *network != BRIDGE && *network != NONE)?;
+    if network.starts_with(OF_CONTAINER) {
+        return None;
+    }
     Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network.clone(), endpoint(spec, network))])) })
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bollard::models::{HealthConfig, HostConfig, ImageConfig};
 
 use super::files::FileState;
-use super::spec::{BRIDGE, Publish, Spec};
+use super::spec::{BRIDGE, OF_CONTAINER, Publish, Spec};
 use super::state::{self, State};
 use super::{Actual, body, unnamed};
 use crate::resource::At;
@@ -277,7 +277,7 @@ fn networks(fields: &mut Fields, spec: &Spec, actual: &Actual) {
     }
     // In the network of another container it is on none by itself.
     let mode = actual.container.host_config.as_ref().and_then(|config| config.network_mode.clone());
-    names.extend(mode.filter(|mode| mode.starts_with("container:")));
+    names.extend(mode.filter(|mode| mode.starts_with(OF_CONTAINER)));
     fields.add_list("networks", Some(&names), &spec.networks);
     let ordered: BTreeMap<_, _> = networks.iter().collect();
     for (name, endpoint) in ordered {

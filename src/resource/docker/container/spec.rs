@@ -45,7 +45,7 @@ pub(crate) struct Spec {
     /// File systems in memory, by path, with Docker's options such as `size=64m,mode=1777`.
     #[serde(default)]
     pub tmpfs: BTreeMap<String, String>,
-    /// The networks that it is on.
+    /// The networks that it is on; or `container:ID` alone, for that of another container.
     #[serde(default)]
     pub networks: Vec<String>,
     /// Names, beside its own, by which others on its networks find it.
@@ -100,6 +100,8 @@ pub(crate) struct Spec {
 pub(super) const BRIDGE: &str = "bridge";
 /// The engine's word for no network at all.
 pub(super) const NONE: &str = "none";
+/// How the engine's word for the network of another container begins, before its name or id.
+pub(super) const OF_CONTAINER: &str = "container:";
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
