@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::deployment::backup::Restore;
+use crate::deployment::upkeep::Upkeep;
 use crate::deployment::{PlaybookRecord, Record, Store};
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
@@ -16,6 +17,7 @@ use crate::formats::yaml::Source;
 use crate::language::input::{InputType, condition};
 use crate::language::playbook::Playbook;
 use crate::language::variables::{self, Listed};
+use crate::registry::garbage::obstacle;
 use crate::resource::NAMES;
 use crate::resource::run::{Options, Run};
 use crate::secret::Secret;
@@ -139,12 +141,35 @@ impl Session {
         let fresh = store.record_of(recorded(&target.playbook, target.path.clone()), given);
         let upkeep = earlier.as_ref().map(|record| record.upkeep.clone()).unwrap_or_default();
         let upkeep = upkeep.with(&self.options.upkeep)?.in_this_environment();
+        let upkeep = self.collecting(upkeep, earlier.is_none(), &name, &target.playbook, &values)?;
         let record = match &earlier {
             Some(record) => Record { kinds: record.kinds.clone(), outputs: record.outputs.clone(), upkeep, ..fresh },
             None => Record { upkeep, ..fresh },
         };
         let graph = Graph::build(target.playbook.clone(), values, &name, store.is_rendering())?;
         Ok(Prepared { graph, run: self.run(store), earlier, record })
+    }
+
+    /// Upkeep with what it is to do about garbage: a new registry is kept free of it wherever that is possible.
+    fn collecting(
+        &self,
+        mut upkeep: Upkeep,
+        is_new: bool,
+        name: &str,
+        playbook: &Playbook,
+        values: &BTreeMap<String, Json>,
+    ) -> Result<Upkeep> {
+        let gc = match (obstacle::check(name, &playbook.name, values), self.options.upkeep.gc) {
+            (Err(error), Some(true)) => return Err(error),
+            (Err(error), None) if upkeep.gc == Some(true) => {
+                self.events.note(None, format!("garbage is no longer collected: {error}"));
+                None
+            }
+            (Ok(()), None) if is_new => Some(true),
+            _ => upkeep.gc,
+        };
+        upkeep.gc = gc;
+        Ok(upkeep)
     }
 
     /// The proxies that a deployment goes through: those that are asked for, else those of its last run, else this process's own.

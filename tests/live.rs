@@ -48,6 +48,8 @@ mod fields;
 mod flavors;
 #[path = "live/fsck.rs"]
 mod fsck;
+#[path = "live/gc.rs"]
+mod gc;
 #[path = "live/gaps.rs"]
 mod gaps;
 #[path = "live/guessing.rs"]

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::secret::Secret;
 use crate::world::files;
 
-pub(super) fn flags() -> [Arg; 5] {
+pub(super) fn flags() -> [Arg; 6] {
     let flag = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).help_heading("Maintenance (kept for later runs)")
     };
@@ -31,6 +31,9 @@ pub(super) fn flags() -> [Arg; 5] {
             "URL|COMMAND|@FILE",
             "Send failures of maintenance as JSON, by POST to a URL or on standard input of a command; `none` stops it",
         ),
+        flag("gc", "yes|no", "Free what no image of a registry needs, daily [default: yes; only listed where an earlier version set it up]")
+            .value_parser(["yes", "no"])
+            .hide_possible_values(true),
     ]
 }
 
@@ -42,6 +45,7 @@ pub(super) fn asked(matches: &ArgMatches) -> Asked {
         recipients: words(matches, "backup-recipient"),
         keep: matches.try_get_one::<u32>("keep").ok().flatten().copied(),
         notify: word(matches, "notify").map(Secret::new),
+        gc: word(matches, "gc").map(|text| text == "yes"),
     }
 }
 

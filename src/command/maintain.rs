@@ -3,6 +3,7 @@
 mod backup;
 mod certificates;
 mod examination;
+mod garbage;
 mod notify;
 mod space;
 
@@ -32,7 +33,7 @@ struct Task {
 }
 
 /// What is looked after, one file each, in this order: a backup holds the certificates that were renewed before it.
-const TASKS: [Task; 4] = [certificates::TASK, examination::TASK, backup::TASK, space::TASK];
+const TASKS: [Task; 5] = [certificates::TASK, examination::TASK, backup::TASK, garbage::TASK, space::TASK];
 
 /// A deployment as its upkeep finds it.
 struct Care<'a> {

@@ -34,6 +34,9 @@ pub(crate) struct Measured {
     /// When the store was examined last.
     #[serde(default)]
     pub examined: Option<String>,
+    /// When upkeep last looked for what no image needs.
+    #[serde(default)]
+    pub collected: Option<String>,
 }
 
 /// What came of its last upkeep.

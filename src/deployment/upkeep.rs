@@ -41,6 +41,7 @@ pub(crate) struct Asked {
     pub recipients: Vec<String>,
     pub keep: Option<u32>,
     pub notify: Option<Secret>,
+    pub gc: Option<bool>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +60,9 @@ pub(crate) struct Upkeep {
     keep: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notify: Option<Receiver>,
+    /// Whether what no image of a registry needs is freed; none if that was never said, and then it is only listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gc: Option<bool>,
     /// Which engine and which account it is about, as the environment of the last run had it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
@@ -127,6 +131,7 @@ impl Upkeep {
     pub fn with(mut self, asked: &Asked) -> Result<Self> {
         self.maintain = asked.maintain.or(self.maintain);
         self.keep = asked.keep.or(self.keep);
+        self.gc = asked.gc.or(self.gc);
         if !asked.recipients.is_empty() {
             Seal::recipients(&asked.recipients)?;
             self.recipients.clone_from(&asked.recipients);

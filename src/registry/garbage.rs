@@ -9,11 +9,13 @@ mod gate;
 mod key;
 mod list;
 mod mark;
+pub(crate) mod obstacle;
+pub(crate) mod pushes;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod touched;
 mod unneeded;
 
-pub(crate) use collection::{Collected, Collection};
+pub(crate) use collection::{Collected, Collection, Limits};
 pub(crate) use unneeded::Unneeded;

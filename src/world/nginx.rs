@@ -11,8 +11,6 @@ use crate::world::host;
 
 /// How long nginx may take until it has read its configuration and started new workers.
 const RELOAD: Duration = Duration::from_mins(2);
-/// How long older requests may take to end: the longest push.
-const OLDER: Duration = Duration::from_hours(6);
 /// Milliseconds between two looks.
 const PAUSE: u64 = 20;
 
@@ -55,14 +53,17 @@ impl Nginx {
     /// The same, and waits until every older request has ended: from then on all that are under way know the new configuration.
     ///
     /// # Errors
-    /// A request takes longer than six hours.
-    pub async fn reload_and_wait(&self) -> Result<()> {
+    /// A request takes longer than `patience`.
+    pub async fn reload_and_wait(&self, patience: Duration) -> Result<()> {
         let older = self.reload().await?;
         let begun = Instant::now();
         while !self.workers().is_disjoint(&older) {
-            if begun.elapsed() > OLDER {
-                return Err(Error::new("requests that began six hours ago have not ended")
-                    .hint("nothing was deleted; run the command again when they have"));
+            if begun.elapsed() > patience {
+                return Err(Error::new(format!(
+                    "requests that began {} min ago have not ended",
+                    patience.as_secs() / 60
+                ))
+                .hint("nothing was deleted; run the command again when they have"));
             }
             host::sleep(PAUSE).await;
         }

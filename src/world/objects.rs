@@ -5,6 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
@@ -12,6 +15,26 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub(crate) struct Objects {
     root: PathBuf,
+    pace: Option<Arc<Pace>>,
+}
+
+/// How often files are asked for at most, all users of a store together.
+#[derive(Debug)]
+struct Pace {
+    apart: Duration,
+    next: Mutex<Instant>,
+}
+
+impl Pace {
+    /// Blocks this thread until the next one may be asked for.
+    fn wait(&self) {
+        let now = Instant::now();
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = (*next).max(now);
+        *next = turn + self.apart;
+        drop(next);
+        thread::sleep(turn - now);
+    }
 }
 
 /// One file of a store.
@@ -27,22 +50,38 @@ pub(crate) struct Entry {
 /// The files below a folder of a store, one after the other, folder by folder and sorted by name in each.
 pub(crate) struct Walk {
     root: PathBuf,
+    pace: Option<Arc<Pace>>,
     /// What is still to be looked at, the next at the end: paths that count from the root, and whether each is a folder.
     pending: Vec<(String, bool)>,
 }
 
 impl Objects {
     pub fn folder(root: &Path) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), pace: None }
+    }
+
+    /// The same with so many files and folders a second at most.
+    pub fn paced(self, per_second: u32) -> Self {
+        let pace = Pace { apart: Duration::from_secs(1) / per_second.max(1), next: Mutex::new(Instant::now()) };
+        Self { pace: Some(Arc::new(pace)), ..self }
+    }
+
+    fn wait(&self) {
+        self.pace.as_ref().map(|pace| pace.wait()).unwrap_or_default();
     }
 
     /// The files below `prefix`, a path of whole names, or of all the store if it is empty.
     pub fn walk(&self, prefix: &str) -> Walk {
-        Walk { root: self.root.clone(), pending: vec![(prefix.trim_end_matches('/').to_owned(), true)] }
+        Walk {
+            root: self.root.clone(),
+            pace: self.pace.clone(),
+            pending: vec![(prefix.trim_end_matches('/').to_owned(), true)],
+        }
     }
 
     /// The first `limit` bytes of a file; none if it is not there.
     pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.wait();
         let failed = |error: io::Error| self.failed("read", path, &error);
         let Some(file) = there(File::open(self.root.join(path))).map_err(failed)? else { return Ok(None) };
         let mut content = Vec::new();
@@ -52,6 +91,7 @@ impl Objects {
 
     /// Gives `sink` the whole of a file, part by part; false if it is not there.
     pub fn stream(&self, path: &str, sink: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.wait();
         let failed = |error: io::Error| self.failed("read", path, &error);
         let Some(mut file) = there(File::open(self.root.join(path))).map_err(failed)? else { return Ok(false) };
         let mut part = vec![0; 1 << 18];
@@ -65,6 +105,7 @@ impl Objects {
 
     /// What is known of one file; none if it is not there.
     pub fn look(&self, path: &str) -> Result<Option<Entry>> {
+        self.wait();
         let found = there(fs::symlink_metadata(self.root.join(path)));
         let found = found.map_err(|error| self.failed("look at", path, &error))?;
         Ok(found.map(|found| entry(path.to_owned(), &found)))
@@ -72,6 +113,7 @@ impl Objects {
 
     /// Deletes a file, and then the folders above it that are empty, up to `above`, which stays.
     pub fn delete(&self, path: &str, above: &str) -> Result<()> {
+        self.wait();
         let whole = self.root.join(path);
         there(fs::remove_file(&whole)).map_err(|error| self.failed("delete", path, &error))?;
         let stop = self.root.join(above);
@@ -92,6 +134,7 @@ impl Walk {
     /// The next file; none after the last one. What disappears meanwhile is left out.
     pub fn next(&mut self) -> Result<Option<Entry>> {
         while let Some((path, is_folder)) = self.pending.pop() {
+            self.pace.as_ref().map(|pace| pace.wait()).unwrap_or_default();
             let whole = self.root.join(&path);
             if is_folder {
                 self.open(&path, &whole).map_err(|error| failed("list", &whole, &error))?;

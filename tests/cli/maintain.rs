@@ -211,3 +211,31 @@ fn a_url_is_posted_to_and_its_token_is_shown_nowhere() {
     assert!(mended.code == 1 && mended.text.contains(&format!("`127.0.0.1:{port}` did not take")), "{}", mended.text);
     assert!(!mended.text.contains("hidden-token"));
 }
+
+/// Registries beside which nothing is collected: each refusal names what can be done instead.
+#[test]
+fn where_nothing_is_collected_that_is_said_with_what_to_do() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run("certs --cn a.test").code, 0);
+    for line in [
+        "--name host",
+        "--name redis --redis cache.test",
+        "--name mirror --mirror-of https://registry.test",
+    ] {
+        assert_eq!(sandbox.run(&format!("render registry --out ./{} {line}", line.len())).code, 0, "{line}");
+    }
+    let lines = [
+        "gc host",
+        "gc redis",
+        "gc mirror --dry-run",
+        "gc certs",
+        "gc nothing",
+        "gc https://registry.example.com:5000",
+        "gc registry.example.com:5000",
+        "gc host --grace soon",
+        "gc host --now --grace 1h",
+        "certs --cn a.test --gc yes",
+        "certs --cn a.test --gc perhaps",
+    ];
+    snapshot!("gc_refused", lines.map(|line| sandbox.run(line).text).join("\n"));
+}

@@ -8,6 +8,7 @@ use crate::cli::matches::{flag_is_set, text, word};
 use crate::cli::time;
 use crate::command::gc::{self, Wanted};
 use crate::error::{Error, Result};
+use crate::registry::garbage::Limits;
 use crate::session::Session;
 
 /// Seconds of ten years: more is a mistake.
@@ -43,8 +44,12 @@ impl Arguments for Gc {
 
     fn read(matches: &ArgMatches) -> Result<Self> {
         let grace = if flag_is_set(matches, "now") { 0 } else { seconds(matches, "grace")?.unwrap_or_default() };
-        let wanted =
-            Wanted { grace, untagged: seconds(matches, "untagged")?, dry_run: flag_is_set(matches, "dry-run") };
+        let wanted = Wanted {
+            grace,
+            untagged: seconds(matches, "untagged")?,
+            dry_run: flag_is_set(matches, "dry-run"),
+            limits: Limits::default(),
+        };
         Ok(Self { deployment: text(matches, "deployment"), wanted })
     }
 

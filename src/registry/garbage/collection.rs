@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
@@ -24,6 +25,8 @@ const LOG: &str = "touched.log";
 const SOCKET: &str = "gate.sock";
 /// What an earlier note is called while it is read.
 const EARLIER: &str = "touched.earlier.";
+/// How long older requests may take to end: the longest push.
+const OLDER: Duration = Duration::from_hours(6);
 
 /// How a collection is to be done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,9 +44,21 @@ pub(crate) struct Collection {
     pub dry_run: bool,
     /// How this program is started, for the watchdog.
     pub program: Vec<String>,
+    #[serde(default)]
+    pub limits: Limits,
     /// Elements of the protocol that are left out, by the tests that show what each is for.
     #[serde(default)]
     pub without: Vec<Element>,
+}
+
+/// What a collection may take of the machine that clients are served by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// How long it may take. What is not freed by then comes at the next run.
+    pub seconds: Option<u64>,
+    /// How many files of the store it asks for.
+    pub per_second: Option<u32>,
 }
 
 /// What keeps a collection from breaking an image.
@@ -73,16 +88,22 @@ pub(crate) struct Collected {
     pub last: u64,
     /// Whether there is more than can be watched at once.
     pub is_capped: bool,
+    /// Whether its time was over before all was freed that could be.
+    #[serde(default)]
+    pub is_cut: bool,
 }
 
 impl Collection {
     /// Does it; without a grace, what the first round lists goes in a second one.
     pub async fn run(&self, store: &Store) -> Result<Collected> {
-        let first = self.round(store).await?;
+        let paced = self.limits.per_second.map(|per_second| Store::new(store.objects.clone().paced(per_second)));
+        let store = paced.as_ref().unwrap_or(store);
+        let end = self.limits.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let first = self.round(store, end).await?;
         if self.dry_run || self.grace > 0 || first.next > 0 {
             return Ok(first);
         }
-        let second = self.round(store).await?;
+        let second = self.round(store, end).await?;
         Ok(Collected {
             manifests_freed: first.manifests_freed + second.manifests_freed,
             blobs_freed: first.blobs_freed + second.blobs_freed,
@@ -91,11 +112,11 @@ impl Collection {
         })
     }
 
-    async fn round(&self, store: &Store) -> Result<Collected> {
+    async fn round(&self, store: &Store, end: Option<Instant>) -> Result<Collected> {
         let folder = PathBuf::from(&self.folder);
         let list = List::read(&folder)?;
         if self.dry_run {
-            let marked = self.mark(store, &list).await?;
+            let marked = self.mark(store, &list, end).await?;
             let next = Self::next(&list, &marked, &|_| false);
             return Ok(self.collected(&next, &marked, Freed::default()));
         }
@@ -110,7 +131,7 @@ impl Collection {
         let watchdog =
             [&self.program[..], &["agent".to_owned(), "--watch".to_owned(), std::process::id().to_string()]].concat();
         let _watchdog = Watchdog::start(&watchdog, move || !well.hangs())?;
-        let done = self.under_the_gate(store, &folder, list, &touched).await;
+        let done = self.under_the_gate(store, &folder, (list, end), &touched).await;
         drop(gate);
         done
     }
@@ -123,7 +144,7 @@ impl Collection {
         &self,
         store: &Store,
         folder: &Path,
-        mut list: List,
+        (mut list, end): (List, Option<Instant>),
         touched: &Touched,
     ) -> Result<Collected> {
         let nginx = Nginx::of(self.nginx)?;
@@ -135,15 +156,15 @@ impl Collection {
         heed(folder, &list, touched)?;
         let until = now() - i64::try_from(self.grace.saturating_mul(1000)).unwrap_or(i64::MAX);
         let mut freed = Freed::default();
-        let sweep = Sweep { store, touched, list: &list, until };
-        let mut marked = self.mark(store, &list).await?;
+        let sweep = Sweep { store, touched, list: &list, until, end };
+        let mut marked = self.mark(store, &list, end).await?;
         sweep.manifests(&marked, &mut freed)?;
         if freed.manifests > 0 {
-            marked = self.mark(store, &list).await?;
+            marked = self.mark(store, &list, None).await?;
         }
         sweep.blobs(&marked, &mut freed)?;
         // What is gone is no garbage any more.
-        let marked = if freed == Freed::default() { marked } else { self.mark(store, &list).await? };
+        let marked = if freed == Freed::default() { marked } else { self.mark(store, &list, None).await? };
         let next = Self::next(&list, &marked, &|key| touched.is_touched(key));
         let next = self.publish(folder, &nginx, &list, next).await?;
         forget_earlier(folder)?;
@@ -151,13 +172,16 @@ impl Collection {
     }
 
     async fn barrier(&self, nginx: &Nginx) -> Result<()> {
-        if self.is_without(Element::Barrier) { nginx.reload().await.map(drop) } else { nginx.reload_and_wait().await }
+        if self.is_without(Element::Barrier) {
+            return nginx.reload().await.map(drop);
+        }
+        nginx.reload_and_wait(self.limits.seconds.map_or(OLDER, Duration::from_secs)).await
     }
 
-    async fn mark(&self, store: &Store, list: &List) -> Result<Marked> {
+    async fn mark(&self, store: &Store, list: &List, end: Option<Instant>) -> Result<Marked> {
         let nanoseconds = |seconds: u64| host::now().unix_timestamp_nanos() - i128::from(seconds) * 1_000_000_000;
         let untagged: Untagged = self.untagged.map(nanoseconds);
-        Marked::mark(store, untagged, &|digest| list.0.contains_key(&Key::Blob(*digest))).await
+        Marked::mark(store, untagged, &|digest| list.0.contains_key(&Key::Blob(*digest)), end).await
     }
 
     /// The list of what may go later: what was listed and not asked for keeps its time.
@@ -195,6 +219,7 @@ impl Collection {
             blobs_freed: freed.blobs,
             bytes_freed: freed.bytes,
             is_capped: next.0.len() >= CAP,
+            is_cut: freed.is_cut,
             ..Collected::default()
         };
         for (key, _) in marked.garbage() {

@@ -1,6 +1,7 @@
 //! What a store needs and what it does not: [`Marked`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::key::Key;
 use crate::error::{Error, Result};
@@ -38,8 +39,13 @@ impl Marked {
     /// Looks at all of a store. The links of blobs for which `listed` holds are collected.
     ///
     /// # Errors
-    /// A part of it cannot be read: then nothing is known to be garbage.
-    pub async fn mark(store: &Store, untagged: Untagged, listed: &dyn Fn(&Digest) -> bool) -> Result<Self> {
+    /// A part of it cannot be read, or it takes until `end`: then nothing is known to be garbage.
+    pub async fn mark(
+        store: &Store,
+        untagged: Untagged,
+        listed: &dyn Fn(&Digest) -> bool,
+        end: Option<Instant>,
+    ) -> Result<Self> {
         // Blobs before what needs them: what comes later is not listed here, and what is needed from now on passes the gate.
         let mut marked = Self { blobs: Blobs::list(store)?, ..Self::default() };
         let mut repositories = Repositories::new(store);
@@ -59,6 +65,12 @@ impl Marked {
                 marked.strays.retain(|digest, _| !marked.missing.contains(digest));
                 return Ok(marked);
             };
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return Err(Error::new(
+                    "the time that a collection may take was over before all of the store was looked at",
+                )
+                .hint("nothing was deleted; `provision gc` by hand has no limit of time"));
+            }
             marked.repository(store, &repository, untagged).await?;
         }
     }

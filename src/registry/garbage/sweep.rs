@@ -1,5 +1,7 @@
 //! Deletes what may go: [`Sweep`].
 
+use std::time::Instant;
+
 use super::key::Key;
 use super::list::{List, Listed};
 use super::mark::Marked;
@@ -13,6 +15,8 @@ pub(crate) struct Freed {
     pub manifests: u64,
     pub blobs: u64,
     pub bytes: u64,
+    /// Whether the time was over before all had gone.
+    pub is_cut: bool,
 }
 
 pub(crate) struct Sweep<'a> {
@@ -21,15 +25,22 @@ pub(crate) struct Sweep<'a> {
     pub list: &'a List,
     /// What was listed until then may go, in milliseconds since 1970.
     pub until: i64,
+    /// When it stops, whatever is left.
+    pub end: Option<Instant>,
 }
 
 impl Sweep<'_> {
     /// Deletes the links of manifests that may go.
     pub fn manifests(&self, marked: &Marked, freed: &mut Freed) -> Result<()> {
         for (key, (fingerprint, paths)) in &marked.doomed {
-            if self.is_due(key, *fingerprint) && self.delete(key, paths)? {
-                freed.manifests += 1;
+            if !self.is_due(key, *fingerprint) {
+                continue;
             }
+            if self.is_over() {
+                freed.is_cut = true;
+                break;
+            }
+            freed.manifests += u64::from(self.delete(key, paths)?);
         }
         Ok(())
     }
@@ -40,7 +51,14 @@ impl Sweep<'_> {
         let strays = marked.strays.iter().map(|(digest, print)| (*digest, 0, *print));
         for (digest, bytes, fingerprint) in garbage.chain(strays) {
             let key = Key::Blob(digest);
-            if self.is_due(&key, fingerprint) && self.delete(&key, &paths(marked, &digest))? {
+            if !self.is_due(&key, fingerprint) {
+                continue;
+            }
+            if self.is_over() {
+                freed.is_cut = true;
+                break;
+            }
+            if self.delete(&key, &paths(marked, &digest))? {
                 freed.blobs += 1;
                 freed.bytes += bytes;
             }
@@ -53,6 +71,10 @@ impl Sweep<'_> {
         let listed: Option<&Listed> = self.list.0.get(key);
         listed
             .is_some_and(|listed| listed.since != 0 && listed.since <= self.until && listed.fingerprint == fingerprint)
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
     }
 
     /// Deletes the files of a key in this order, unless somebody asks for it.

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::key::Key;
 use super::list::{List, Listed};
@@ -58,7 +59,7 @@ fn what_may_go_is_what_nothing_needs() {
     for seed in 0..200 {
         let sample = Sample::new(seed);
         for untagged in [None, Some(i128::MAX), Some(0)] {
-            let marked = run(Marked::mark(&sample.store(), untagged, &|_| false)).unwrap();
+            let marked = run(Marked::mark(&sample.store(), untagged, &|_| false, None)).unwrap();
             let found: BTreeSet<Key> = marked.garbage().map(|(key, _)| key).collect();
             assert_eq!(found, expected(&sample, untagged), "store {seed}, {untagged:?}");
             seen += found.len();
@@ -82,14 +83,14 @@ fn a_sweep_leaves_what_is_needed() {
                         Key::Manifest(..) => None,
                     })
                     .collect();
-            let marked = run(Marked::mark(&store, untagged, &|_| true)).unwrap();
+            let marked = run(Marked::mark(&store, untagged, &|_| true, None)).unwrap();
             let list =
                 List(marked.garbage().map(|(key, fingerprint)| (key, Listed { since: 1, fingerprint })).collect());
             let touched = Touched::new(list.0.keys().cloned(), false);
-            let sweep = Sweep { store: &store, touched: &touched, list: &list, until: 2 };
+            let sweep = Sweep { store: &store, touched: &touched, list: &list, until: 2, end: None };
             let mut freed = Freed::default();
             sweep.manifests(&marked, &mut freed).unwrap();
-            let again = run(Marked::mark(&store, untagged, &|_| true)).unwrap();
+            let again = run(Marked::mark(&store, untagged, &|_| true, None)).unwrap();
             sweep.blobs(&again, &mut freed).unwrap();
             assert_eq!(blobs(&sample), needed, "store {seed}");
             assert_eq!(freed.manifests + freed.blobs, list.0.len() as u64, "store {seed}");
@@ -105,7 +106,7 @@ fn a_sweep_leaves_what_is_needed() {
 fn what_is_asked_for_stays() {
     let sample = Sample::new(3);
     let store = sample.store();
-    let marked = run(Marked::mark(&store, None, &|_| true)).unwrap();
+    let marked = run(Marked::mark(&store, None, &|_| true, None)).unwrap();
     let all: Vec<(Key, u64)> = marked.garbage().collect();
     assert!(all.len() > 3, "{all:?}");
     let list = |since: i64, change: u64| {
@@ -128,7 +129,29 @@ fn what_is_asked_for_stays() {
         (nobody(), list(1, 1)),
     ] {
         let mut freed = Freed::default();
-        Sweep { store: &store, touched: &touched, list: &list, until: 2 }.blobs(&marked, &mut freed).unwrap();
+        Sweep { store: &store, touched: &touched, list: &list, until: 2, end: None }
+            .blobs(&marked, &mut freed)
+            .unwrap();
         assert_eq!(freed, Freed::default());
     }
+}
+
+/// A collection whose time is over deletes nothing more, and one that reads slowly reads slowly.
+#[test]
+fn limits_are_kept() {
+    let sample = Sample::new(3);
+    let store = sample.store();
+    let now = Some(Instant::now());
+    let late = run(Marked::mark(&store, None, &|_| true, now)).unwrap_err();
+    assert!(late.to_string().contains("the time that a collection may take was over"), "{late}");
+    let marked = run(Marked::mark(&store, None, &|_| true, None)).unwrap();
+    let list = List(marked.garbage().map(|(key, fingerprint)| (key, Listed { since: 1, fingerprint })).collect());
+    let touched = Touched::new(list.0.keys().cloned(), false);
+    let mut freed = Freed::default();
+    Sweep { store: &store, touched: &touched, list: &list, until: 2, end: now }.blobs(&marked, &mut freed).unwrap();
+    assert_eq!(freed, Freed { is_cut: true, ..Freed::default() });
+    let slow = store.objects.clone().paced(100);
+    let begun = Instant::now();
+    (0..21).for_each(|_| drop(slow.look("nothing")));
+    assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
 }
