@@ -48,10 +48,10 @@ mod fields;
 mod flavors;
 #[path = "live/fsck.rs"]
 mod fsck;
-#[path = "live/gc.rs"]
-mod gc;
 #[path = "live/gaps.rs"]
 mod gaps;
+#[path = "live/gc.rs"]
+mod gc;
 #[path = "live/guessing.rs"]
 mod guessing;
 #[path = "live/host.rs"]

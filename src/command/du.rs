@@ -39,7 +39,8 @@ pub(crate) async fn run(session: &Session, registry: &str, sort: Sort, style: St
         return Ok(());
     }
     // Where nothing is collected, there is no command that frees it.
-    let collects = place.as_ref().is_some_and(|place| gc::check(&place.prepared.record, registry).is_ok()).then_some(registry);
+    let collects =
+        place.as_ref().is_some_and(|place| gc::check(&place.prepared.record, registry).is_ok()).then_some(registry);
     lines(&usage, collects).iter().for_each(|line| report::line(&clean_line(line)));
     Ok(())
 }

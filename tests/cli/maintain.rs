@@ -217,11 +217,7 @@ fn a_url_is_posted_to_and_its_token_is_shown_nowhere() {
 fn where_nothing_is_collected_that_is_said_with_what_to_do() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.run("certs --cn a.test").code, 0);
-    for line in [
-        "--name host",
-        "--name redis --redis cache.test",
-        "--name mirror --mirror-of https://registry.test",
-    ] {
+    for line in ["--name host", "--name redis --redis cache.test", "--name mirror --mirror-of https://registry.test"] {
         assert_eq!(sandbox.run(&format!("render registry --out ./{} {line}", line.len())).code, 0, "{line}");
     }
     let lines = [
