@@ -3,6 +3,8 @@
 
 mod certificates;
 mod config;
+mod contained;
+mod containers;
 mod finding;
 mod findings;
 mod first;
@@ -17,6 +19,7 @@ mod unit;
 mod units;
 mod words;
 
+pub(crate) use self::containers::{Container, look as look_at_engine};
 pub(crate) use self::finding::Finding;
 pub(crate) use self::findings::findings;
 pub(crate) use self::host::Host;
@@ -28,13 +31,20 @@ use crate::world::tree::Tree;
 /// What programs are called that may be a registry.
 const PROGRAMS: [&str; 4] = ["docker-registry", "registry", "gunicorn", "docker-registr"];
 
-/// Looks at a host, and into files and folders that were named: those in the tree, and those beside it.
+/// Looks at a host, and into files and folders that were named: those in the tree, and those beside it. The registry may be one of
+/// the containers of its engine.
 ///
 /// # Errors
 /// A registry's configuration cannot be understood, or a named path is not there.
-pub(crate) fn look(tree: &Tree, within: &[String], beside: &[String], listeners: Vec<Listener>) -> Result<Host> {
+pub(crate) fn look(
+    tree: &Tree,
+    within: &[String],
+    beside: &[String],
+    listeners: Vec<Listener>,
+    containers: (Option<&Container>, &[Container]),
+) -> Result<Host> {
     let mut reader = host::Reader::new(tree);
-    reader.read()?;
+    reader.read(containers.0, containers.1)?;
     within.iter().try_for_each(|path| reader.further(path))?;
     let outside = Tree::new("/");
     let mut reader = reader.beside(&outside);

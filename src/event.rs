@@ -121,10 +121,11 @@ pub enum Event {
         consequence: &'static str,
         remedy: String,
     },
-    /// The inputs that take a host over, and what remains to be done there as root.
+    /// The inputs that take a host over, and what remains to be done there, by root where services of the host are changed.
     Adopted {
         file: String,
         commands: Vec<String>,
+        root: bool,
     },
     /// What became of one image that was to be brought to a registry.
     Image {

@@ -8,6 +8,8 @@
 
 #[path = "live/adopt.rs"]
 mod adopt;
+#[path = "live/adopt_containers.rs"]
+mod adopt_containers;
 #[path = "live/backup.rs"]
 mod backup;
 #[path = "live/blog.rs"]

@@ -28,6 +28,11 @@ pub(super) struct Config {
     pub store: BTreeMap<&'static str, String>,
     /// The folder of its images, where it keeps them on this host.
     pub folder: Option<String>,
+    /// The certificate and the key that it shows itself.
+    pub shown: Option<(String, String)>,
+    /// The container that runs it, and what its images are in: a volume, or a folder of the engine's host.
+    pub container: Option<String>,
+    pub images: Option<String>,
     /// The keys under which a secret stands in clear.
     pub secrets: Vec<String>,
     /// Its settings for which nothing here stands.

@@ -39,6 +39,7 @@ pub(crate) fn findings(host: &Host, now: OffsetDateTime) -> Vec<Finding> {
     found.extend(secrets_in_clear(host));
     found.extend(first_registry(host));
     found.extend(lost(host));
+    found.extend(images_in_a_container(host));
     found.extend(host.policies.iter().flat_map(|(path, text)| policy::findings(path, text)));
     found.extend(host.passwords.iter().flat_map(|(path, (mode, text))| of_passwords(path, *mode, text)));
     found.into_iter().collect()
@@ -201,6 +202,21 @@ fn first_registry(host: &Host) -> Option<Finding> {
         )
         .remedy("sets up a registry of today beside its images, which have to be pushed anew"),
     )
+}
+
+/// Images that are nowhere but in a container.
+fn images_in_a_container(host: &Host) -> Option<Finding> {
+    let (config, _) = host.config()?;
+    let name = config.container.as_ref().filter(|_| config.flavor == "local" && config.images.is_none())?;
+    let what = "a registry whose images are in the container itself, in no volume and no folder";
+    let finding = Finding::high(format!("container {name}"), what, "whoever removes the container deletes all images");
+    let remedy = match &config.address {
+        Some(address) => format!(
+            "cannot mount them: set up the registry on another port, then `provision migrate http://{address} registry`"
+        ),
+        None => "cannot mount them: publish its port, set up a registry, then copy them with `provision migrate`".to_owned(),
+    };
+    Some(finding.remedy(remedy))
 }
 
 /// Settings that are not taken over.

@@ -89,6 +89,9 @@ pub(super) fn read(path: &str, node: &Node, variables: &BTreeMap<String, String>
         flavor: flavor.to_owned(),
         store: BTreeMap::new(),
         folder: None,
+        shown: None,
+        container: None,
+        images: None,
         secrets: Vec::new(),
         lost: part.map(|part| others(part, flavor)).unwrap_or_default(),
     };

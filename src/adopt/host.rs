@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::certificates::{CertificateFile, KeyFile};
 use super::config::Config;
+use super::containers::Container;
 use super::nginx::{self, Server};
 use super::unit::Unit;
 use super::{policy, words};
@@ -46,6 +47,8 @@ pub(crate) struct Host {
     pub(super) policies: Vec<(String, String)>,
     /// Password files with their modes and texts.
     pub(super) passwords: BTreeMap<String, (u32, String)>,
+    /// The containers that are taken over: the registry, and nginx in front of it.
+    pub(super) containers: Vec<Container>,
     /// Addresses that a process of this host listens on, and its name.
     pub(super) listening: Vec<(String, String)>,
     pub(super) name: Option<String>,
@@ -67,6 +70,8 @@ pub(super) struct Site {
     pub server: Server,
     /// Whether the file holds nothing else.
     pub alone: bool,
+    /// Whether it stands in a container, with which it is stopped.
+    pub contained: bool,
     /// Certificates and keys that servers of others use too are not taken away.
     pub shared: Arc<BTreeSet<String>>,
 }
@@ -91,11 +96,14 @@ impl<'a> Reader<'a> {
         Reader { tree, host: self.host, known: self.known, searched: self.searched, certificates: self.certificates }
     }
 
-    pub fn read(&mut self) -> Result<()> {
+    pub fn read(&mut self, registry: Option<&Container>, others: &[Container]) -> Result<()> {
         self.host.name =
             self.file("/etc/hostname").map(|seen| seen.text.trim().to_owned()).filter(|name| !name.is_empty());
         self.units();
         self.configs()?;
+        if let Some(registry) = registry {
+            self.contained(registry, others)?;
+        }
         self.sites();
         for (folder, depth) in LOOSE {
             self.loose(folder, depth);
@@ -220,7 +228,7 @@ impl<'a> Reader<'a> {
             let alone = path != "/etc/nginx/nginx.conf" && servers.iter().all(|server| is_one(&path, server));
             for server in servers.into_iter().filter(|server| is_one(&path, server)) {
                 let (path, real) = (path.clone(), real.clone());
-                self.host.sites.push(Site { path, real, server, alone, shared: shared.clone() });
+                self.host.sites.push(Site { path, real, server, alone, contained: false, shared: shared.clone() });
             }
         }
     }
@@ -315,6 +323,14 @@ impl<'a> Reader<'a> {
     pub fn further(&mut self, path: &str) -> Result<()> {
         match self.tree.look(path) {
             Look::Folder => self.loose(path, DEEP),
+            Look::File(seen) if is_of_compose(path, &seen.text) => {
+                let told = if self.host.containers.is_empty() {
+                    "its registry is read from its container, and none was found: `docker compose up --no-start` makes it"
+                } else {
+                    "its registry was read from its container"
+                };
+                self.host.unclear.insert(format!("`{path}`: a file of Docker Compose; {told}"));
+            }
             Look::File(seen) => {
                 let variables = self.variables();
                 match Config::read(path, &seen.text, &variables) {
@@ -388,6 +404,14 @@ impl Host {
     fn count(&self) -> usize {
         self.sites.len() + self.certificates.len() + self.keys.len() + self.policies.len() + self.passwords.len()
     }
+}
+
+/// Whether a file describes services for Docker Compose.
+fn is_of_compose(path: &str, text: &str) -> bool {
+    use crate::formats::yaml::{Content, Node};
+    let read = Node::parse_with_aliases(&Source::new(path, text));
+    let Ok(Node { value: Content::Map(entries), .. }) = read else { return false };
+    entries.iter().any(|(key, value)| key.text == "services" && matches!(value.value, Content::Map(_)))
 }
 
 /// Paths of nginx count from its own folder.

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use super::certificates::managed;
 use super::config::{Api, Config};
+use super::containers::Container;
 use super::host::{Host, Site, absolute};
 use crate::formats::htpasswd;
 use crate::formats::x509::Survey;
@@ -21,6 +22,8 @@ const NOT_OF_DEBIAN: [&str; 3] = ["gcs", "azure", "oss"];
 pub(crate) struct Takeover {
     inputs: Vec<Input>,
     pub commands: Vec<String>,
+    /// Whether they change services of the host, which takes root.
+    pub root: bool,
 }
 
 /// One line of the file of inputs.
@@ -43,7 +46,8 @@ impl Takeover {
     pub fn of(host: &Host, file: &str) -> Self {
         let inputs = inputs::of(host);
         let commands = commands::of(host, file);
-        Self { inputs, commands }
+        let root = host.container().is_none() || host.sites.iter().any(|site| !site.contained);
+        Self { inputs, commands, root }
     }
 
     /// The file of inputs.
@@ -101,9 +105,15 @@ impl Host {
         self.config().map_or("local", |(config, _)| config.flavor.as_str())
     }
 
+    /// The container with the registry that is taken over.
+    fn container(&self) -> Option<&Container> {
+        let name = self.config()?.0.container.as_ref()?;
+        self.containers.iter().find(|container| container.name == *name)
+    }
+
     /// Whether a registry of the host itself can take over what is stored.
     fn stays_on_host(&self) -> bool {
-        !NOT_OF_DEBIAN.contains(&self.flavor())
+        self.container().is_none() && !NOT_OF_DEBIAN.contains(&self.flavor())
     }
 
     /// The folder with the images of a registry of today, where they are on this host.

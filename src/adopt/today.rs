@@ -104,6 +104,9 @@ fn today(path: &str, node: &Node, variables: &BTreeMap<String, String>) -> Confi
         flavor: "local".to_owned(),
         store: BTreeMap::new(),
         folder: None,
+        shown: settings.text("http.tls.certificate").zip(settings.text("http.tls.key")),
+        container: None,
+        images: None,
         secrets: Vec::new(),
         lost: Vec::new(),
     };

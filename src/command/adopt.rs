@@ -4,10 +4,11 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::adopt::{self, Finding, Host, Takeover};
+use crate::adopt::{self, Container, Finding, Host, Takeover};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::session::Session;
+use crate::world::engine::Engine;
 use crate::world::tree::Tree;
 use crate::world::{files, host};
 
@@ -21,14 +22,14 @@ pub(crate) struct Wanted {
     pub out: String,
 }
 
-pub(crate) fn run(session: &Session, wanted: &Wanted) -> Result<()> {
+pub(crate) async fn run(session: &Session, wanted: &Wanted) -> Result<()> {
     let out = Path::new(&wanted.out);
     if files::exists(out) {
         return Err(Error::usage(format!("`{}` is there already", wanted.out)).hint(
             "it may have been edited, so it is not overwritten: move it away, or give another path with `--out`",
         ));
     }
-    let found = look(wanted)?;
+    let found = look(session, wanted).await?;
     for text in &found.unclear {
         session.events.note(None, format!("{text}; skipped"));
     }
@@ -47,19 +48,61 @@ pub(crate) fn run(session: &Session, wanted: &Wanted) -> Result<()> {
     write(session, &found, wanted)
 }
 
-fn look(wanted: &Wanted) -> Result<Host> {
+async fn look(session: &Session, wanted: &Wanted) -> Result<Host> {
     let root = files::absolute(&wanted.root)?;
     if !files::is_folder(Path::new(&root)) {
         return Err(Error::usage(format!("`{}` is no folder", wanted.root))
             .hint("`--root` is where the root of a host is mounted; without it this host is looked at"));
     }
     let listeners = if root == "/" { host::listeners() } else { Vec::new() };
-    let paths = wanted.paths.iter().map(|path| files::absolute(path)).collect::<Result<Vec<_>>>()?;
+    let containers = if root == "/" { containers(session).await } else { Vec::new() };
+    let is_name = |path: &&String| containers.iter().any(|container| container.name == **path);
+    let registry = chosen(&containers, wanted.paths.iter().find(is_name), session)?;
+    let paths = wanted.paths.iter().filter(|path| !is_name(path)).map(|path| files::absolute(path)).collect::<Result<Vec<_>>>()?;
     let base = root.trim_end_matches('/');
     let below = |path: &String| path.strip_prefix(base).filter(|rest| rest.starts_with('/')).map(str::to_owned);
     let within: Vec<String> = paths.iter().filter_map(below).collect();
     let beside: Vec<String> = paths.iter().filter(|path| below(path).is_none()).cloned().collect();
-    adopt::look(&Tree::new(root), &within, &beside, listeners)
+    adopt::look(&Tree::new(root), &within, &beside, listeners, (registry, &containers))
+}
+
+/// The containers of this host's engine that may matter.
+async fn containers(session: &Session) -> Vec<Container> {
+    let found = async { adopt::look_at_engine(&Engine::connect(session.watcher())?).await };
+    found.await.unwrap_or_else(|error| {
+        if files::exists(Path::new("/var/run/docker.sock")) {
+            session.events.note(None, format!("{error}; registries in containers are not seen"));
+        }
+        Vec::new()
+    })
+}
+
+/// The registry in a container that is taken over: the one that was named, or the only one there is.
+fn chosen<'a>(containers: &'a [Container], name: Option<&String>, session: &Session) -> Result<Option<&'a Container>> {
+    let registries: Vec<&Container> = containers.iter().filter(|container| !container.is_nginx).collect();
+    if let Some(name) = name {
+        let found = registries.iter().find(|container| container.name == *name).copied();
+        return found.map(Some).ok_or_else(|| {
+            Error::usage(format!("the container `{name}` runs nginx, and no registry"))
+                .hint("name the container of the registry: what is in front of it is found by itself")
+        });
+    }
+    if let [one] = registries[..] {
+        return Ok(Some(one));
+    }
+    if let Some(first) = registries.first() {
+        let names: Vec<String> = registries.iter().map(|container| format!("`{}`", container.name)).collect();
+        session.events.note(
+            None,
+            format!(
+                "registries run in {} containers: {}; none of them was inspected: `provision adopt {}` takes one over",
+                names.len(),
+                names.join(", "),
+                crate::text::shell::quoted(&first.name)
+            ),
+        );
+    }
+    Ok(None)
 }
 
 fn nothing(found: &Host, root: &str) -> Error {
@@ -77,6 +120,10 @@ fn write(session: &Session, found: &Host, wanted: &Wanted) -> Result<()> {
     let takeover = Takeover::of(found, &wanted.out);
     let mut file = files::create(out)?;
     file.write_all(takeover.text(&wanted.out).as_bytes()).map_err(|error| files::failed("write", out, &error))?;
-    session.events.send(Event::Adopted { file: wanted.out.clone(), commands: takeover.commands });
+    session.events.send(Event::Adopted {
+        file: wanted.out.clone(),
+        commands: takeover.commands,
+        root: takeover.root,
+    });
     Ok(())
 }

@@ -83,7 +83,7 @@ impl Human {
                 let digest = digest.as_ref().map_or_else(String::new, |digest| format!("@{digest}"));
                 output::out(&self.acted(state, &format!("{name}{digest}")));
             }
-            Event::Adopted { file, commands } => Self::adopted(file, commands),
+            Event::Adopted { file, commands, root } => Self::adopted(file, commands, *root),
             Event::Summary { deployment, changed, milliseconds, outcome } => {
                 Self::summary(deployment, *changed, *milliseconds, outcome);
             }
@@ -97,9 +97,9 @@ impl Human {
         commands.iter().for_each(|command| line(&format!("  {command}")));
     }
 
-    fn adopted(file: &str, commands: &[String]) {
+    fn adopted(file: &str, commands: &[String], root: bool) {
         line(&format!("wrote {file}, for this user alone: it may hold secrets"));
-        line("what remains, as root on the host:");
+        line(if root { "what remains, as root on the host:" } else { "what remains:" });
         commands.iter().for_each(|command| line(&format!("  {command}")));
     }
 

@@ -4,4 +4,5 @@ pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod labels;
 pub(crate) mod network;
+pub(crate) mod stopped;
 pub(crate) mod volume;

@@ -84,6 +84,8 @@ pub(crate) struct Run {
     aws: Clients,
     /// What was told already.
     told: Mutex<BTreeSet<String>>,
+    /// The ids of containers of others that this run stops, so that they hold no port any more.
+    yielding: Mutex<BTreeSet<String>>,
     /// Lets it be told to stop.
     pub cancel: Arc<Cancel>,
 }
@@ -107,6 +109,7 @@ impl Run {
             folders: Mutex::default(),
             aws: Clients::default(),
             told: Mutex::default(),
+            yielding: Mutex::default(),
             cancel: Arc::default(),
         }
     }
@@ -114,6 +117,16 @@ impl Run {
     /// The same run, as one that puts volumes back from a backup.
     pub fn restoring(self, restore: Restore) -> Self {
         Self { restore: Some(restore), ..self }
+    }
+
+    /// Notes that these containers are stopped before anything of this run needs what they hold.
+    pub fn yields(&self, ids: impl IntoIterator<Item = String>) {
+        self.yielding.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    }
+
+    /// Whether a container is stopped by this run.
+    pub fn is_yielding(&self, id: &str) -> bool {
+        self.yielding.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     /// The engine, connected at the first use.

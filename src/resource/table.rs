@@ -37,6 +37,7 @@ kinds! {
     pki::htpasswd::HtpasswdKind,
     docker::image::ImageKind,
     check::requirement::RequirementKind,
+    docker::stopped::StoppedContainerKind,
     docker::network::NetworkKind,
     docker::volume::VolumeKind,
     aws::account::AccountKind,

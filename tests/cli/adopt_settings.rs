@@ -128,9 +128,11 @@ fn files_that_are_named_are_read_whatever_they_are_called() {
         .write("/srv/conf", CONFIG.replace("/var/lib/registry", "/srv/images"))
         .write("/srv/site", "server { listen 443 ssl; server_name site.example.com; location /v2/ { auth_basic x; auth_basic_user_file /srv/people; proxy_pass http://127.0.0.1:5000; } }\n")
         .write("/srv/people", format!("alice:{}\n", bcrypt::hash("HUSH", 4).unwrap()))
+        .write("/srv/compose.yml", "services:\n  registry: { image: registry:2, volumes: [\"./images:/var/lib/registry\"] }\n")
         .write("/srv/notes", "buy milk\n");
-    let outcome = host.sandbox.run("adopt --root host host/srv/conf host/srv/site host/srv/people host/srv/notes");
+    let named = ["conf", "site", "people", "compose.yml", "notes"].map(|name| format!("host/srv/{name}")).join(" ");
+    let outcome = host.sandbox.run(&format!("adopt --root host {named}"));
     assert_eq!(outcome.code, 0, "{}", outcome.text);
     has(&host.inputs(), &["\ndata-folder: /srv/images\n", "\ncn: site.example.com\n"]);
-    has(&outcome.text, &["install -m 0600 /srv/people", "`/srv/notes`: neither a registry's configuration"]);
+    has(&outcome.text, &["install -m 0600 /srv/people", "`/srv/notes`: neither a registry's configuration", "`/srv/compose.yml`: a file of Docker Compose"]);
 }

@@ -4,6 +4,8 @@ use crate::adopt::config::Api;
 use crate::adopt::host::Host;
 use crate::text::shell::{self, quoted};
 
+/// The user of the registry in a container of ours.
+const OURS: &str = "65532";
 /// Where the users before are kept until they are taken over.
 const USERS: &str = "./registry.users";
 
@@ -37,6 +39,9 @@ fn users(host: &Host) -> Vec<(&str, Option<String>)> {
 
 /// Images that belong to another user than the one that the registry runs as.
 fn images(host: &Host) -> Vec<String> {
+    if let Some(command) = contained(host) {
+        return vec![command];
+    }
     let Some(folder) = host.folder().filter(|_| host.foreign_images) else { return Vec::new() };
     let mut found = Vec::new();
     if !host.has_user {
@@ -46,15 +51,38 @@ fn images(host: &Host) -> Vec<String> {
     found
 }
 
+/// The registry of a container runs as another user than ours, to whom its images belong.
+fn contained(host: &Host) -> Option<String> {
+    let container = host.container()?;
+    let images = host.config()?.0.images.as_ref()?;
+    let user = container.user.split(':').next().unwrap_or_default();
+    (user != OURS).then(|| {
+        shell::line([
+            "docker",
+            "run",
+            "--rm",
+            "--user=0",
+            "--network=none",
+            "--entrypoint=chown",
+            &format!("--volume={images}:/images"),
+            &container.image,
+            "-R",
+            &format!("{OURS}:{OURS}"),
+            "/images",
+        ])
+    })
+}
+
 /// What holds the port until it is stopped.
 fn in_the_way(host: &Host) -> Vec<String> {
     let mut found = Vec::new();
     if host.site().is_none()
+        && host.container().is_none()
         && let Some((port, _)) = host.port()
     {
         found.push(format!("service docker-registry stop   # it holds port {port}"));
     }
-    let mixed = host.sites.iter().filter(|site| !site.alone).map(|site| site.real.as_str());
+    let mixed = host.sites.iter().filter(|site| !site.alone && !site.contained).map(|site| site.real.as_str());
     let mixed: std::collections::BTreeSet<&str> = mixed.collect();
     found.extend(mixed.into_iter().map(|path| {
         format!("editor {}   # take the registry's `server` out; other sites stand there too", quoted(path))

@@ -27,6 +27,7 @@ pub(super) fn of(host: &Host) -> Vec<Input> {
     if let Some((config, _)) = host.config() {
         found.extend(store(config));
     }
+    found.extend(contained(host));
     found.extend(user(host));
     let outside = outside(host);
     if outside.is_empty() {
@@ -105,6 +106,23 @@ fn store(config: &Config) -> Vec<Input> {
     {
         found.push(one("data-folder", folder.as_str(), config.path.clone()));
     }
+    found
+}
+
+/// The images of a registry in a container, and the containers that are stopped for ours.
+fn contained(host: &Host) -> Vec<Input> {
+    let Some((container, (config, _))) = host.container().zip(host.config()) else { return Vec::new() };
+    let mut found = Vec::new();
+    if let Some(images) = config.images.as_ref().filter(|_| config.api == Api::V2) {
+        let comment = format!("the images of the container {}: used where they are, and never deleted", container.name);
+        found.push(one("data-volume", images.as_str(), comment));
+    } else if config.flavor == "local" {
+        // Its images are in the container: as long as they are not copied, it is still needed.
+        return found;
+    }
+    let names = host.containers.iter().map(|container| container.name.clone()).collect();
+    let comment = "these are stopped, and stay; `provision destroy` starts them again".to_owned();
+    found.push(Input { name: "replaces-containers", value: Value::List(names), comment });
     found
 }
 

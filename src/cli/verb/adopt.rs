@@ -20,7 +20,7 @@ impl Arguments for Adopt {
             .value_name("PATH")
             .num_args(0..)
             .value_hint(ValueHint::AnyPath)
-            .help("More files and folders to inspect, such as one with a policy");
+            .help("More files and folders to inspect, such as one with a policy, or the container of the registry");
         let root = Arg::new("root")
             .long("root")
             .value_name("DIR")
@@ -42,7 +42,7 @@ impl Arguments for Adopt {
     }
 
     async fn run(self, session: &Session) -> Result<u8> {
-        adopt::run(session, &self.0)?;
+        adopt::run(session, &self.0).await?;
         Ok(DONE)
     }
 }

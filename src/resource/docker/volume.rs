@@ -7,7 +7,7 @@ use futures_util::future::try_join;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::resource::change::{Action, Change, Field};
 use crate::resource::docker::labels::{FILES, SCRATCH};
 use crate::resource::fact::Fact;
@@ -32,6 +32,9 @@ pub(crate) struct Spec {
     /// False for one whose content is made anew at every start, so that it can be deleted without a question.
     #[serde(default = "data")]
     data: bool,
+    /// Whether it is there already and belongs to somebody else: it is used as it is, and neither changed nor removed.
+    #[serde(default)]
+    adopt: bool,
 }
 
 fn driver() -> String {
@@ -93,6 +96,9 @@ impl Kind for VolumeKind {
 
     async fn check(spec: &Spec, actual: Option<&Volume>, _: &Change, at: &At) -> Result<()> {
         match actual {
+            None if spec.adopt => Err(Error::new(format!("there is no volume `{}`", spec.name(at)))
+                .hint("`docker volume ls` lists the volumes of the engine")),
+            _ if spec.adopt => Ok(()),
             Some(volume) if volume.labels.get(ID).is_none_or(|id| id != at.store().id()) => {
                 Err(At::taken("volume", &spec.name(at), Some(&volume.labels)))
             }
@@ -101,6 +107,9 @@ impl Kind for VolumeKind {
     }
 
     fn diff(spec: &Spec, actual: &Volume, at: &At) -> Change {
+        if spec.adopt {
+            return Change::of(Action::Replace, Vec::new());
+        }
         let mut fields: Vec<Field> = Field::compare("driver", &actual.driver, &spec.driver).into_iter().collect();
         fields.extend(Field::compare("options", &show(actual.options.clone()), &show(spec.options.clone())));
         fields.extend(at.compare_labels(&actual.labels));

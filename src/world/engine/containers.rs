@@ -7,7 +7,9 @@ use bollard::body_full;
 use bollard::container::LogOutput;
 use bollard::errors::Error as Cause;
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerSummary};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, ContainerUpdateBody, RestartPolicy,
+};
 use bollard::query_parameters as query;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -76,6 +78,12 @@ impl Engine {
         self.docker.list_containers(Some(options)).await.map_err(|error| self.failed("list the containers", &error))
     }
 
+    /// Every container, running or not.
+    pub async fn all_containers(&self) -> Result<Vec<ContainerSummary>> {
+        let options = query::ListContainersOptionsBuilder::default().all(true).build();
+        self.docker.list_containers(Some(options)).await.map_err(|error| self.failed("list the containers", &error))
+    }
+
     /// Every running container.
     pub async fn running_containers(&self) -> Result<Vec<ContainerSummary>> {
         let options = query::ListContainersOptionsBuilder::default().build();
@@ -131,6 +139,13 @@ impl Engine {
         let options = query::StopContainerOptionsBuilder::default().t(10).build();
         let stopped = self.docker.stop_container(name, Some(options)).await;
         gone(stopped).map_err(|error| self.failed(&format!("stop the container `{name}`"), &error))
+    }
+
+    /// Says whether the engine starts a container by itself.
+    pub async fn set_restart_policy(&self, name: &str, policy: RestartPolicy) -> Result<()> {
+        let body = ContainerUpdateBody { restart_policy: Some(policy), ..ContainerUpdateBody::default() };
+        let updated = self.docker.update_container(name, body).await;
+        updated.map_err(|error| self.failed(&format!("set the restart policy of the container `{name}`"), &error))
     }
 
     pub async fn rename_container(&self, name: &str, new: &str) -> Result<()> {

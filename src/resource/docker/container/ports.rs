@@ -25,8 +25,9 @@ pub(super) async fn check(spec: &Spec, actual: Option<&Actual>, at: &At) -> Resu
         let holder = running.iter().find(|container| {
             let labels = container.labels.as_ref();
             let ours = labels.and_then(|labels| labels.get(ID)).is_some_and(|id| id == at.store().id());
+            let yields = container.id.as_ref().is_some_and(|id| at.run.is_yielding(id));
             let mut ports = container.ports.iter().flatten();
-            !ours && ports.any(|held| held.public_port == Some(port))
+            !ours && !yields && ports.any(|held| held.public_port == Some(port))
         });
         let holder = match holder {
             Some(container) => {
