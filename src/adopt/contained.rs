@@ -95,7 +95,14 @@ impl Reader<'_> {
     }
 
     fn site_of_container(&mut self, place: String, server: Server) {
-        let site = Site { path: place.clone(), real: place, server, alone: false, contained: true, shared: Default::default() };
+        let site = Site {
+            path: place.clone(),
+            real: place,
+            server,
+            alone: false,
+            contained: true,
+            shared: Default::default(),
+        };
         self.host.sites.push(site);
     }
 

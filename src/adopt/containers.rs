@@ -71,11 +71,8 @@ pub(crate) async fn look(engine: &Engine) -> Result<Vec<Container>> {
 }
 
 fn may_be(summary: &ContainerSummary) -> bool {
-    let text = format!(
-        "{} {}",
-        summary.image.as_deref().unwrap_or_default(),
-        summary.command.as_deref().unwrap_or_default()
-    );
+    let text =
+        format!("{} {}", summary.image.as_deref().unwrap_or_default(), summary.command.as_deref().unwrap_or_default());
     ["registry", "distribution", "nginx"].iter().any(|word| text.contains(word))
 }
 
@@ -144,11 +141,8 @@ impl Container {
     /// Reads its configuration or its sites.
     async fn with_files(mut self, engine: &Engine) -> Self {
         let named = std::mem::take(&mut self.files).into_iter().map(|(path, _)| path);
-        let paths: Vec<String> = if self.is_nginx {
-            vec![NGINX.to_owned()]
-        } else {
-            named.chain(CONFIGS.map(str::to_owned)).collect()
-        };
+        let paths: Vec<String> =
+            if self.is_nginx { vec![NGINX.to_owned()] } else { named.chain(CONFIGS.map(str::to_owned)).collect() };
         for path in paths {
             match engine.download(&self.name, &path).await {
                 Ok(Some(archive)) => self.files.extend(texts(&path, &archive)),

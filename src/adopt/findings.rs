@@ -214,7 +214,9 @@ fn images_in_a_container(host: &Host) -> Option<Finding> {
         Some(address) => format!(
             "cannot mount them: set up the registry on another port, then `provision migrate http://{address} registry`"
         ),
-        None => "cannot mount them: publish its port, set up a registry, then copy them with `provision migrate`".to_owned(),
+        None => {
+            "cannot mount them: publish its port, set up a registry, then copy them with `provision migrate`".to_owned()
+        }
     };
     Some(finding.remedy(remedy))
 }

@@ -58,7 +58,12 @@ async fn look(session: &Session, wanted: &Wanted) -> Result<Host> {
     let containers = if root == "/" { containers(session).await } else { Vec::new() };
     let is_name = |path: &&String| containers.iter().any(|container| container.name == **path);
     let registry = chosen(&containers, wanted.paths.iter().find(is_name), session)?;
-    let paths = wanted.paths.iter().filter(|path| !is_name(path)).map(|path| files::absolute(path)).collect::<Result<Vec<_>>>()?;
+    let paths = wanted
+        .paths
+        .iter()
+        .filter(|path| !is_name(path))
+        .map(|path| files::absolute(path))
+        .collect::<Result<Vec<_>>>()?;
     let base = root.trim_end_matches('/');
     let below = |path: &String| path.strip_prefix(base).filter(|rest| rest.starts_with('/')).map(str::to_owned);
     let within: Vec<String> = paths.iter().filter_map(below).collect();
@@ -120,10 +125,6 @@ fn write(session: &Session, found: &Host, wanted: &Wanted) -> Result<()> {
     let takeover = Takeover::of(found, &wanted.out);
     let mut file = files::create(out)?;
     file.write_all(takeover.text(&wanted.out).as_bytes()).map_err(|error| files::failed("write", out, &error))?;
-    session.events.send(Event::Adopted {
-        file: wanted.out.clone(),
-        commands: takeover.commands,
-        root: takeover.root,
-    });
+    session.events.send(Event::Adopted { file: wanted.out.clone(), commands: takeover.commands, root: takeover.root });
     Ok(())
 }

@@ -134,5 +134,12 @@ fn files_that_are_named_are_read_whatever_they_are_called() {
     let outcome = host.sandbox.run(&format!("adopt --root host {named}"));
     assert_eq!(outcome.code, 0, "{}", outcome.text);
     has(&host.inputs(), &["\ndata-folder: /srv/images\n", "\ncn: site.example.com\n"]);
-    has(&outcome.text, &["install -m 0600 /srv/people", "`/srv/notes`: neither a registry's configuration", "`/srv/compose.yml`: a file of Docker Compose"]);
+    has(
+        &outcome.text,
+        &[
+            "install -m 0600 /srv/people",
+            "`/srv/notes`: neither a registry's configuration",
+            "`/srv/compose.yml`: a file of Docker Compose",
+        ],
+    );
 }

@@ -15,7 +15,8 @@ impl Earlier {
     fn new(test: &str) -> Self {
         let sandbox = Sandbox::new(test);
         let image = |name: &str| {
-            let listed = format!("docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' provision/{name} | head -1");
+            let listed =
+                format!("docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' provision/{name} | head -1");
             shell(&listed).ok().out.trim().to_owned()
         };
         let folder = sandbox.home.path().display().to_string();

@@ -1,6 +1,8 @@
 //! Containers of somebody else that are stopped for as long as this deployment is there: [`StoppedContainerKind`].
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as Status, RestartPolicy, RestartPolicyNameEnum};
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum as Status, RestartPolicy, RestartPolicyNameEnum,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +58,8 @@ impl Before {
             name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
             id: found.id.unwrap_or_default(),
             paused: status == Some(Status::PAUSED),
-            running: status.is_some_and(|status| [Status::RUNNING, Status::RESTARTING, Status::PAUSED].contains(&status)),
+            running: status
+                .is_some_and(|status| [Status::RUNNING, Status::RESTARTING, Status::PAUSED].contains(&status)),
             restart: restart.unwrap_or_else(|| NEVER.to_owned()),
             retries: policy.maximum_retry_count.unwrap_or_default(),
         }
@@ -83,8 +86,7 @@ const NEVER: &str = "no";
 
 impl Kind for StoppedContainerKind {
     const NAME: &'static str = "stopped-container";
-    const ABOUT: &'static str =
-        "containers of somebody else that are stopped while the deployment is there, and started again when it is destroyed";
+    const ABOUT: &'static str = "containers of somebody else that are stopped while the deployment is there, and started again when it is destroyed";
     const OUTPUTS: &'static [Output] = &[public("containers")];
     const OF_THIS_HOST: bool = true;
     /// The old one would take the place of the new one again; that is for `destroy`.
@@ -105,8 +107,9 @@ impl Kind for StoppedContainerKind {
                 if known.is_some() {
                     continue;
                 }
-                return Err(Error::new(format!("there is no container `{name}`"))
-                    .hint("`docker ps -a` lists the containers; name only those that the deployment takes the place of"));
+                return Err(Error::new(format!("there is no container `{name}`")).hint(
+                    "`docker ps -a` lists the containers; name only those that the deployment takes the place of",
+                ));
             };
             let labels = found.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
             if labels.contains_key(ID) {
