@@ -58,7 +58,7 @@ async fn push(
     images: &[Image],
     named: impl Fn(&str) -> String,
 ) -> Result<Vec<String>> {
-    let push = Push::new(registry.clone(), source, Method::Gzip, Vec::new(), job.run.events.clone());
+    let mut push = Push::new(registry.clone(), source, Method::Gzip, Vec::new(), job.run.events.clone());
     let mut pushed = Vec::new();
     for outcome in push.run(images).await {
         outcome.result.map_err(|error| error.within(named(&outcome.image)))?;

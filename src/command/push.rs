@@ -41,7 +41,7 @@ pub(crate) async fn run(session: &Session, wanted: Wanted) -> Result<()> {
     let mut failed = Vec::new();
     let found = found(session, &wanted, &source, &mut failed).await?;
     let images = named(&wanted, found, registry.name(), &mut failed)?;
-    let push = Push::new(registry.clone(), source, wanted.method, wanted.platforms, session.events.clone());
+    let mut push = Push::new(registry.clone(), source, wanted.method, wanted.platforms, session.events.clone());
     let outcomes = push.run(&images).await;
     let all = outcomes.len() + failed.len();
     for outcome in outcomes {

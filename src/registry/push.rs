@@ -4,9 +4,11 @@
 //! of the registry has is mounted. Only for the rest are images read, all in one stream, in which each layer stands once; each is
 //! compressed on all cores and uploaded while it comes. Manifests go last, so that nothing half made has a name.
 
+mod buffers;
 mod cache;
 mod compress;
 mod image;
+mod kept;
 mod layers;
 pub(crate) mod listed;
 mod name;
@@ -26,6 +28,7 @@ pub(crate) use source::Source;
 use crate::error::{Error, Result};
 use crate::event::{Event, Events};
 use crate::registry::client::{Digest, Manifest, Registry, Upload};
+use crate::world::engine::Layers;
 use cache::Cache;
 
 /// How many images are looked at, or ended, at once.
@@ -64,6 +67,8 @@ pub(crate) struct Push<'a> {
     /// The platforms that are pushed, such as `linux/arm64`; all if there are none.
     pub platforms: Vec<String>,
     pub events: Events,
+    /// Where the engine keeps its layers, if that can be read from here.
+    layers: Option<Layers>,
     cache: Mutex<Cache>,
     state: Mutex<State>,
 }
@@ -85,16 +90,26 @@ struct State {
     begun: Vec<Upload>,
     /// Why layers did not arrive, by their places in the stream.
     failed: BTreeMap<String, String>,
+    /// Whether what the engine keeps could not be read, or is not what it should be.
+    is_unreadable: bool,
 }
 
 impl<'a> Push<'a> {
     pub fn new(registry: Registry, source: Source<'a>, method: Method, platforms: Vec<String>, events: Events) -> Self {
         let (cache, state) = (Mutex::new(Cache::read()), Mutex::default());
-        Self { registry, source, method, platforms, events, cache, state }
+        Self { registry, source, method, platforms, events, layers: None, cache, state }
     }
 
     /// Pushes images; one that fails does not stop the others.
-    pub async fn run(&self, images: &[Image]) -> Vec<Outcome> {
+    pub async fn run(&mut self, images: &[Image]) -> Vec<Outcome> {
+        self.layers = self.source.layers().await;
+        if let Some(layers) = &self.layers {
+            self.note_configurations(layers, images);
+        }
+        self.bring(images).await
+    }
+
+    async fn bring(&self, images: &[Image]) -> Vec<Outcome> {
         let looked = futures_util::stream::iter(images.iter().map(|image| self.settle(image)));
         let mut results: Vec<Option<Result<Done>>> = looked.buffered(AT_ONCE).collect().await;
         // Whether the registry takes layers at all is known before a byte is read of them.
@@ -109,16 +124,18 @@ impl<'a> Push<'a> {
         }
         // All that is missing at once; then one at a time what that did not bring, such as what a registry does not mount.
         let together = pending(images, &results);
-        let mut rounds: Vec<Vec<&Image>> = vec![together.clone()];
+        // The second round is for what the engine keeps and could not be read, or was something else.
+        let mut rounds: Vec<Vec<&Image>> = vec![together.clone(), together.clone()];
         rounds.extend(together.into_iter().map(|image| vec![image]));
         for (number, round) in rounds.iter().enumerate() {
             let names: BTreeSet<&Name> = pending(images, &results).iter().map(|image| &image.name).collect();
             let round: Vec<&Image> = round.iter().copied().filter(|image| names.contains(&image.name)).collect();
-            if round.is_empty() {
+            if round.is_empty() || (number == 1 && !self.asks_engine()) {
                 continue;
             }
             let received = self.receive(&round).await;
-            let last = number > 0 || round.len() == 1;
+            let comes_again = number == 0 && self.asks_engine();
+            let last = !comes_again && (number > 1 || round.len() == 1);
             for (image, result) in images
                 .iter()
                 .zip(&mut results)

@@ -8,6 +8,7 @@ mod hints;
 mod identity;
 mod images;
 mod labelled;
+mod layers;
 mod networks;
 mod plain;
 mod remap;
@@ -29,6 +30,7 @@ pub(crate) use helper::Helper;
 pub(crate) use identity::Identity;
 pub(crate) use images::{PullError, Step};
 pub(crate) use labelled::{Thing, ThingKind};
+pub(crate) use layers::Layers;
 pub(crate) use streams::Sink;
 
 use crate::error::{Error, Result};

@@ -32,6 +32,16 @@ impl Place {
         self.sandbox.command(&[&["push", &self.sandbox.name], arguments].concat())
     }
 
+    /// The same where something of this host is hidden from it by a script, or where that starts it.
+    fn push_without(&self, hide: &str, arguments: &str) -> Ran {
+        shell(&format!(
+            "PROVISION_HOME={}/home exec unshare -m sh -ec '{hide}; exec \"$@\"' sh {} push {} {arguments}",
+            self.folder,
+            env!("CARGO_BIN_EXE_provision"),
+            self.sandbox.name
+        ))
+    }
+
     fn docker(&self, script: &str) -> Ran {
         let (user, password) = self.creds.split_once(':').unwrap();
         let login = format!("echo {password} | docker login -u {user} --password-stdin {} >/dev/null 2>&1", self.host);
@@ -99,9 +109,27 @@ fn images_of_the_engine_are_pushed_and_pulled_back_as_they_were() {
         .says(&format!("unchanged {}/{one}", place.host));
     assert!(again.out.contains(&format!("unchanged {}/{two}", place.host)), "{}", again.all());
     let digest = place.digest(two);
-    shell(&format!("rm -r {}/home/cache", place.folder)).ok();
-    place.push(&[one, two]).ok().says("unchanged");
-    assert_eq!(place.digest(two), digest, "the same layers were compressed to others");
+    // Layers are read where the engine keeps them; those that cannot be read there come from the engine, to the byte the same.
+    let hide_all = "mount -t tmpfs none $(docker info -f {{.DockerRootDir}})".to_owned();
+    let hide = |image: &str| {
+        let folder = "$(docker image inspect -f {{.GraphDriver.Data.UpperDir}}";
+        format!("mkdir -p {0}/none; mount --bind {0}/none {folder} {image})", place.folder)
+    };
+    for (hide, asked) in [("true".to_owned(), false), (hide_all, true), (hide(two), true)] {
+        shell(&format!("rm -r {}/home/cache", place.folder)).ok();
+        let pushed = place.push_without(&hide, &format!("{one} {two} -v")).ok().says("unchanged");
+        assert_eq!(pushed.all().contains("/images/get"), asked, "{hide}: {}", pushed.all());
+        assert_eq!(place.digest(two), digest, "the same layers were compressed to others");
+    }
+    assert_eq!(place.uploads(), "");
+    // Of what the registry has nothing is read.
+    shell(&format!(
+        "cd {}/b; printf 'FROM {two}\\nCOPY two /more\\n' >Dockerfile; DOCKER_BUILDKIT=0 docker build -q -t {two} .",
+        place.folder
+    ))
+    .ok();
+    let pushed = place.push_without(&hide(&format!("{}/base:1", place.sandbox.name)), &format!("{two} -v")).ok();
+    assert!(!pushed.says("pushed ").all().contains("/images/get"), "more was read than the layer that was added");
 
     // One that is not there does not stop the others.
     place

@@ -25,7 +25,7 @@ pub(crate) struct Upload {
     sent: u64,
     /// The least that a part must have but for the last one, where the registry says so.
     least: usize,
-    waiting: Vec<u8>,
+    waiting: Bytes,
 }
 
 /// How an upload began.
@@ -68,7 +68,7 @@ impl Registry {
         let location = self.located(reply.header("location"), &task)?;
         let least = reply.header("oci-chunk-min-length").and_then(|least| least.parse().ok()).unwrap_or_default();
         let (registry, repository) = (self.clone(), repository.to_owned());
-        Ok(Begun::Upload(Upload { registry, repository, location, sent: 0, least, waiting: Vec::new() }))
+        Ok(Begun::Upload(Upload { registry, repository, location, sent: 0, least, waiting: Bytes::new() }))
     }
 
     /// Uploads a content that is in memory, unless the repository has it. True if it was sent.
@@ -82,7 +82,7 @@ impl Registry {
     /// Uploads a content that is in memory, without asking first whether it is there.
     pub async fn send_bytes(&self, repository: &str, content: &[u8], digest: &Digest) -> Result<()> {
         let mut upload = self.upload(repository).await?;
-        upload.waiting = content.to_vec();
+        upload.waiting = content.to_vec().into();
         upload.finish(digest).await
     }
 
@@ -104,7 +104,7 @@ impl Registry {
                 let full = std::mem::take(&mut part);
                 let length = full.len() as u64;
                 if next.is_none() {
-                    upload.waiting.extend_from_slice(&full);
+                    upload.keep(full.into());
                 } else {
                     upload.write(full.into()).await?;
                 }
@@ -124,8 +124,8 @@ impl Upload {
     }
 
     /// Keeps the last part for the request that ends the upload.
-    pub fn keep(&mut self, part: &[u8]) {
-        self.waiting.extend_from_slice(part);
+    pub fn keep(&mut self, part: Bytes) {
+        self.waiting = if self.waiting.is_empty() { part } else { [&*self.waiting, &*part].concat().into() };
     }
 
     /// Sends the next part.
@@ -133,16 +133,12 @@ impl Upload {
     /// # Errors
     /// The registry does not take it, again and again, or has lost what it had.
     pub async fn write(&mut self, part: Bytes) -> Result<()> {
-        if self.waiting.len() + part.len() < self.least.max(1) {
-            self.waiting.extend_from_slice(&part);
+        self.keep(part);
+        if self.waiting.len() < self.least.max(1) {
             return Ok(());
         }
-        if self.waiting.is_empty() {
-            return self.send(part).await;
-        }
-        let mut whole = std::mem::take(&mut self.waiting);
-        whole.extend_from_slice(&part);
-        self.send(whole.into()).await
+        let whole = std::mem::take(&mut self.waiting);
+        self.send(whole).await
     }
 
     async fn send(&mut self, mut part: Bytes) -> Result<()> {
@@ -205,7 +201,7 @@ impl Upload {
         let task = format!("upload the blob `{}@{digest}`", self.repository);
         if self.sent > 0 && !self.waiting.is_empty() {
             let rest = std::mem::take(&mut self.waiting);
-            self.send(rest.into()).await?;
+            self.send(rest).await?;
         }
         let mut tries = 0;
         loop {
@@ -213,7 +209,7 @@ impl Upload {
             let url = format!("{}{separator}digest={digest}", self.location);
             let mut call = Call::new("PUT", url, auth::push(&self.repository));
             call = call.header("Content-Type", "application/octet-stream");
-            (call.body, call.wait, call.repeatable) = (self.waiting.clone().into(), LONG_WAIT, false);
+            (call.body, call.wait, call.repeatable) = (self.waiting.clone(), LONG_WAIT, false);
             let error = match self.registry.once(&call, &task).await? {
                 Ok(Held { reply, .. }) if matches!(reply.status(), 201 | 204) => {
                     let said = reply.header("docker-content-digest").and_then(|said| Digest::parse(said).ok());

@@ -11,6 +11,7 @@ use std::thread;
 
 use libdeflater::{CompressionLvl, Compressor};
 
+use super::buffers::Buffers;
 use crate::error::{Error, Result};
 
 /// How many bytes are compressed at once.
@@ -40,6 +41,8 @@ struct Job {
 /// Threads that compress. They end when it is dropped.
 pub(super) struct Pool {
     jobs: SyncSender<Job>,
+    /// For blocks and for what they become.
+    pub buffers: Buffers,
 }
 
 impl Pool {
@@ -49,12 +52,13 @@ impl Pool {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let (jobs, waiting) = sync_channel::<Job>(threads);
         let waiting = Arc::new(Mutex::new(waiting));
+        let buffers = Buffers::of(BLOCK + BLOCK / 16);
         for _ in 0..threads {
-            let waiting = waiting.clone();
-            let started = thread::Builder::new().spawn(move || work(method, &waiting));
+            let (waiting, buffers) = (waiting.clone(), buffers.clone());
+            let started = thread::Builder::new().spawn(move || work(method, &waiting, &buffers));
             started.map_err(|error| Error::new(format!("cannot start a thread that compresses: {error}")))?;
         }
-        Ok(Self { jobs })
+        Ok(Self { jobs, buffers })
     }
 
     /// Has a block compressed. The result comes out of what this gives.
@@ -66,22 +70,24 @@ impl Pool {
     }
 }
 
-fn work(method: Method, waiting: &Mutex<Receiver<Job>>) {
+fn work(method: Method, waiting: &Mutex<Receiver<Job>>, buffers: &Buffers) {
     let level = CompressionLvl::new(1).unwrap_or_default();
-    let mut gzip = Compressor::new(level);
+    let (mut gzip, mut scratch) = (Compressor::new(level), Vec::new());
     loop {
         let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { block, done }) = job else { return };
         let compressed = match method {
             Method::Gzip => {
-                let mut out = vec![0; gzip.gzip_compress_bound(block.len())];
-                gzip.gzip_compress(&block, &mut out).ok().map(|size| {
-                    out.truncate(size);
+                scratch.resize(scratch.len().max(gzip.gzip_compress_bound(block.len())), 0);
+                gzip.gzip_compress(&block, &mut scratch).ok().map(|size| {
+                    let mut out = buffers.take();
+                    out.extend_from_slice(&scratch[..size]);
                     out
                 })
             }
             Method::Zstd => zstd::bulk::compress(&block, 3).ok(),
         };
+        buffers.give_back(block);
         if let Some(compressed) = compressed {
             drop(done.send(compressed));
         }

@@ -7,12 +7,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
-use super::compress::Pool;
-use super::stream::{Coming, Item, Reader};
+use super::buffers::Buffers;
+use super::compress::{BLOCK, Pool};
+use super::stream::{Coming, Hashed, Item, Reader};
 use super::{Image, Push, locked};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::registry::client::{Descriptor, Digest, media};
+use crate::registry::client::{Descriptor, Digest, Upload, media};
 
 /// How many blobs are on their way at once: the source waits for the first of them to end.
 const AT_ONCE: usize = 3;
@@ -23,9 +24,18 @@ impl Push<'_> {
     /// # Errors
     /// The source cannot be read. A layer that fails is noted, and the others go on.
     pub(super) async fn receive(&self, images: &[&Image]) -> Result<()> {
+        locked(&self.state).failed.clear();
         let pool = (!self.source.keeps_as_pulled()).then(|| Pool::new(self.method)).transpose()?;
         let (to, items) = mpsc::channel(1);
-        let reader = Reader { pool, skip: Arc::new(self.unneeded(images)), items: to };
+        let buffers = pool.as_ref().map_or_else(|| Buffers::of(BLOCK), |pool| pool.buffers.clone());
+        let reader = Reader { pool, buffers, skip: Arc::new(self.unneeded(images)), items: to };
+        if let Some(layers) = self.layers.as_ref().filter(|_| !self.asks_engine()) {
+            let given = self.give_kept(layers, images, reader);
+            let taken = self.take(images, items).await;
+            let result = given.and(taken);
+            locked(&self.state).is_unreadable |= result.is_err();
+            return result;
+        }
         let give = self.source.give(images, reader);
         let take = self.take(images, items);
         let (given, taken) = futures_util::future::join(give, take).await;
@@ -47,20 +57,25 @@ impl Push<'_> {
 
     async fn take(&self, images: &[&Image], mut items: mpsc::Receiver<Result<Item>>) -> Result<()> {
         let mut running = FuturesUnordered::new();
-        let mut links = Vec::new();
+        let (mut links, mut ended) = (Vec::new(), Ok(()));
         loop {
             tokio::select! {
                 Some(()) = running.next(), if !running.is_empty() => {}
                 item = items.recv(), if running.len() < AT_ONCE => match item {
                     None => break,
-                    Some(Err(error)) => return Err(error),
+                    Some(Err(error)) => {
+                        ended = Err(error);
+                        break;
+                    }
                     Some(Ok(Item::Text { path, content })) => self.note_text(&path, content),
                     Some(Ok(Item::Link { path, target })) => links.push((path, target)),
                     Some(Ok(Item::Blob { path, blob })) => running.push(self.blob(images, path, blob)),
                 },
             }
         }
+        // Those that are cut off by an error cancel their uploads.
         while running.next().await.is_some() {}
+        ended?;
         let mut cache = locked(&self.cache);
         for (path, target) in links {
             // The engine writes `../LAYER/layer.tar`.
@@ -72,7 +87,20 @@ impl Push<'_> {
         Ok(())
     }
 
-    fn note_text(&self, path: &str, content: Vec<u8>) {
+    /// The first image that is known to need a layer; the first of all where that is not known.
+    fn first_with<'i>(&self, images: &[&'i Image], content: Option<&Digest>) -> Option<&'i Image> {
+        let needs = |image: &&&Image| {
+            content.is_some_and(|content| self.contents(image).is_some_and(|all| all.contains(content)))
+        };
+        images.iter().find(needs).or_else(|| images.first()).copied()
+    }
+
+    /// Whether layers come from the engine itself: what it keeps could not be read, or is not what it should be.
+    pub(super) fn asks_engine(&self) -> bool {
+        self.layers.is_some() && locked(&self.state).is_unreadable
+    }
+
+    pub(super) fn note_text(&self, path: &str, content: Vec<u8>) {
         let digest = Digest::of(&content);
         // Before manifests were kept as blobs, a configuration stood at its id.
         if path.strip_suffix(".json") == Some(digest.hash())
@@ -97,10 +125,11 @@ impl Push<'_> {
         }
     }
 
-    async fn upload(&self, images: &[&Image], path: &str, mut blob: Coming) -> Result<()> {
-        let image = images.first().ok_or_else(|| Error::new("no image needs what came"))?;
+    async fn upload(&self, images: &[&Image], path: &str, blob: Coming) -> Result<()> {
+        let named = path.strip_prefix("blobs/sha256/").map(|name| name.trim_end_matches(".tar"));
+        let named = named.and_then(|hash| Digest::parse(&format!("sha256:{hash}")).ok());
+        let image = self.first_with(images, named.as_ref()).ok_or_else(|| Error::new("no image needs what came"))?;
         let repository = &image.name.repository;
-        let named = path.strip_prefix("blobs/sha256/").and_then(|hash| Digest::parse(&format!("sha256:{hash}")).ok());
         let as_it_is = self.source.keeps_as_pulled();
         if let Some(digest) = named.as_ref().filter(|_| as_it_is)
             && self.ensure(repository, digest, None).await?
@@ -108,27 +137,21 @@ impl Push<'_> {
             return Ok(());
         }
         let mut upload = self.begin(repository).await?;
-        // The last part goes with the end of the upload: a layer of one part takes one request less.
-        let mut last = blob.parts.recv().await;
-        while let Some(part) = blob.parts.recv().await {
-            if let Some(before) = last.replace(part) {
-                self.sent(image, before.len());
-                upload.write(before).await?;
+        let hashed = match self.pass_on(image, &mut upload, blob).await {
+            Ok(hashed) => hashed,
+            Err(error) => {
+                drop(upload.cancel().await);
+                return Err(error);
             }
-        }
-        let Ok(hashed) = blob.end.await else {
-            drop(upload.cancel().await);
-            return Err(Error::new("it ended before it was whole"));
         };
         if let Some(named) = named.filter(|named| *named != hashed.raw) {
             drop(upload.cancel().await);
+            locked(&self.state).is_unreadable = true;
             return Err(Error::new(format!(
                 "its content has the digest {}, and {named} stands in its name",
                 hashed.raw
             )));
         }
-        self.sent(image, last.as_ref().map_or(0, bytes::Bytes::len));
-        upload.keep(&last.unwrap_or_default());
         upload.finish(&hashed.sent).await?;
         self.note_there(repository, &hashed.sent);
         if !as_it_is {
@@ -140,6 +163,22 @@ impl Push<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Sends what comes of a blob, but for its last part: that goes with the end of the upload, so that a layer of one part takes
+    /// one request less.
+    async fn pass_on(&self, image: &Image, upload: &mut Upload, mut blob: Coming) -> Result<Hashed> {
+        let mut last = blob.parts.recv().await;
+        while let Some(part) = blob.parts.recv().await {
+            if let Some(before) = last.replace(part) {
+                self.sent(image, before.len());
+                upload.write(before).await?;
+            }
+        }
+        let hashed = blob.end.await.map_err(|_| Error::new("it ended before it was whole"))?;
+        self.sent(image, last.as_ref().map_or(0, bytes::Bytes::len));
+        upload.keep(last.unwrap_or_default());
+        Ok(hashed)
     }
 
     fn note_layer(&self, path: &str, content: &Digest, blob: &Descriptor, repository: &str) {

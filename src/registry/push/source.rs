@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::Image;
-use super::stream::{Reader, pipe, read, read_files};
+use super::stream::{Part, Reader, pipe, read, read_parts};
 use crate::error::{Error, Result};
-use crate::world::engine::Engine;
+use crate::world::engine::{Engine, Layers};
 use crate::world::files;
 
 /// What gives images.
@@ -37,6 +37,14 @@ impl Source<'_> {
         }
     }
 
+    /// Where an engine keeps the layers that it would compress or unpack for others, if that can be read from here.
+    pub(super) async fn layers(&self) -> Option<Layers> {
+        match self {
+            Self::Engine { engine, as_pulled: false } => engine.layers().await,
+            _ => None,
+        }
+    }
+
     /// Has images read.
     pub(super) async fn give(&self, images: &[&Image], reader: Reader) -> Result<()> {
         match self {
@@ -49,13 +57,13 @@ impl Source<'_> {
                 engine.export_images(&images.iter().map(name).collect::<Vec<_>>(), to).await
             }
             Self::Archive { path } => read(files::reader(path)?, reader),
-            Self::Layout { folder } => read_files(blobs(folder)?, reader),
+            Self::Layout { folder } => read_parts(blobs(folder)?, reader),
         }
     }
 }
 
 /// The blobs of a layout, small ones first: manifests are small.
-fn blobs(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+fn blobs(folder: &Path) -> Result<Vec<Part>> {
     let mut found = Vec::new();
     for algorithm in files::names(&folder.join("blobs"))? {
         for name in files::names(&folder.join("blobs").join(&algorithm))? {
@@ -68,5 +76,12 @@ fn blobs(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
             .hint("`skopeo copy docker-daemon:IMAGE oci:FOLDER:TAG` makes one"));
     }
     found.sort();
-    Ok(found.into_iter().map(|(_, name, path)| (name, path)).collect())
+    let part = |(size, path, file): (u64, String, PathBuf)| {
+        let open = move || {
+            let content: Box<dyn std::io::Read> = Box::new(files::reader(&file)?);
+            Ok((Some(size), content))
+        };
+        Part { path, open: Box::new(open) }
+    };
+    Ok(found.into_iter().map(part).collect())
 }

@@ -12,12 +12,14 @@ use std::thread;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use super::buffers::Buffers;
 use super::compress::{BLOCK, Pool};
 use crate::error::{Error, Result};
 use crate::registry::client::{Digest, Hasher};
 
-/// How large a part is that is handed on, and how large what is kept whole: texts such as manifests, one and in all.
-const PART: usize = 8 << 20;
+/// How large a part is that is handed on (S3 takes none below 5 MiB but the last), and how large what is kept whole: texts
+/// such as manifests, one and in all.
+const PART: usize = 6 << 20;
 const TEXT: u64 = 4 << 20;
 const TEXTS: u64 = 32 << 20;
 
@@ -58,6 +60,8 @@ enum Step {
 /// What reads a stream.
 pub(super) struct Reader {
     pub pool: Option<Pool>,
+    /// For blocks.
+    pub buffers: Buffers,
     /// The paths that nobody needs the content of.
     pub skip: Arc<BTreeSet<String>>,
     pub items: mpsc::Sender<Result<Item>>,
@@ -76,11 +80,18 @@ pub(super) fn read(archive: impl Read + Send + 'static, reader: Reader) -> Resul
     })
 }
 
-/// The same for an OCI layout in a folder; the paths are relative to it.
-pub(super) fn read_files(files: Vec<(String, std::path::PathBuf)>, reader: Reader) -> Result<()> {
+/// One thing of several that are read one after the other.
+pub(super) struct Part {
+    pub path: String,
+    /// Opens it, when its turn comes; gives its size, which is none for what is no text whatever its size.
+    pub open: Box<dyn FnOnce() -> Result<(Option<u64>, Box<dyn Read>)> + Send>,
+}
+
+/// The same for several things that need not be in one archive.
+pub(super) fn read_parts(parts: Vec<Part>, reader: Reader) -> Result<()> {
     spawn(move || {
         let items = reader.items.clone();
-        if let Err(error) = reader.files(files) {
+        if let Err(error) = reader.parts(parts) {
             drop(items.blocking_send(Err(error)));
         }
     })
@@ -97,7 +108,7 @@ impl Reader {
             Error::new(format!("the images cannot be read: {error}"))
                 .hint("the archive must be one that `docker save` wrote, and whole")
         };
-        let steps = sorter()?;
+        let steps = sorter(&self.buffers)?;
         let mut archive = tar::Archive::new(archive);
         let mut texts = 0;
         for entry in archive.entries().map_err(fail)? {
@@ -115,12 +126,11 @@ impl Reader {
         io::copy(&mut archive.into_inner(), &mut io::sink()).map(drop).map_err(fail)
     }
 
-    fn files(self, files: Vec<(String, std::path::PathBuf)>) -> Result<()> {
-        let (steps, mut texts) = (sorter()?, 0);
-        for (path, file) in files {
-            let mut content = crate::world::files::reader(&file)?;
-            let size = crate::world::files::size(&file)?;
-            self.one(path, size, &mut content, &mut texts, &steps)?;
+    fn parts(self, parts: Vec<Part>) -> Result<()> {
+        let (steps, mut texts) = (sorter(&self.buffers)?, 0);
+        for Part { path, open } in parts {
+            let (size, mut content) = open()?;
+            self.one(path, size.unwrap_or(u64::MAX), &mut content, &mut texts, &steps)?;
         }
         Ok(())
     }
@@ -143,17 +153,19 @@ impl Reader {
             return Ok(());
         }
         let is_blob = path.ends_with(".tar") || path.starts_with("blobs/");
-        let mut first = block(content).map_err(fail)?;
+        let buffers = &self.buffers;
+        let mut first = block(content, buffers).map_err(fail)?;
         let json = matches!(first.first(), Some(b'{' | b'['));
         if size <= TEXT && *texts + size <= TEXTS && !path.ends_with(".tar") && (json || !is_blob) {
             while first.len() < usize::try_from(size).unwrap_or(usize::MAX) {
-                let more = block(content).map_err(fail)?;
+                let more = block(content, buffers).map_err(fail)?;
                 if more.is_empty() {
                     break;
                 }
                 first.extend_from_slice(&more);
             }
             *texts += size;
+            first.shrink_to_fit();
             return self.hand_on(Item::Text { path, content: first });
         }
         if !is_blob {
@@ -172,15 +184,15 @@ impl Reader {
             } else {
                 steps.send(Step::Block(rest)).map_err(gone)?;
             }
-            rest = block(content).map_err(fail)?;
+            rest = block(content, buffers).map_err(fail)?;
         }
         steps.send(Step::End { raw: pool.map(|_| hasher.finish()) }).map_err(gone)
     }
 }
 
 /// The next block, of which only the last one is shorter.
-fn block(content: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut block = Vec::with_capacity(BLOCK);
+fn block(content: &mut impl Read, buffers: &Buffers) -> io::Result<Vec<u8>> {
+    let mut block = buffers.take();
     content.take(BLOCK as u64).read_to_end(&mut block)?;
     Ok(block)
 }
@@ -193,21 +205,27 @@ fn is_compressed(first: &[u8]) -> bool {
 }
 
 /// Starts the thread that puts blocks in order, hashes what is handed on and hands it on.
-fn sorter() -> Result<SyncSender<Step>> {
+fn sorter(blocks: &Buffers) -> Result<SyncSender<Step>> {
     let (steps, coming) = sync_channel::<Step>(2 + 2 * thread::available_parallelism().map_or(1, usize::from));
-    spawn(move || sort(&coming))?;
+    let blocks = blocks.clone();
+    spawn(move || sort(&coming, &blocks))?;
     Ok(steps)
 }
 
-fn sort(steps: &Receiver<Step>) {
+fn sort(steps: &Receiver<Step>, blocks: &Buffers) {
+    let full = Buffers::of(PART + BLOCK);
     let mut current: Option<Sorted> = None;
     for step in steps {
         match step {
             Step::Begin { parts, end, compressed } => {
-                let (hasher, part) = (Hasher::sha256(), Vec::with_capacity(PART));
-                current = Some(Sorted { parts, end, hasher, part, size: 0, lost: false, compressed });
+                let (hasher, part) = (Hasher::sha256(), full.take());
+                let buffers = full.clone();
+                current = Some(Sorted { parts, end, hasher, part, buffers, size: 0, lost: false, compressed });
             }
-            Step::Block(block) => current.iter_mut().for_each(|current| current.add(&block)),
+            Step::Block(block) => {
+                current.iter_mut().for_each(|current| current.add(&block));
+                blocks.give_back(block);
+            }
             Step::Compressed(result) => {
                 let block = result.recv();
                 if let Some(current) = &mut current {
@@ -216,6 +234,7 @@ fn sort(steps: &Receiver<Step>) {
                         Err(_) => current.lost = true,
                     }
                 }
+                block.into_iter().for_each(|block| blocks.give_back(block));
             }
             Step::End { raw } => {
                 if let Some(current) = current.take() {
@@ -232,6 +251,8 @@ struct Sorted {
     end: oneshot::Sender<Hashed>,
     hasher: Hasher,
     part: Vec<u8>,
+    /// For parts.
+    buffers: Buffers,
     size: u64,
     lost: bool,
     compressed: bool,
@@ -243,14 +264,15 @@ impl Sorted {
         self.size += block.len() as u64;
         self.part.extend_from_slice(block);
         if self.part.len() >= PART {
-            let full = std::mem::replace(&mut self.part, Vec::with_capacity(PART));
-            self.lost |= self.parts.blocking_send(full.into()).is_err();
+            let full = std::mem::replace(&mut self.part, self.buffers.take());
+            self.lost |= self.parts.blocking_send(self.buffers.lend(full)).is_err();
         }
     }
 
     fn finish(mut self, raw: Option<Digest>) {
-        if !self.part.is_empty() {
-            self.lost |= self.parts.blocking_send(std::mem::take(&mut self.part).into()).is_err();
+        let rest = self.buffers.lend(std::mem::take(&mut self.part));
+        if !rest.is_empty() {
+            self.lost |= self.parts.blocking_send(rest).is_err();
         }
         // An end that is not told says that the blob is not whole.
         if !self.lost {
