@@ -64,6 +64,8 @@ mod hosts_entry;
 mod images;
 #[path = "live/images_verb.rs"]
 mod images_verb;
+#[path = "live/in_front.rs"]
+mod in_front;
 #[path = "live/init.rs"]
 mod init;
 #[path = "live/killed.rs"]

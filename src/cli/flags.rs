@@ -122,6 +122,8 @@ fn value_name(kind: InputType) -> &'static str {
     match kind {
         InputType::Port => "PORT",
         InputType::Domain => "DOMAIN",
+        InputType::Network => "ADDRESS",
+        InputType::Email => "MAIL",
         InputType::Choice => "CHOICE",
         InputType::Path => "PATH",
         InputType::File | InputType::Certificates => "FILE",

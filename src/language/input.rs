@@ -5,6 +5,7 @@ pub(crate) mod condition;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -39,6 +40,10 @@ pub(crate) enum InputType {
     Certificates,
     /// A number of bytes: `64k`, `512m`, `2g`.
     Size,
+    /// A mail address, by the rules of WordPress.
+    Email,
+    /// An IP address, or a network of them: `10.0.0.0/8`.
+    Network,
     /// Any number of values of the type `of`; the flag is repeated.
     List,
     /// A text that must not be shown. As a flag: `@FILE` reads a file, `-` reads standard input.
@@ -46,8 +51,8 @@ pub(crate) enum InputType {
 }
 
 impl InputType {
-    pub const NAMES: [&str; 11] =
-        ["string", "port", "domain", "bool", "choice", "path", "file", "certificates", "size", "list", "secret"];
+    pub const NAMES: [&str; 13] =
+        ["string", "port", "domain", "bool", "choice", "path", "file", "certificates", "size", "email", "network", "list", "secret"];
 
     pub fn parse(text: &str) -> Result<Self> {
         serde_json::from_value(Json::from(text))
@@ -210,6 +215,8 @@ impl Input {
                 read.map_err(|error| error.within(format!("`{path}`")))
             }
             InputType::Size => size(text).map(Json::from),
+            InputType::Email => email(text).map(Json::from),
+            InputType::Network => network(text).map(Json::from),
             InputType::Secret => files::secret_argument(text).map(Json::from),
             InputType::List => Err(Error::new("a list of lists")),
         }
@@ -221,6 +228,35 @@ fn port(text: &str) -> Result<Json> {
         Ok(port) if port > 0 => Ok(Json::from(port)),
         _ => Err(Error::new(format!("`{text}` is no port")).hint("a port is a number from 1 to 65535")),
     }
+}
+
+/// A mail address as WordPress takes one (`is_email`).
+fn email(text: &str) -> Result<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric();
+    let name = |name: &str| !name.is_empty() && name.chars().all(|c| plain(c) || "!#$%&'*+/=?^_`{|}~.-".contains(c));
+    let label = |label: &str| {
+        !label.is_empty() && label.trim_matches('-') == label && label.chars().all(|c| plain(c) || c == '-')
+    };
+    let host = |host: &str| host.contains('.') && host.split('.').all(label);
+    if text.len() >= 6 && text.split_once('@').is_some_and(|(local, rest)| name(local) && host(rest)) {
+        return Ok(text.to_owned());
+    }
+    Err(Error::new(format!("`{text}` is no mail address"))
+        .hint("write `name@example.com`: six characters at least, and a dot behind the `@`"))
+}
+
+/// An IP address, or a network as an address and the length of its prefix (RFC 4632, section 3.1).
+fn network(text: &str) -> Result<String> {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let wrong = || {
+        Error::new(format!("`{text}` is neither an IP address nor a network"))
+            .hint("write `192.0.2.7`, `10.0.0.0/8` or `2001:db8::/32`")
+    };
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let Some(prefix) = prefix else { return Ok(address.to_string()) };
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.parse::<u8>().ok().filter(|prefix| *prefix <= longest).ok_or_else(wrong)?;
+    Ok(format!("{address}/{prefix}"))
 }
 
 /// A size in bytes: digits and an optional `k`, `m` or `g` (powers of 1024, as Docker reads them), with or without a `b`.

@@ -17,6 +17,17 @@
 		define( 'WP_SITEURL', $address );
 	}
 
+	// Whether a proxy in front was asked by https, it says itself, and what anybody else says about it does not count. One that
+	// says nothing has been asked by the scheme of the site's address.
+	if ( $site->behind_proxy && isset( $_SERVER['REMOTE_ADDR'] ) ) {
+		$by_proxy = isset( $_SERVER['PROVISION_BY_PROXY'] ) || isset( $_SERVER['REDIRECT_PROVISION_BY_PROXY'] );
+		$scheme   = $_SERVER['HTTP_X_FORWARDED_PROTO'] ?? parse_url( $site->url, PHP_URL_SCHEME );
+		unset( $_SERVER['HTTPS'] );
+		if ( $by_proxy && 'https' === $scheme ) {
+			$_SERVER['HTTPS'] = 'on';
+		}
+	}
+
 	// WordPress is not there yet, and takes up what stands in this list.
 	$hook = function ( $name, $function, $arguments ) {
 		if ( function_exists( 'add_filter' ) ) {

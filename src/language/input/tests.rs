@@ -48,6 +48,9 @@ fn a_flag_is_read_by_its_type() {
     assert_eq!(read(InputType::Choice, "s3"), Ok(Json::from("s3")));
     assert_eq!(read(InputType::Domain, "BÜCHER.example"), Ok(Json::from("xn--bcher-kva.example")));
     assert_eq!(read(InputType::Size, "1k"), Ok(Json::from(1024)));
+    assert_eq!(read(InputType::Network, "10.0.0.0/8"), Ok(Json::from("10.0.0.0/8")));
+    assert_eq!(read(InputType::Email, "a.b+c@ex-1.org"), Ok(Json::from("a.b+c@ex-1.org")));
+    assert_eq!(read(InputType::Network, "2001:DB8::1"), Ok(Json::from("2001:db8::1")));
     assert_eq!(read(InputType::String, "{{ x }}"), Ok(Json::from("{{ x }}")));
     assert_eq!(read(InputType::Secret, "geheim\n"), Ok(Json::from("geheim")));
     for (kind, text) in [
@@ -56,6 +59,13 @@ fn a_flag_is_read_by_its_type() {
         (InputType::Bool, "yes"),
         (InputType::Choice, "S3"),
         (InputType::Path, ""),
+        (InputType::Email, "a@b.c"),
+        (InputType::Email, "keeper@localhost"),
+        (InputType::Email, "keeper@example..org"),
+        (InputType::Email, "@example.org"),
+        (InputType::Network, "proxy.test"),
+        (InputType::Network, "10.0.0.0/33"),
+        (InputType::Network, "10.0.0.0/"),
         (InputType::Secret, ""),
     ] {
         assert!(read(kind, text).unwrap_err().starts_with("`--a`: "), "{kind:?} {text}");

@@ -52,15 +52,17 @@ impl Registry {
             ))
             .hint("`provision registry` sets up one of today"));
         }
-        let url = output("url").or_else(|| output("registry").map(|registry| format!("https://{registry}")));
-        let (Some(url), Some(ca)) = (url, output("ca")) else {
+        let url = output("direct").or_else(|| output("url")).or_else(|| output("registry").map(|registry| format!("https://{registry}")));
+        let (Some(url), Some(user)) = (url, output("user")) else {
             return Err(Error::new(format!("the deployment `{name}` is no registry, or its set-up did not end"))
                 .hint(format!("`provision status {name}` shows what it has")));
         };
         let address = Address::parse(&url)?;
         let password = store.get("secret/password")?.map(Secret::new);
-        let login = output("user").zip(password).map(|(user, password)| Login::Password { user, password });
-        let authority = files::read_text(&PathBuf::from(ca))?;
+        let login = password.map(|password| Login::Password { user, password });
+        // With a certificate that another program manages, or a proxy in front that has one, it is trusted as any other.
+        let authority = output("ca").map(|ca| files::read_text(&PathBuf::from(ca))).transpose()?;
+        let trust = authority.as_deref().map_or(Trust::System(&[]), Trust::Authority);
         // On whichever host it is, a name that others know it by may mean nothing here.
         let far =
             if record.engine.is_some() { Engine::connect(None)?.host().to_owned() } else { "127.0.0.1".to_owned() };
@@ -71,7 +73,7 @@ impl Registry {
             mirror_of: input("mirror-of").and_then(|url| url.as_str()).filter(|url| !url.is_empty()).map(str::to_owned),
             keeps_all: input("delete").is_some_and(|delete| *delete == false),
         };
-        Self::with(address, &route, &Trust::Authority(&authority), login, nature)
+        Self::with(address, &route, &trust, login, nature)
     }
 
     async fn elsewhere(address: Address) -> Result<Self> {

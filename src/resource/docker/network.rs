@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::resource::change::{Action, Change, Field};
 use crate::resource::{At, Kind, Output, Outputs, Owned, public};
 use crate::text::digest::sha256;
-use crate::world::engine::{Engine, ID};
+use crate::text::unknown::unknown;
+use crate::world::engine::{Engine, ID, gateway};
 
 pub(crate) struct NetworkKind;
 
@@ -85,7 +86,8 @@ fn is_ours(network: &Network, at: &At) -> bool {
 impl Kind for NetworkKind {
     const NAME: &'static str = "network";
     const ABOUT: &'static str = "a private network, on which containers find each other by name";
-    const OUTPUTS: &'static [Output] = &[public("name")];
+    /// `gateway` is the address that the engine's host has in it.
+    const OUTPUTS: &'static [Output] = &[public("name"), public("gateway")];
 
     type Spec = Spec;
     type Actual = Actual;
@@ -134,8 +136,10 @@ impl Kind for NetworkKind {
         Change::of(action, fields)
     }
 
-    fn outputs(spec: &Spec, _: Option<&Actual>, at: &At) -> Outputs {
-        Outputs::default().with("name", spec.name(at))
+    fn outputs(spec: &Spec, actual: Option<&Actual>, at: &At) -> Outputs {
+        let gateway = actual.map(|actual| gateway(&actual.network).unwrap_or_default());
+        let gateway = gateway.unwrap_or_else(|| unknown(&at.id));
+        Outputs::default().with("name", spec.name(at)).with("gateway", gateway)
     }
 
     async fn apply(spec: &Spec, actual: Option<Actual>, change: &Change, at: &At) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use bollard::models::{Network, NetworkConnectRequest, NetworkCreateRequest, Volume, VolumeCreateRequest};
+use bollard::models::{Ipam, Network, NetworkConnectRequest, NetworkCreateRequest, Volume, VolumeCreateRequest};
 use bollard::query_parameters as query;
 
 use super::{Cause, Engine, ID, gone, labelled, optional};
@@ -108,13 +108,22 @@ impl Engine {
     pub async fn bridge_gateway(&self) -> Result<Option<String>> {
         let found = optional(self.docker.inspect_network("bridge", None::<query::InspectNetworkOptions>).await);
         let found = found.map_err(|error| self.failed("inspect the network `bridge`", &error))?;
-        let configs = found.and_then(|network| network.ipam).and_then(|ipam| ipam.config).unwrap_or_default();
-        // An engine that chose the addresses itself may name the subnet only: the first address in it is its own.
-        let first = |subnet: &str| {
-            let (network, _) = subnet.split_once('/')?;
-            let network: Ipv4Addr = network.parse().ok()?;
-            Some(Ipv4Addr::from(u32::from(network) + 1).to_string())
-        };
-        Ok(configs.into_iter().find_map(|config| config.gateway.or_else(|| first(&config.subnet?))))
+        Ok(found.and_then(|found| of(found.ipam)))
     }
+}
+
+/// The address that the engine's host has in a network.
+pub(crate) fn gateway(network: &Network) -> Option<String> {
+    of(network.ipam.clone())
+}
+
+fn of(addresses: Option<Ipam>) -> Option<String> {
+    let configs = addresses.and_then(|ipam| ipam.config).unwrap_or_default();
+    // An engine that chose the addresses itself may name the subnet only: the first address in it is its own.
+    let first = |subnet: &str| {
+        let (network, _) = subnet.split_once('/')?;
+        let network: Ipv4Addr = network.parse().ok()?;
+        Some(Ipv4Addr::from(u32::from(network) + 1).to_string())
+    };
+    configs.into_iter().find_map(|config| config.gateway.or_else(|| first(&config.subnet?)))
 }
