@@ -51,8 +51,21 @@ pub(crate) enum InputType {
 }
 
 impl InputType {
-    pub const NAMES: [&str; 13] =
-        ["string", "port", "domain", "bool", "choice", "path", "file", "certificates", "size", "email", "network", "list", "secret"];
+    pub const NAMES: [&str; 13] = [
+        "string",
+        "port",
+        "domain",
+        "bool",
+        "choice",
+        "path",
+        "file",
+        "certificates",
+        "size",
+        "email",
+        "network",
+        "list",
+        "secret",
+    ];
 
     pub fn parse(text: &str) -> Result<Self> {
         serde_json::from_value(Json::from(text))

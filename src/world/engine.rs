@@ -29,9 +29,9 @@ pub(crate) use endpoint::{Endpoint, docker_folder};
 pub(crate) use helper::Helper;
 pub(crate) use identity::Identity;
 pub(crate) use images::{PullError, Step};
-pub(crate) use networks::gateway;
 pub(crate) use labelled::{Thing, ThingKind};
 pub(crate) use layers::Layers;
+pub(crate) use networks::gateway;
 pub(crate) use streams::Sink;
 
 use crate::error::{Error, Result};

@@ -35,7 +35,12 @@ impl Front {
 
     /// curl by way of it, from another address of this host than it has itself.
     fn curl(&self, arguments: &str) -> String {
-        shell(&format!("curl -sS --retry 20 --retry-connrefused --retry-delay 1 --cacert {} --interface 127.0.0.9 {arguments}", self.ca)).ok().out
+        shell(&format!(
+            "curl -sS --retry 20 --retry-connrefused --retry-delay 1 --cacert {} --interface 127.0.0.9 {arguments}",
+            self.ca
+        ))
+        .ok()
+        .out
     }
 }
 
@@ -79,7 +84,8 @@ fn a_registry_behind_a_proxy_that_ends_tls() {
     // With TLS of its own, and a proxy elsewhere: what others say does not count, and nobody is sent round in a circle.
     sandbox.registry(&["--plain-http=false", "--trusted-proxy", "192.0.2.1", "--bind", ""]).ok();
     let port = sandbox.port;
-    let direct = format!("curl -sS -k {login} -A direct-by -H 'X-Forwarded-For: 192.0.2.66' https://localhost:{port}/v2/");
+    let direct =
+        format!("curl -sS -k {login} -A direct-by -H 'X-Forwarded-For: 192.0.2.66' https://localhost:{port}/v2/");
     shell(&direct).ok();
     let log = shell(&format!("docker logs {name}-proxy 2>&1 | grep direct-by")).ok().out;
     assert!(!log.contains("192.0.2.66"), "{log}");

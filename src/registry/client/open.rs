@@ -52,7 +52,9 @@ impl Registry {
             ))
             .hint("`provision registry` sets up one of today"));
         }
-        let url = output("direct").or_else(|| output("url")).or_else(|| output("registry").map(|registry| format!("https://{registry}")));
+        let url = output("direct")
+            .or_else(|| output("url"))
+            .or_else(|| output("registry").map(|registry| format!("https://{registry}")));
         let (Some(url), Some(user)) = (url, output("user")) else {
             return Err(Error::new(format!("the deployment `{name}` is no registry, or its set-up did not end"))
                 .hint(format!("`provision status {name}` shows what it has")));
