@@ -74,6 +74,9 @@
 		2
 	);
 
+	if ( file_exists( __DIR__ . '/logins.php' ) ) {
+		require __DIR__ . '/logins.php';
+	}
 	if ( '' === $site->smtp->host ) {
 		return;
 	}

@@ -1,6 +1,6 @@
 //! Registries in containers that others started, taken over with their images, and given back.
 
-use crate::engine::{Ran, Sandbox, free_port, shell};
+use crate::engine::{Ran, Sandbox, shell};
 
 /// A registry as people start one by hand, with an image in it, and whatever is in front.
 struct Earlier {

@@ -2,7 +2,7 @@
 
 use crate::blog::{INSTALLED, a_backup_brings_it_all_back, answers, blog, curl, log_in, secret};
 use crate::browser::Browser;
-use crate::engine::{Sandbox, shell};
+use crate::engine::{Sandbox, shell, wait_until};
 use crate::wordpress::{MailServer, Session, own_answer, send_mail};
 
 #[test]
@@ -41,9 +41,35 @@ fn https_with_mariadb() {
     let browser = Browser::trusting(&ca);
     log_in(&browser, &site, &secret(&sandbox, "admin-password"));
     assert!(browser.address().starts_with(&format!("{site}/wp-admin/")), "{}", browser.address());
+    guesses_are_bounded(&sandbox, &site, &ca);
     blog(&sandbox, &[]).ok().says("nothing to change");
     sandbox.destroy().ok();
     assert_eq!(sandbox.things(), "");
+}
+
+/// After some wrong passwords of an address no more are looked at, but those of who has logged in there before.
+fn guesses_are_bounded(sandbox: &Sandbox, site: &str, ca: &str) {
+    let folder = sandbox.home.path().display().to_string();
+    let password = sandbox.write("right", &secret(sandbox, "admin-password"));
+    let log_in = |options: &str| {
+        curl(&format!(
+            "--cacert {ca} {options} -w '%{{http_code}}' -o {folder}/page --data-urlencode log=keeper --data-urlencode pwd@{password} {site}/wp-login.php"
+        ))
+        .out
+    };
+    let jar = format!("-b {folder}/jar -c {folder}/jar");
+    assert_eq!(log_in(&jar), "302");
+    let refused = "Too many wrong passwords";
+    let guess = format!("curl -s --cacert {ca} -d log=keeper -d pwd=wrong {site}/wp-login.php");
+    shell(&format!("for i in $(seq 60); do {guess} | grep -q '{refused}' && exit 0; done; exit 1")).ok();
+    assert_eq!(log_in(""), "200");
+    assert!(std::fs::read_to_string(format!("{folder}/page")).unwrap().contains(refused));
+    let call = "<methodCall><methodName>wp.getUsersBlogs</methodName><params><param><value>keeper</value></param><param><value>wrong</value></param></params></methodCall>";
+    curl(&format!("--cacert {ca} -d '{call}' {site}/xmlrpc.php")).says("faultCode");
+    assert_eq!(log_in(&jar), "302", "who is known is let in");
+    // Others are not held up meanwhile, and after a while the next one is looked at.
+    curl(&format!("--cacert {ca} {site}/")).ok().says("Notes of a keeper");
+    wait_until(|| log_in("") == "302");
 }
 
 /// Further servers: one with STARTTLS, one that is not trusted, and one without a login.
