@@ -5,7 +5,7 @@ PROVISION = target/release/provision
 # To build it; to test, show and measure it.
 PACKAGES  = gcc pkg-config libssl-dev \
             mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml python3-aiosmtpd make \
-            chromium chromium-driver libnss3-tools iproute2 faketime tinyproxy-bin rootlesskit slirp4netns uidmap
+            chromium chromium-driver libnss3-tools iproute2 faketime tinyproxy-bin rootlesskit slirp4netns uidmap zsh fish
 .DEFAULT_GOAL := help
 .PHONY: help setup parts build dist demo test soak ceph engines fuzz reference docs lint advisories bench
 

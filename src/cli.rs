@@ -3,6 +3,7 @@
 mod flags;
 mod instead;
 mod matches;
+mod position;
 mod refusal;
 mod shared;
 mod target;

@@ -5,6 +5,7 @@ pub(crate) mod agent;
 pub(crate) mod apply;
 pub(crate) mod backup;
 pub(crate) mod ci;
+pub(crate) mod complete;
 pub(crate) mod copy;
 pub(crate) mod destroy;
 pub(crate) mod du;

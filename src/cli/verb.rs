@@ -145,6 +145,7 @@ verbs! {
         restore::Restore,
         list::List,
         schema::Schema,
+        complete::Complete,
         completions::Completions,
 }
 

@@ -70,6 +70,35 @@ fn lists_and_takes_away(sandbox: &Sandbox) {
     images(sandbox, "delete team/app:latest --yes").fails(1).says("no image `team/app:latest`");
 }
 
+/// What each shell offers after the words of a line. Bash breaks them at colons before it asks.
+fn completed(sandbox: &Sandbox) {
+    let (name, folder) = (&sandbox.name, sandbox.home.path().display());
+    let program = env!("CARGO_BIN_EXE_provision");
+    let start = format!("export PROVISION_HOME={folder}/home PATH=$(dirname {program}):$PATH;");
+    let bash = |words: &str| {
+        let script = format!(
+            "source <(provision completions bash); COMP_LINE='{line}'; COMP_WORDS=({words}); COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 )); _provision_names provision \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; echo \"${{COMPREPLY[*]}}\"",
+            line = words.replace(" : ", ":").replace("''", ""),
+        );
+        let ran = shell(&format!("{start} {script}")).ok();
+        assert_eq!(ran.err, "", "{words}");
+        ran.out.trim().to_owned()
+    };
+    assert!(bash("provision status ''").split(' ').any(|offered| offered == name));
+    assert_eq!(bash(&format!("provision images {name} show ot")), "other:");
+    assert_eq!(bash(&format!("provision images {name} show other : ''")), "1");
+    assert_eq!(bash(&format!("provision images {name} delete a : 1 other : 1")), "1");
+    assert_eq!(bash(&format!("provision copy {name}/o")), format!("{name}/other:"));
+    assert!(bash(&format!("provision images {name} ''")).contains("untag"));
+    assert_eq!(bash("provision du --so"), "--sort");
+    let fish = format!("source (provision completions fish | psub); complete -C 'provision images {name} show other:'");
+    assert_eq!(shell(&format!("{start} fish -c \"{fish}\"")).ok().out.trim(), "other:1");
+    let zsh = format!(
+        "compdef() {{}}; compadd() {{ print -r -- \"$@\" }}; source <(provision completions zsh); words=(provision images {name} show o); CURRENT=5; _provision_names; words[5]=other:; _provision_names"
+    );
+    assert_eq!(shell(&format!("{start} zsh -c '{zsh}'")).ok().out, "-S  -- other:\n-- other:1\n");
+}
+
 #[test]
 fn images_are_listed_and_taken_away() {
     let sandbox = filled("listed");
@@ -84,6 +113,7 @@ fn images_are_listed_and_taken_away() {
     // Nobody needs the image's manifest, configuration and layer now, nor the two blobs by which the tag was moved away from it.
     assert_eq!(unneeded(&du()), before + 5, "{}", du());
     sandbox.command(&["du", &sandbox.name]).ok().says("1 repository, 1 tag").says("`provision gc ");
+    completed(&sandbox);
     // By its address, with the login that docker has.
     let (port, password, folder) = (sandbox.port, sandbox.password(), sandbox.home.path().display().to_string());
     let login = format!(

@@ -8,6 +8,11 @@ use crate::error::Result;
 use crate::report;
 use crate::session::Session;
 
+/// What makes a shell complete names as well: of deployments, and of a registry's images.
+const BASH: &str = include_str!("completions/names.bash");
+const ZSH: &str = include_str!("completions/names.zsh");
+const FISH: &str = include_str!("completions/names.fish");
+
 pub(crate) struct Completions {
     shell: Option<Shell>,
 }
@@ -27,11 +32,17 @@ impl Arguments for Completions {
     }
 
     async fn run(self, _: &Session) -> Result<u8> {
-        if let Some(shell) = self.shell {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command(), "provision", &mut script);
-            report::text(&String::from_utf8_lossy(&script));
-        }
+        let Some(shell) = self.shell else { return Ok(DONE) };
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command(), "provision", &mut script);
+        let script = String::from_utf8_lossy(&script);
+        report::text(&match shell {
+            Shell::Bash => format!("{script}\n{BASH}"),
+            // Its last lines tell the shell which function completes: that is another one now.
+            Shell::Zsh => format!("{}{ZSH}", script.split("if [ \"$funcstack[1]\"").next().unwrap_or_default()),
+            Shell::Fish => format!("{script}\n{FISH}"),
+            _ => script.into_owned(),
+        });
         Ok(DONE)
     }
 }

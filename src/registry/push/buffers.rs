@@ -65,7 +65,8 @@ mod tests {
         let copy = lent.slice(1..);
         drop(lent);
         assert_eq!(&*copy, b"bc");
-        assert_ne!(buffers.take().as_ptr(), place);
+        let other = buffers.take();
+        assert_ne!(other.as_ptr(), place);
         drop(copy);
         let again = buffers.take();
         assert_eq!((again.as_ptr(), again.len()), (place, 0));
