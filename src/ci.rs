@@ -92,6 +92,7 @@ impl Registry {
             stopper: Stopper::default(),
         };
         let target = Target {
+            brought: None,
             playbook,
             path: None,
             given,

@@ -1,13 +1,36 @@
 //! What happens during a run, told as it happens: [`Event`]. The progress display, the JSON lines and the summary read
 //! the same events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
+/// A word of this program's own, such as the name of a kind.
+pub type Term = &'static str;
+
+/// How many words of its own a program of this version can have: of another program's there may be any number.
+const TERMS: usize = 1000;
+
+/// Reads a word that this program has itself, or another of its version.
+fn term<'de, D: Deserializer<'de>>(from: D) -> Result<Term, D::Error> {
+    static KNOWN: Mutex<BTreeSet<Term>> = Mutex::new(BTreeSet::new());
+    let text = String::deserialize(from)?;
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(term) = known.get(text.as_str()) {
+        return Ok(term);
+    }
+    if known.len() >= TERMS {
+        return Ok("…");
+    }
+    let term: Term = text.leak();
+    known.insert(term);
+    Ok(term)
+}
+
 /// A file of a rendered tree as it must be on the host.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RenderedFile {
     pub path: String,
     /// The permission bits, in octal.
@@ -16,14 +39,16 @@ pub struct RenderedFile {
 }
 
 /// One thing that happened. No event carries a secret.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// What a plan says of one resource.
     Planned {
         resource: String,
-        kind: &'static str,
-        action: &'static str,
+        #[serde(deserialize_with = "term")]
+        kind: Term,
+        #[serde(deserialize_with = "term")]
+        action: Term,
         fields: Vec<FieldEvent>,
         reason: Option<String>,
     },
@@ -40,8 +65,10 @@ pub enum Event {
     /// Work on a resource began.
     Started {
         resource: String,
-        kind: &'static str,
-        action: &'static str,
+        #[serde(deserialize_with = "term")]
+        kind: Term,
+        #[serde(deserialize_with = "term")]
+        action: Term,
     },
     /// How far a long step is. `total` is 0 where the end is not known.
     Progress {
@@ -61,13 +88,16 @@ pub enum Event {
     },
     Finished {
         resource: String,
-        kind: &'static str,
-        action: &'static str,
+        #[serde(deserialize_with = "term")]
+        kind: Term,
+        #[serde(deserialize_with = "term")]
+        action: Term,
         milliseconds: u64,
     },
     Failed {
         resource: String,
-        kind: &'static str,
+        #[serde(deserialize_with = "term")]
+        kind: Term,
         error: String,
         hint: Option<String>,
         detail: Vec<String>,
@@ -75,13 +105,15 @@ pub enum Event {
     /// A step that was taken back after a failure.
     Undone {
         resource: String,
-        kind: &'static str,
+        #[serde(deserialize_with = "term")]
+        kind: Term,
         error: Option<String>,
     },
     /// The state of one resource, for `status`.
     Status {
         resource: String,
-        kind: &'static str,
+        #[serde(deserialize_with = "term")]
+        kind: Term,
         state: String,
         fields: Vec<FieldEvent>,
         reason: Option<String>,
@@ -115,10 +147,12 @@ pub enum Event {
     },
     /// Something on a host that is not as it should be.
     Finding {
-        danger: &'static str,
+        #[serde(deserialize_with = "term")]
+        danger: Term,
         place: String,
         what: String,
-        consequence: &'static str,
+        #[serde(deserialize_with = "term")]
+        consequence: Term,
         remedy: String,
     },
     /// The inputs that take a host over, and what remains to be done there, by root where services of the host are changed.
@@ -134,24 +168,27 @@ pub enum Event {
         /// As it is named there, with the registry.
         name: String,
         digest: Option<String>,
-        state: &'static str,
+        #[serde(deserialize_with = "term")]
+        state: Term,
     },
     /// The last event of a run.
     Summary {
         deployment: String,
         changed: usize,
         milliseconds: u64,
-        outcome: &'static str,
+        #[serde(deserialize_with = "term")]
+        outcome: Term,
     },
 }
 
 /// A deployment at a glance. Times are in RFC 3339; what is not known, or is not there, is null.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct DeploymentEvent {
     pub deployment: String,
     pub playbook: String,
     /// `ok`, `wrong`, `kept` where only its data is left, or `busy` while somebody works on it.
-    pub state: &'static str,
+    #[serde(deserialize_with = "term")]
+    pub state: Term,
     pub url: Option<String>,
     /// Since when all of it has run.
     pub up_since: Option<String>,
@@ -160,7 +197,7 @@ pub struct DeploymentEvent {
     pub backup: Option<BackupEvent>,
     pub users: Vec<String>,
     /// What came of its last upkeep.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upkeep: Option<UpkeepEvent>,
     /// When it was looked at: earlier than now where a look takes too long.
     pub looked: Option<String>,
@@ -169,7 +206,7 @@ pub struct DeploymentEvent {
 }
 
 /// The certificate that ends first.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct CertificateEvent {
     pub ends: String,
     /// Until then; less than nothing if it has ended.
@@ -177,7 +214,7 @@ pub struct CertificateEvent {
 }
 
 /// The bytes of all data, and when they were counted.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct SpaceEvent {
     pub bytes: u64,
     pub measured: String,
@@ -186,7 +223,7 @@ pub struct SpaceEvent {
 }
 
 /// What `provision maintain` did last.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct UpkeepEvent {
     pub time: String,
     /// Its exit code.
@@ -195,7 +232,7 @@ pub struct UpkeepEvent {
     pub line: String,
 }
 
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct BackupEvent {
     pub file: String,
     pub bytes: u64,
@@ -210,18 +247,18 @@ pub struct WrongEvent {
     pub hint: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct FieldEvent {
     pub field: String,
     pub old: String,
     pub new: String,
     /// The lines that change, with some around them, where it is the content of a file that can be shown.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineEvent>,
 }
 
 /// A line of a file that changes, or one around it. Lines count from 1; one with a secret in it reads `(secret)`.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct LineEvent {
     pub change: LineChange,
     /// Where it stands in the file as it is.
@@ -231,7 +268,7 @@ pub struct LineEvent {
     pub text: String,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum LineChange {
     Same,

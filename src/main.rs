@@ -14,35 +14,52 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     cli::keep_memory_private();
-    let invocation = match cli::parse(std::env::args_os()) {
-        Ok(invocation) => invocation,
-        Err(Refusal::Parser(error)) => {
+    let (stopper, stopped) = (Stopper::default(), Arc::new(AtomicBool::new(false)));
+    let invocation = cli::arguments(std::env::args_os()).map_err(Refusal::Error).and_then(|arguments| {
+        stop_from_there(&stopper, &stopped);
+        cli::parse(arguments)
+    });
+    let code = match invocation {
+        Ok(invocation) => carry_out(invocation, &stopper, &stopped),
+        Err(refusal) => refuse(refusal, &stopper),
+    };
+    cli::end_there(code);
+    ExitCode::from(code)
+}
+
+/// Tells why a command line is not carried out, or the help that it asks for.
+fn refuse(refusal: Refusal, stopper: &Stopper) -> u8 {
+    stopper.end();
+    let code = match refusal {
+        Refusal::Parser(error) => {
             if error.use_stderr() {
                 report::beside(&error.render().to_string());
-                report::told_now();
             } else {
                 // Help, in which nothing foreign is left.
                 drop(error.print());
             }
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            u8::try_from(error.exit_code()).unwrap_or(2)
         }
-        Err(Refusal::Error(error)) => {
+        Refusal::Error(error) => {
             report::error(&error, report::Style::Text);
-            report::told_now();
-            return ExitCode::from(if error.is_usage() { 2 } else { 1 });
+            if error.is_usage() { 2 } else { 1 }
         }
     };
-    let (stopper, stopped) = (Stopper::default(), Arc::new(AtomicBool::new(false)));
+    report::told_now();
+    code
+}
+
+fn carry_out(invocation: cli::Invocation, stopper: &Stopper, stopped: &Arc<AtomicBool>) -> u8 {
     stop_on_signals(stopper.clone(), stopped.clone());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can always be made");
-    let code = runtime.block_on(run(invocation, &stopper, &stopped));
+    let code = runtime.block_on(run(invocation, stopper, stopped));
     // Whoever reads what is printed may take their time; a signal ends that at once.
     stopper.end();
     report::told_now();
     // What is asked of a name server, for instance, is not waited for any more.
     runtime.shutdown_background();
-    ExitCode::from(code)
+    code
 }
 
 async fn run(invocation: cli::Invocation, stopper: &Stopper, stopped: &AtomicBool) -> u8 {
@@ -65,10 +82,27 @@ async fn run(invocation: cli::Invocation, stopper: &Stopper, stopped: &AtomicBoo
 
 /// Hands on the signals that ask to end. Where nothing is left to stop, the process ends.
 fn stop_on_signals(stopper: Stopper, stopped: Arc<AtomicBool>) {
-    cli::hear_signals(move |signal| {
-        stopped.store(true, Ordering::SeqCst);
-        if !stopper.stop(signal) {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-    });
+    cli::hear_signals(move |signal| stop(&stopper, &stopped, signal));
+}
+
+/// The same for what comes from the machine where the command was typed, if that is another one.
+fn stop_from_there(stopper: &Stopper, stopped: &Arc<AtomicBool>) {
+    let (ended, stopper, stopped) = (stopper.clone(), stopper.clone(), stopped.clone());
+    cli::hear_there(
+        move |signal| stop(&stopper, &stopped, signal),
+        // What is left to be printed is read by nobody any more.
+        move || {
+            if ended.is_ended() {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+        },
+    );
+}
+
+fn stop(stopper: &Stopper, stopped: &AtomicBool, signal: cli::Signal) {
+    stopped.store(true, Ordering::SeqCst);
+    if !stopper.stop(signal) {
+        cli::end_there(INTERRUPTED);
+        std::process::exit(i32::from(INTERRUPTED));
+    }
 }

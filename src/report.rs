@@ -3,6 +3,7 @@
 mod clean;
 mod human;
 mod json;
+mod label;
 mod output;
 mod overview;
 mod printer;
@@ -13,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::secret::Secret;
 use crate::world::stop::Stopper;
-use crate::world::terminal;
+use crate::world::apart::apart;
+use crate::world::{near, terminal};
 pub(crate) use clean::clean_line;
 pub use printer::Style;
 use printer::{Word, print, reached};
@@ -65,7 +67,13 @@ pub fn error(error: &Error, style: Style) {
 
 /// Waits until everything is printed, or its readers are gone.
 pub async fn told() {
-    drop(reached().await);
+    match near::get() {
+        None => drop(reached().await),
+        Some(near) => tokio::select! {
+            _ = reached() => {}
+            () = near.lost() => {}
+        },
+    }
 }
 
 /// The same where nothing else is going on.
@@ -79,7 +87,7 @@ pub fn told_now() {
 /// It could not be written, and not because its reader has read enough.
 pub(crate) async fn written() -> Result<()> {
     told().await;
-    output::check()
+    near::get().map_or_else(output::check, near::Near::told)
 }
 
 /// Asks for something that is not shown while it is typed. None if there is nobody to ask.
@@ -87,6 +95,9 @@ pub(crate) async fn written() -> Result<()> {
 /// # Errors
 /// The process was asked to end instead.
 pub(crate) async fn ask_hidden(question: &str, stopper: &Stopper) -> Result<Option<Secret>> {
+    if near::get().is_some() {
+        return asked_there(format!("{question}: "), true, stopper).await.map(|line| line.map(Secret::new));
+    }
     if !terminal::is_there() {
         return Ok(None);
     }
@@ -108,13 +119,50 @@ pub(crate) async fn ask_hidden(question: &str, stopper: &Stopper) -> Result<Opti
 /// # Errors
 /// The process was asked to end instead.
 pub(crate) async fn ask(question: &str, stopper: &Stopper) -> Result<Option<bool>> {
+    let answer = ask_shown(&format!("{question} Type `yes` to go on"), stopper).await?;
+    Ok(answer.map(|answer| answer.trim() == "yes"))
+}
+
+/// Asks for a line. None if there is nobody to ask.
+///
+/// # Errors
+/// The process was asked to end instead.
+pub(crate) async fn ask_shown(question: &str, stopper: &Stopper) -> Result<Option<String>> {
+    if near::get().is_some() {
+        return asked_there(format!("{question}: "), false, stopper).await;
+    }
     if !terminal::is_there() {
         return Ok(None);
     }
     let answer = stopper.or_end(async {
-        print(Word::Aside(format!("{question} Type `yes` to go on: ")));
+        print(Word::Aside(format!("{question}: ")));
         terminal::line().await
     });
-    let answer = answer.await.inspect_err(|_| print(Word::Aside("\n".to_owned())))?;
-    Ok(answer.map(|answer| answer.trim() == "yes"))
+    answer.await.inspect_err(|_| print(Word::Aside("\n".to_owned())))
+}
+
+/// Asks whoever sits where the command was typed.
+async fn asked_there(question: String, hidden: bool, stopper: &Stopper) -> Result<Option<String>> {
+    // What was told before stands above it.
+    told().await;
+    let ask = move || near::get().and_then(|near| near.line(&question, hidden));
+    stopper.or_end(apart(ask)).await?
+}
+
+/// Tells what was told on another host, with its name before it if that is given.
+///
+/// # Errors
+/// It is nothing that can be told.
+pub(crate) fn relay(word: serde_json::Value, host: Option<&str>, style: Style) -> Result<()> {
+    let word = match host {
+        Some(host) => label::labelled(word, host, style),
+        None => word,
+    };
+    let word = serde_json::from_value(word);
+    word.map(print).map_err(|error| Error::new(format!("what another host tells cannot be understood: {error}")))
+}
+
+/// Prints what a command has printed.
+pub(crate) fn bytes(bytes: Vec<u8>, beside: bool) {
+    print(Word::Bytes(bytes, beside));
 }

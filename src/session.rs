@@ -21,6 +21,7 @@ use crate::registry::garbage::obstacle;
 use crate::resource::NAMES;
 use crate::resource::run::{Options, Run};
 use crate::secret::Secret;
+use crate::world::brought::Brought;
 use crate::world::proxy::Proxies;
 use crate::world::stop::Stopper;
 
@@ -37,10 +38,15 @@ pub struct Session {
     pub(crate) stopper: Stopper,
 }
 
+/// Where the files of a playbook stand in the folder of its deployment, if they have no other place on this host.
+const KEPT: &str = "playbook";
+
 /// A playbook with the inputs that were given, and the deployment that it is about.
 pub(crate) struct Target {
     pub playbook: Playbook,
     pub path: Option<String>,
+    /// Its files, if they are of another machine: then they are kept in the folder of the deployment.
+    pub brought: Option<Brought>,
     pub given: BTreeMap<String, Json>,
     /// The variables of files that stand for inputs; none if those of the environment do not count either.
     pub environment: Option<Listed>,
@@ -60,6 +66,7 @@ impl Target {
         Ok(Self {
             playbook: playbook_of(record)?,
             path: record.playbook.path.clone(),
+            brought: None,
             given: BTreeMap::new(),
             environment: None,
             name: Some(name.to_owned()),
@@ -71,6 +78,12 @@ impl Target {
 
     pub fn deployment(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.playbook.name)
+    }
+
+    /// Keeps the playbook's files in the folder of the deployment, if they are of another machine.
+    pub fn keep_files(&self, store: &Store) -> Result<()> {
+        let files = self.brought.iter().flat_map(|brought| &brought.files);
+        files.into_iter().try_for_each(|(name, content)| store.put_bytes(&format!("{KEPT}/{name}"), content))
     }
 }
 
@@ -138,7 +151,11 @@ impl Session {
         for input in target.playbook.inputs.iter().filter(|input| input.kind == InputType::Path) {
             given.insert(input.name.clone(), values[&input.name].clone());
         }
-        let fresh = store.record_of(recorded(&target.playbook, target.path.clone()), given);
+        let path = match &target.brought {
+            Some(brought) => Some(brought.path_in(&store.path(KEPT))?),
+            None => target.path.clone(),
+        };
+        let fresh = store.record_of(recorded(&target.playbook, path), given);
         let upkeep = earlier.as_ref().map(|record| record.upkeep.clone()).unwrap_or_default();
         let upkeep = upkeep.with(&self.options.upkeep)?.in_this_environment();
         let upkeep = self.collecting(upkeep, earlier.is_none(), &name, &target.playbook, &values)?;

@@ -36,6 +36,8 @@ mod clock;
 mod containers;
 #[path = "live/converge.rs"]
 mod converge;
+#[path = "live/elsewhere.rs"]
+mod elsewhere;
 #[path = "live/engine.rs"]
 mod engine;
 #[path = "live/engine_table.rs"]

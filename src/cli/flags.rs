@@ -3,6 +3,7 @@
 use clap::{Arg, ArgAction, Command, ValueHint};
 use serde_json::Value as Json;
 
+use super::hosts;
 use crate::language::input::{Input, InputType};
 use crate::language::playbook::Playbook;
 use crate::report::clean_line;
@@ -19,9 +20,10 @@ pub(super) fn shared_flags(command: Command) -> Command {
         .value_parser(["text", "json"])
         .default_value("text");
     let verbose = Arg::new("verbose").short('v').long("verbose").global(true).action(ArgAction::SetTrue);
-    command
+    let command = command
         .arg(output.display_order(SHARED).help("Output format"))
-        .arg(verbose.display_order(SHARED).help("Show each request to the engine"))
+        .arg(verbose.display_order(SHARED).help("Show each request to the engine"));
+    hosts::flags(command)
 }
 
 /// Adds the inputs of a playbook to a verb that has all of its own options. Where a name is both, the flag is the option, and
@@ -43,7 +45,7 @@ pub(super) fn input_flags(command: Command, playbook: &Playbook) -> Command {
 
 /// Whether a verb has an option of that name. `help` and those of every verb are added to it only later.
 fn is_option(command: &Command, name: &str) -> bool {
-    ["help", "output", "verbose"].contains(&name)
+    ["help", "output", "verbose"].iter().chain(&hosts::NAMES).any(|option| *option == name)
         || command.get_arguments().any(|option| option.get_long() == Some(name))
 }
 

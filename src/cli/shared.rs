@@ -12,7 +12,7 @@ use crate::report::Style;
 use crate::resource::run::{Anew, Images, Options, Wanted};
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::world::files;
+use crate::world::typed;
 use crate::world::stop::Stopper;
 
 pub(super) struct Shared {
@@ -62,7 +62,7 @@ impl Shared {
     pub fn session(self, events: Events, stopper: Stopper) -> Result<Session> {
         let wait = self.wait.as_deref().map_or(Ok(0), time::wait)?;
         // Read here, before anything is locked.
-        let proxy = self.proxy.as_deref().map(files::secret_argument).transpose()?.map(Secret::new);
+        let proxy = self.proxy.as_deref().map(typed::secret_argument).transpose()?.map(Secret::new);
         let upkeep = upkeep::settled(self.options.upkeep)?;
         let options = Options { proxy, upkeep, ..self.options };
         Ok(Session { events, options, yes: self.yes, wait: Duration::from_secs(wait), stopper })

@@ -17,6 +17,7 @@ use crate::language::variables::Listed;
 use crate::resource::NAMES;
 use crate::session::Target;
 use crate::text::shell;
+use crate::world::brought::Brought;
 use crate::world::files;
 
 /// The target of a verb: a built-in playbook, a playbook file, or a deployment with the playbook that made it.
@@ -29,7 +30,7 @@ pub(super) fn chosen(
     if builtin_names().contains(&word) {
         return Ok((inner.clone(), builtin_target(word, inner)?));
     }
-    let (playbook, path, deployment) = named(word)?;
+    let Named { playbook, path, brought, deployment } = named(word)?;
     let rest = inner.get_many::<OsString>("").into_iter().flatten().cloned();
     let command = Command::new(word.to_owned()).about(crate::report::clean_line(&playbook.about));
     let command = shared_flags(input_flags(flags(command), &playbook));
@@ -43,15 +44,32 @@ pub(super) fn chosen(
             ))
             .into());
     }
+    target.brought = brought;
     target.again = deployment.is_some();
     target.name = target.name.or(deployment);
     Ok((inner, target))
 }
 
 /// The playbook that a word stands for which is no built-in one: with its file, and the deployment that was meant.
-fn named(word: &str) -> Result<(Playbook, Option<String>, Option<String>)> {
+struct Named {
+    playbook: Playbook,
+    path: Option<String>,
+    brought: Option<Brought>,
+    deployment: Option<String>,
+}
+
+fn named(word: &str) -> Result<Named> {
     if word.contains('/') || has_ending(word, &["yml", "yaml"]) {
-        return Ok((Playbook::file(word, NAMES)?, Some(files::absolute(word)?), None));
+        if let Some(brought) = Brought::fetch(word)? {
+            let playbook = Playbook::file_as(word, &brought.path().to_string_lossy(), NAMES)?;
+            return Ok(Named { playbook, path: None, brought: Some(brought), deployment: None });
+        }
+        return Ok(Named {
+            playbook: Playbook::file(word, NAMES)?,
+            path: Some(files::absolute(word)?),
+            brought: None,
+            deployment: None,
+        });
     }
     let record = match Store::open(word) {
         Ok((_, Some(record))) => record,
@@ -63,7 +81,7 @@ fn named(word: &str) -> Result<(Playbook, Option<String>, Option<String>)> {
         Some(path) => Playbook::file(path, NAMES)?,
         None => builtin(&record.playbook.name)?,
     };
-    Ok((playbook, record.playbook.path, Some(word.to_owned())))
+    Ok(Named { playbook, path: record.playbook.path, brought: None, deployment: Some(word.to_owned()) })
 }
 
 fn unknown(word: &str) -> Result<Error> {
@@ -103,7 +121,7 @@ fn target(mut playbook: Playbook, path: Option<String>, matches: &ArgMatches) ->
     let environment = Some(Listed::read(&words(matches, "env-file"))?);
     let name = matches.get_one::<String>("name").cloned();
     let warnings = playbook.inputs.iter().flat_map(|input| input.warnings(&typed(matches, input))).collect();
-    Ok(Target { playbook, path, given, environment, name, again: false, root: None, warnings })
+    Ok(Target { playbook, path, brought: None, given, environment, name, again: false, root: None, warnings })
 }
 
 /// The target of a built-in playbook that was typed as a verb.

@@ -6,7 +6,7 @@ use super::matches::{word, words};
 use crate::deployment::upkeep::Asked;
 use crate::error::Result;
 use crate::secret::Secret;
-use crate::world::files;
+use crate::world::typed;
 
 pub(super) fn flags() -> [Arg; 6] {
     let flag = |name: &'static str, value: &'static str, help: &'static str| {
@@ -55,7 +55,7 @@ pub(super) fn asked(matches: &ArgMatches) -> Asked {
 /// The file cannot be read.
 pub(super) fn settled(asked: Asked) -> Result<Asked> {
     match asked.notify.as_ref().and_then(|text| text.expose().strip_prefix('@')) {
-        Some(file) => Ok(Asked { notify: Some(files::secret_in(file, "receiver")?), ..asked }),
+        Some(file) => Ok(Asked { notify: Some(typed::secret_in(file, "receiver")?), ..asked }),
         None => Ok(asked),
     }
 }

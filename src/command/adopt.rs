@@ -1,7 +1,6 @@
 //! `provision adopt`: looks at a host whose registry was set up by hand, tells what is wrong with it, and writes the inputs that
 //! take it over.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use crate::adopt::{self, Container, Finding, Host, Takeover};
@@ -10,7 +9,7 @@ use crate::event::Event;
 use crate::session::Session;
 use crate::world::engine::Engine;
 use crate::world::tree::Tree;
-use crate::world::{files, host};
+use crate::world::{files, host, typed};
 
 /// What `adopt` is asked for.
 pub(crate) struct Wanted {
@@ -23,8 +22,7 @@ pub(crate) struct Wanted {
 }
 
 pub(crate) async fn run(session: &Session, wanted: &Wanted) -> Result<()> {
-    let out = Path::new(&wanted.out);
-    if files::exists(out) {
+    if typed::refuse_existing(&wanted.out).is_err() {
         return Err(Error::usage(format!("`{}` is there already", wanted.out)).hint(
             "it may have been edited, so it is not overwritten: move it away, or give another path with `--out`",
         ));
@@ -121,10 +119,8 @@ fn nothing(found: &Host, root: &str) -> Error {
 }
 
 fn write(session: &Session, found: &Host, wanted: &Wanted) -> Result<()> {
-    let out = Path::new(&wanted.out);
     let takeover = Takeover::of(found, &wanted.out);
-    let mut file = files::create(out)?;
-    file.write_all(takeover.text(&wanted.out).as_bytes()).map_err(|error| files::failed("write", out, &error))?;
+    typed::write(&wanted.out, takeover.text(&wanted.out).as_bytes(), 0o600, false)?;
     session.events.send(Event::Adopted { file: wanted.out.clone(), commands: takeover.commands, root: takeover.root });
     Ok(())
 }

@@ -66,6 +66,7 @@ async fn once(
     graph.outputs(&plan.known)?;
     record.kinds.extend(kinds(graph));
     record.note_engine(run.engine_identity());
+    target.keep_files(&run.store)?;
     if plan.is_empty() {
         record.outputs = graph.outputs(&plan.known)?;
         if earlier.as_ref() != Some(&record) {

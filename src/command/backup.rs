@@ -20,7 +20,8 @@ use crate::resource::{At, KINDS, Kind, Thing};
 use crate::session::{Prepared, Session};
 use crate::text::size::readable;
 use crate::world::stop::Stopper;
-use crate::world::{files, unfinished};
+use crate::world::files;
+use crate::world::typed::{self, Unfinished};
 
 /// Bytes between two words of how far it is.
 const NEWS: u64 = 1 << 20;
@@ -33,10 +34,9 @@ pub(crate) struct Sealing {
 
 /// Writes a key that opens backups into a new file, and prints whom to encrypt for.
 pub(crate) fn new_key(file: &str) -> Result<()> {
-    let path = PathBuf::from(files::absolute(file)?);
-    unfinished::refuse_existing(&path)?;
+    typed::refuse_existing(file)?;
     let (key, recipient) = Key::pair();
-    files::write(&path, format!("# public key: {recipient}\n{}\n", key.expose()).as_bytes(), 0o600)?;
+    typed::write(file, format!("# public key: {recipient}\n{}\n", key.expose()).as_bytes(), 0o600, false)?;
     crate::report::text(&format!("{recipient}\n"));
     Ok(())
 }
@@ -51,16 +51,24 @@ struct Planned {
 
 pub(crate) async fn run(session: &Session, name: &str, file: &str, sealing: Sealing) -> Result<()> {
     let started = Instant::now();
-    let path = PathBuf::from(files::absolute(file)?);
-    unfinished::refuse_existing(&path)?;
+    let path = PathBuf::from(typed::shown(file)?);
+    typed::refuse_existing(file)?;
     Store::existing(name)?;
     // Asked for before the lock is taken: somebody else may work meanwhile.
     let seal = sealing.ask(&session.stopper).await?;
     let _lock = session.lock(name, "backup").await?;
-    within(session, name, &path, seal, started).await
+        let unfinished = Unfinished::create(&path.to_string_lossy())?;
+    within(session, name, (&path, unfinished), seal, started).await
 }
 
-pub(super) async fn within(session: &Session, name: &str, path: &Path, seal: Seal, started: Instant) -> Result<()> {
+/// Writes a backup into a file that was begun.
+pub(super) async fn within(
+    session: &Session,
+    name: &str,
+    (path, unfinished): (&Path, Unfinished),
+    seal: Seal,
+    started: Instant,
+) -> Result<()> {
     let prepared = session.reopen(name)?;
     if prepared.record.kept {
         return Err(Error::new(format!(
@@ -81,7 +89,6 @@ pub(super) async fn within(session: &Session, name: &str, path: &Path, seal: Sea
         provision: env!("CARGO_PKG_VERSION").to_owned(),
         parts: parts.iter().map(|planned| planned.part.clone()).collect(),
     };
-    let unfinished = unfinished::Unfinished::create(path)?;
     let fail = |error: io::Error| files::failed("write", path, &error);
     let (encryptor, key) = seal.encryptor()?;
     let seconds = u64::try_from(run.now.unix_timestamp()).unwrap_or_default();
@@ -109,7 +116,7 @@ impl Sealing {
             return Seal::recipients(&self.recipients);
         }
         if let Some(file) = self.passphrase_file {
-            return files::secret_apart(&file, "passphrase", stopper).await.map(Seal::Passphrase);
+            return typed::secret_apart(&file, "passphrase", stopper).await.map(Seal::Passphrase);
         }
         let Some(passphrase) = ask_hidden("Passphrase for the backup", stopper).await? else {
             return Err(Error::usage("no terminal to ask for a passphrase")
@@ -251,11 +258,11 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// Reads back what was written, and gives its size.
-fn verify(unfinished: &unfinished::Unfinished, path: &Path, key: &Key, run: &Run) -> Result<u64> {
+fn verify(unfinished: &Unfinished, path: &Path, key: &Key, run: &Run) -> Result<u64> {
     let started = Instant::now();
     let shown = path.display().to_string();
     let file = unfinished.reader()?;
-    let bytes = file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+    let bytes = file.size();
     let verified = Reader::sealed(file, &shown).and_then(|sealed| Reader::open(sealed, key));
     verified.map_err(|error| {
         Error::new(format!("what was written cannot be read back: {error}"))

@@ -1,7 +1,6 @@
 //! `provision copy` and `provision migrate`: images from one registry to another.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use futures_util::StreamExt;
 use serde_json::json;
@@ -14,7 +13,7 @@ use crate::registry::copy::{Copied, Copier, Pair, Row, State};
 use crate::registry::push::{check_name, fits};
 use crate::session::Session;
 use crate::text::size::readable;
-use crate::world::files;
+use crate::world::typed;
 
 /// How many tags are copied at once.
 const AT_ONCE: usize = 6;
@@ -207,7 +206,7 @@ fn report(wanted: &Migration, copier: &Copier, rows: &[Row]) -> Result<()> {
     });
     let text =
         serde_json::to_string_pretty(&text).map_err(|error| Error::new(format!("cannot write the report: {error}")))?;
-    files::write(&PathBuf::from(files::absolute(path)?), text.as_bytes(), 0o644)
+    typed::write(path, text.as_bytes(), 0o644, true)
 }
 
 fn whole(failed: &[(String, Error)], all: usize) -> Error {

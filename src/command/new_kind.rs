@@ -42,6 +42,7 @@ fn session() -> Session {
 fn target(playbook: &Path, text: &str) -> Target {
     let path = playbook.display().to_string();
     Target {
+        brought: None,
         playbook: Playbook::file(&path, NAMES).unwrap(),
         path: Some(path),
         given: BTreeMap::from([("text".to_owned(), text.into())]),

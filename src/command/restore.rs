@@ -19,8 +19,8 @@ use crate::resource::Kind;
 use crate::resource::docker::container::ContainerKind;
 use crate::session::{Prepared, Session, playbook_of};
 use crate::text::json;
-use crate::world::files;
 use crate::world::stop::Stopper;
+use crate::world::{files, typed};
 
 /// What a backup is opened with, as the command line says it; with neither, the passphrase is asked for.
 pub(crate) struct Opening {
@@ -37,7 +37,7 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
     session.alone(name, "restore", async |_| Ok(unused(name).map(drop)?)).await?;
     let reader = Arc::new(open(file, &opening, &session.stopper).await?);
     session.events.send(Event::Finished {
-        resource: files::absolute(file)?,
+        resource: typed::shown(file)?,
         kind: "file",
         action: "verified",
         milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -109,10 +109,10 @@ fn exists(name: &str, earlier: &Record) -> Error {
 /// Opens a backup, and asks for what opens it if need be.
 async fn open(file: &str, opening: &Opening, stopper: &Stopper) -> Result<Reader> {
     let here = |error: Error| error.or_hint("check the path; nothing was changed");
-    let sealed = Reader::sealed(files::reader(Path::new(file)).map_err(here)?, file)?;
+    let sealed = Reader::sealed(typed::reader(file).map_err(here)?, file)?;
     let key = match (&opening.identity, &opening.passphrase_file) {
-        (Some(path), _) => Key::identities(&files::text_apart(path, stopper).await.map_err(here)?, path)?,
-        (None, Some(path)) => Key::Passphrase(files::secret_apart(path, "passphrase", stopper).await.map_err(here)?),
+        (Some(path), _) => Key::identities(&typed::text_apart(path, stopper).await.map_err(here)?, path)?,
+        (None, Some(path)) => Key::Passphrase(typed::secret_apart(path, "passphrase", stopper).await.map_err(here)?),
         (None, None) if sealed.wants_passphrase() => {
             let asked = crate::report::ask_hidden(&format!("Passphrase of `{file}`"), stopper).await?;
             Key::Passphrase(asked.ok_or_else(|| {

@@ -17,7 +17,7 @@ use crate::resource::pki::htpasswd::{Added, own_users};
 use crate::session::{Session, Target};
 use crate::text::shell;
 use crate::world::stop::Stopper;
-use crate::world::{files, host};
+use crate::world::{host, typed};
 
 /// What is to be done with the users.
 pub(crate) enum Task {
@@ -129,7 +129,7 @@ impl Task {
                 Material::Secret(password.obtain(user, stopper).await?)
             }
             Self::Import { file } => {
-                let text = files::text_apart(file, stopper).await;
+                let text = typed::text_apart(file, stopper).await;
                 let text = text.map_err(|error| error.or_hint("check the path; nothing was changed"))?;
                 Material::Entries(Source::new(file.to_owned(), text))
             }
@@ -149,7 +149,7 @@ impl Password {
         match self {
             Self::Generated => host::random_text(GENERATED_LENGTH),
             Self::File(path) => {
-                files::secret_apart(path, "password", stopper).await.map(|secret| secret.expose().to_owned())
+                typed::secret_apart(path, "password", stopper).await.map(|secret| secret.expose().to_owned())
             }
             Self::Asked => {
                 let nobody = || {

@@ -6,7 +6,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,7 +14,7 @@ use serde_json::Value as Json;
 use crate::error::{Error, Result, did_you_mean};
 use crate::formats::x509::{self, Name};
 use crate::text::shell::quoted;
-use crate::world::{files, host};
+use crate::world::{files, host, typed};
 use condition::Condition;
 
 /// What a user may give for an input.
@@ -129,7 +128,7 @@ impl Input {
     /// What of a file with certificates is not as somebody may think who names it.
     fn certificates_of(&self, file: &str) -> Vec<String> {
         // A pipe can be read once only.
-        let text = files::is_plain(Path::new(file)).then(|| files::read_text(Path::new(file)).ok()).flatten();
+        let text = typed::is_plain(file).then(|| typed::read_text(file).ok()).flatten();
         let Some(text) = text else { return Vec::new() };
         let mut warnings = Vec::new();
         let of = self.given_by();
@@ -220,17 +219,16 @@ impl Input {
                 Err(Error::new("an empty path").hint("`.` is the folder where the command is typed"))
             }
             InputType::Path => files::absolute(text).map(Json::from),
-            InputType::File => files::read_text(Path::new(&files::absolute(text)?)).map(Json::from),
+            InputType::File => typed::read_text(&typed::shown(text)?).map(Json::from),
             InputType::Certificates => {
-                let path = files::absolute(text)?;
-                let read =
-                    files::read_text(Path::new(&path)).and_then(|text| x509::certificates(&text).map(Json::from));
+                let path = typed::shown(text)?;
+                let read = typed::read_text(&path).and_then(|text| x509::certificates(&text).map(Json::from));
                 read.map_err(|error| error.within(format!("`{path}`")))
             }
             InputType::Size => size(text).map(Json::from),
             InputType::Email => email(text).map(Json::from),
             InputType::Network => network(text).map(Json::from),
-            InputType::Secret => files::secret_argument(text).map(Json::from),
+            InputType::Secret => typed::secret_argument(text).map(Json::from),
             InputType::List => Err(Error::new("a list of lists")),
         }
     }

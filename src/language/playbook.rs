@@ -121,6 +121,11 @@ impl Playbook {
 
     /// Loads a playbook file of the user.
     pub fn file(path: &str, kinds: Kinds) -> Result<Self> {
+        Self::file_as(path, path, kinds)
+    }
+
+    /// The same of a file that messages call by another path.
+    pub fn file_as(shown: &str, path: &str, kinds: Kinds) -> Result<Self> {
         let missing = !files::exists(Path::new(path));
         let text = files::read_text(Path::new(path)).map_err(|error| {
             if missing { error.hint("`provision list` shows the built-in playbooks") } else { error }
@@ -130,7 +135,7 @@ impl Playbook {
         let name: String =
             stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let folder = absolute.parent().map(Path::to_path_buf);
-        Self::parse(name.trim_matches('-'), &Source::new(path, text), folder, kinds)
+        Self::parse(name.trim_matches('-'), &Source::new(shown, text), folder, kinds)
     }
 
     /// Loads the playbook that this one includes under that name.

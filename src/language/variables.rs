@@ -5,7 +5,6 @@
 //! before what an earlier run was given, and that before the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use serde_json::Value as Json;
 
@@ -14,7 +13,7 @@ use crate::event::Events;
 use crate::language::input::condition::Condition;
 use crate::language::input::{Input, InputType};
 use crate::language::playbook::{Playbook, Variable};
-use crate::world::{files, host};
+use crate::world::{host, typed};
 
 /// The name of the entry for all variables that have none.
 const REST: &str = "*";
@@ -172,7 +171,7 @@ fn in_environment(name: &str) -> Option<Set> {
 
 /// Reads a file of lines `NAME=VALUE`, as they stand, without quotes; a `NAME` alone is looked up in the environment.
 fn read(path: &str) -> Result<BTreeMap<String, Set>> {
-    let text = files::read_text(Path::new(path))?;
+    let text = typed::read_text(path)?;
     let mut found = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim_start();

@@ -24,7 +24,11 @@ pub(super) fn write_out(bytes: &[u8]) {
 
 /// Prints a clean text to standard error; nobody may be there to read it.
 pub(super) fn aside(text: &str) {
-    drop(std::io::stderr().write_all(text.as_bytes()));
+    write_aside(text.as_bytes());
+}
+
+pub(super) fn write_aside(bytes: &[u8]) {
+    drop(std::io::stderr().write_all(bytes));
 }
 
 /// Fails if something that was asked for could not be printed.

@@ -3,23 +3,25 @@
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::clean::{clean, clean_json};
 use super::human::Human;
 use super::json;
-use super::output::{aside, out, write_out};
+use super::output::{aside, out, write_aside, write_out};
 use crate::event::Event;
-use crate::world::terminal;
+use crate::world::{near, terminal};
 
 /// How a run is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Style {
     Text,
     Json,
 }
 
 /// What is to be printed, in its order.
+#[derive(Serialize, Deserialize)]
 pub(super) enum Word {
     Event(Box<Event>, Style),
     /// A line of what was asked for.
@@ -30,7 +32,10 @@ pub(super) enum Word {
     Json(String),
     /// What stands beside it, on standard error.
     Aside(String),
+    /// Bytes that a command printed, as they are.
+    Bytes(Vec<u8>, bool),
     /// Tells that everything before it is printed.
+    #[serde(skip)]
     Reached(oneshot::Sender<()>),
 }
 
@@ -48,6 +53,11 @@ pub(super) fn print(word: Word) {
 fn serve(words: &Receiver<Word>) {
     let mut human = Human::new();
     for word in words {
+        // Printed is what was typed elsewhere where it was typed.
+        if let (Some(near), false) = (near::get(), matches!(word, Word::Reached(_))) {
+            near.word(serde_json::to_value(&word).expect("a word has text keys only"));
+            continue;
+        }
         match word {
             Word::Event(event, Style::Text) => human.tell(&event),
             Word::Event(event, Style::Json) => out(&clean_json(&json::line(&event))),
@@ -56,6 +66,7 @@ fn serve(words: &Receiver<Word>) {
             Word::Text(text) if terminal::is_shown() => write_out(clean(&text).as_bytes()),
             Word::Text(text) => write_out(text.as_bytes()),
             Word::Aside(text) => aside(&clean(&text)),
+            Word::Bytes(bytes, beside) => if beside { write_aside(&bytes) } else { write_out(&bytes) },
             Word::Reached(told) => drop(told.send(())),
         }
     }

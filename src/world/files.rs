@@ -8,13 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::secret::Secret;
-use crate::world::apart::apart;
 use crate::world::encoding;
 pub(crate) use crate::world::failed::failed;
 use crate::world::host;
 use crate::world::read;
-use crate::world::stop::Stopper;
 use crate::world::whole::{self, Form};
 
 /// A file as it is: its content, and the permission bits of its mode.
@@ -141,12 +138,6 @@ pub(crate) fn missing_folders(path: &Path) -> Vec<PathBuf> {
 /// How many bytes a file has.
 pub(crate) fn size(path: &Path) -> Result<u64> {
     fs::metadata(path).map(|found| found.len()).map_err(|error| failed("read", path, &error))
-}
-
-/// A new file for its owner alone, to be written in parts.
-pub(crate) fn create(path: &Path) -> Result<File> {
-    let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    open.map_err(|error| failed("write", path, &error))
 }
 
 /// Makes a symbolic link.
@@ -363,51 +354,6 @@ pub(crate) fn lines(path: &Path, line: &mut dyn FnMut(&str)) -> Result<()> {
 /// Gives a file another name on the same file system.
 pub(crate) fn rename(path: &Path, new: &Path) -> Result<()> {
     fs::rename(path, new).map_err(|error| failed("rename", path, &error))
-}
-
-/// The value of a secret flag: `@FILE` reads a file, `-` reads standard input, anything else is the secret itself.
-pub(crate) fn secret_argument(text: &str) -> Result<String> {
-    let read = match text.strip_prefix('@') {
-        Some(path) => read_text(Path::new(path))?,
-        None if text == "-" => {
-            let input = read::stream(std::io::stdin(), "the standard input", read::SECRET)?;
-            encoding::decode(input, "-")?
-        }
-        None => text.to_owned(),
-    };
-    let secret = read.trim_end_matches(['\n', '\r']);
-    if secret.is_empty() {
-        return Err(Error::usage("an empty secret"));
-    }
-    if secret.contains('\0') {
-        return Err(Error::usage("a secret with a zero byte, at which most programs cut it off")
-            .hint("give one without it; `tr -d '\\000' <FILE` leaves zero bytes out"));
-    }
-    Ok(secret.to_owned())
-}
-
-/// The passphrase or password (`what`) in a file, where `-` is the standard input.
-pub(crate) fn secret_in(path: &str, what: &str) -> Result<Secret> {
-    let argument = if path == "-" { path.to_owned() } else { format!("@{path}") };
-    secret_argument(&argument).map(Secret::new).map_err(|error| {
-        if !error.is_usage() {
-            return error.or_hint("check the path; nothing was changed");
-        }
-        Error::usage(format!("there is no {what} in `{path}`"))
-            .hint(format!("the file holds the {what}, and nothing else"))
-    })
-}
-
-/// The same, read while signals are heard: it may be a pipe that nobody writes to.
-pub(crate) async fn secret_apart(path: &str, what: &'static str, stopper: &Stopper) -> Result<Secret> {
-    let path = path.to_owned();
-    stopper.or_end(apart(move || secret_in(&path, what))).await??
-}
-
-/// Reads the text of a file that may be a pipe.
-pub(crate) async fn text_apart(path: &str, stopper: &Stopper) -> Result<String> {
-    let path = PathBuf::from(path);
-    stopper.or_end(apart(move || read_text(&path))).await??
 }
 
 /// A folder for large temporary files, removed when it is dropped.

@@ -70,7 +70,7 @@ impl Target {
     }
 
     /// The words that name it to `ssh`.
-    fn words(&self) -> Vec<String> {
+    pub(super) fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         if let Some(user) = &self.user {
             words.extend(["-l".to_owned(), user.clone()]);
@@ -82,8 +82,13 @@ impl Target {
         words
     }
 
+    /// Whether it names the socket of an engine.
+    pub fn has_socket(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// As a user types it.
-    fn typed(&self) -> String {
+    pub(super) fn typed(&self) -> String {
         let user = self.user.as_ref().map_or(String::new(), |user| format!("{user}@"));
         let port = self.port.map_or(String::new(), |port| format!(" -p {port}"));
         format!("ssh{port} {user}{}", self.host)
@@ -98,7 +103,7 @@ impl Target {
     }
 
     /// What the failure of `ssh` comes to.
-    async fn refusal(&self, said: &str) -> Refusal {
+    pub(super) async fn refusal(&self, said: &str) -> Refusal {
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it says nothing");
         let refusal = |reason: String, hint: String| Refusal { reason, hint };
         let host = &self.host;
@@ -220,22 +225,11 @@ impl Forward {
     }
 
     async fn begin(&self) -> Result<Open, Refusal> {
-        let broken = |error: io::Error| {
-            let hint = "sudo apt-get install openssh-client".to_owned();
-            let hint = if error.kind() == io::ErrorKind::NotFound {
-                hint
-            } else {
-                "check the folder for temporary files".to_owned()
-            };
-            Refusal { reason: format!("cannot run `ssh`: {error}"), hint }
-        };
         let folder = tempfile::Builder::new().prefix("provision-ssh.").tempdir().map_err(broken)?;
         let (control, socket) = (folder.path().join("control"), folder.path().join("docker.sock"));
         let find = FIND.to_owned() + &self.target.socket.as_ref().map_or(String::new(), |socket| format!(" {socket}"));
-        // Ctrl-C and a terminal that goes away reach the whole group of processes: the run that takes its steps back still needs this.
-        let mut command = Command::new("sh");
-        command.args(["-c", "command -v ssh >/dev/null || exit 127; trap '' INT HUP QUIT; exec ssh \"$@\"", "sh"]);
-        command.args(options(&control)).args(["-M", "-T"]).args(self.target.words()).arg(find);
+        let mut command = lasting();
+        command.args(options(Some(&control))).args(["-M", "-T"]).args(self.target.words()).arg(find);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(broken)?;
         let said = Arc::new(Mutex::new(String::new()));
@@ -265,7 +259,7 @@ impl Forward {
             return Err(Refusal { reason, hint });
         }
         let mut forward = Command::new("ssh");
-        forward.args(options(&control)).args(["-O", "forward", "-L", &format!("{}:{path}", socket.display())]);
+        forward.args(options(Some(&control))).args(["-O", "forward", "-L", &format!("{}:{path}", socket.display())]);
         let output = forward.args(self.target.words()).stdin(Stdio::null()).output().await.map_err(broken)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned() + &words();
@@ -275,8 +269,23 @@ impl Forward {
     }
 }
 
+/// What a failure to run `ssh` comes to.
+pub(super) fn broken(error: io::Error) -> Refusal {
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    let hint = if missing { "sudo apt-get install openssh-client" } else { "check the folder for temporary files" };
+    Refusal { reason: format!("cannot run `ssh`: {error}"), hint: hint.to_owned() }
+}
+
+/// `ssh` for as long as it is needed: Ctrl-C and a terminal that goes away reach the whole group of processes, and the run that takes its
+/// steps back still needs it. Where there is no `ssh`, the exit code is 127 and nothing is said.
+pub(super) fn lasting() -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "command -v ssh >/dev/null || exit 127; trap '' INT HUP QUIT; exec ssh \"$@\"", "sh"]);
+    command
+}
+
 /// Whether the other host ended a connection before anybody had logged in.
-fn turned_away(reason: &str) -> bool {
+pub(super) fn turned_away(reason: &str) -> bool {
     ["kex_exchange_identification", "Connection closed by", "Connection reset by", "Not allowed at this time"]
         .iter()
         .any(|said| reason.contains(said))
@@ -284,8 +293,9 @@ fn turned_away(reason: &str) -> bool {
 
 /// What is asked of `ssh` whatever the user's configuration says: no host is believed that is not known, and one that does not answer
 /// is given up.
-fn options(control: &Path) -> Vec<String> {
-    let control = format!("ControlPath={}", control.display());
+pub(super) fn options(control: Option<&Path>) -> Vec<String> {
+    // Without one of its own, a connection that the user keeps open serves as well.
+    let control = control.map(|control| format!("ControlPath={}", control.display()));
     let fixed = [
         "StrictHostKeyChecking=yes",
         "ConnectTimeout=15",
@@ -298,9 +308,9 @@ fn options(control: &Path) -> Vec<String> {
         "ControlPersist=no",
         "RemoteCommand=none",
         "RequestTTY=no",
-        &control,
     ];
-    fixed.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]).collect()
+    let all = fixed.iter().copied().chain(control.as_deref());
+    all.flat_map(|option| ["-o".to_owned(), option.to_owned()]).collect()
 }
 
 /// What follows the mark in the output of the other host; none if it ends before.
@@ -314,7 +324,7 @@ async fn marked(output: Option<tokio::process::ChildStdout>) -> Option<String> {
     None
 }
 
-async fn listen(output: Option<tokio::process::ChildStderr>, said: Arc<Mutex<String>>) {
+pub(super) async fn listen(output: Option<tokio::process::ChildStderr>, said: Arc<Mutex<String>>) {
     let Some(output) = output else { return };
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {

@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::error::{Error, Result};
 
 /// A signal that asks a process to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Signal {
     /// SIGINT, as Ctrl-C sends it.
     Interrupt,
@@ -88,6 +89,11 @@ impl Stopper {
     pub fn end(&self) {
         self.0.ended.store(true, Ordering::SeqCst);
         *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether nothing is left to stop.
+    pub fn is_ended(&self) -> bool {
+        self.0.ended.load(Ordering::SeqCst)
     }
 
     /// Waits for a person, or for a file that may be a pipe.

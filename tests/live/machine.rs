@@ -41,7 +41,7 @@ impl Host {
     pub fn with_ssh(test: &str) -> Self {
         let options =
             "--init --network host --tmpfs /run --tmpfs /tmp:exec -v /var/run/docker.sock:/var/run/docker.sock";
-        Self::of(test, "openssh-server", "trixie", options, "sleep infinity")
+        Self::of(test, "openssh-server sudo tcsh fish procps", "trixie", options, "sleep infinity")
     }
 
     fn of(test: &str, packages: &str, suite: &str, options: &str, command: &str) -> Self {

@@ -6,15 +6,23 @@ use crate::engine::{Ran, Sandbox, free_port, shell, wait_until};
 use crate::machine::Host;
 
 /// A host with `sshd` on the loopback, from which the engine of this machine is used, and a client with a key for it.
-struct Far {
-    sandbox: Sandbox,
-    host: Host,
-    folder: String,
-    port: u16,
+pub struct Far {
+    pub sandbox: Sandbox,
+    pub host: Host,
+    pub folder: String,
+    pub port: u16,
 }
 
 impl Far {
+    /// One whose engine is used.
     fn new(test: &str) -> Self {
+        let mut far = Self::host(test);
+        far.sandbox.variables.push(("DOCKER_HOST", "ssh://far".into()));
+        far
+    }
+
+    /// One that is reached by `ssh far`.
+    pub fn host(test: &str) -> Self {
         let mut sandbox = Sandbox::new(test);
         let folder = sandbox.home.path().display().to_string();
         let port = free_port();
@@ -27,7 +35,7 @@ impl Far {
         ))
         .ok();
         let path = std::env::var("PATH").unwrap();
-        sandbox.variables = vec![("DOCKER_HOST", "ssh://far".into()), ("PATH", format!("{folder}/bin:{path}"))];
+        sandbox.variables = vec![("PATH", format!("{folder}/bin:{path}"))];
         let key = std::fs::read_to_string(Path::new(&folder).join("id.pub")).unwrap();
         host.run(&format!(
             "set -e; mkdir -p /run/sshd /root/.ssh; echo \"{}\" >/root/.ssh/authorized_keys; chmod 700 /root/.ssh; chmod 600 /root/.ssh/authorized_keys; \
@@ -41,7 +49,7 @@ impl Far {
     }
 
     /// Starts `sshd`, which bears that its key is asked for again and again.
-    fn serve(&self) {
+    pub fn serve(&self) {
         let port = self.port;
         self.host
             .run(&format!(
@@ -52,12 +60,12 @@ impl Far {
     }
 
     /// The key that it shows.
-    fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         shell(&format!("ssh-keyscan -t ed25519 -p {} 127.0.0.1 2>/dev/null", self.port)).out
     }
 
     /// The host is known from now on.
-    fn know(&self) {
+    pub fn know(&self) {
         std::fs::write(format!("{}/known", self.folder), self.shown()).unwrap();
     }
 

@@ -14,7 +14,8 @@ use crate::deployment::backup::Seal;
 use crate::deployment::measured::Measured;
 use crate::error::{Error, Result};
 use crate::text::size::readable;
-use crate::world::{files, host};
+use crate::world::typed::Unfinished;
+use crate::world::{files, host, unfinished};
 
 pub(super) const TASK: Task = Task { name: "backup", run: |care| Box::pin(write(care)) };
 
@@ -37,7 +38,8 @@ async fn write(care: &Care<'_>) -> Result<Option<String>> {
     let path = folder.join(format!("{}{stamp}{ENDING}", beginning(store)));
     {
         let _lock = session.lock(name, "maintain").await?;
-        backup::within(session, name, &path, seal, Instant::now()).await?;
+        let file = Unfinished::Here(unfinished::Unfinished::create(&path)?);
+        backup::within(session, name, (&path, file), seal, Instant::now()).await?;
     }
     let removed = thin_out(folder, store, upkeep.keep())?;
     let bytes = Measured::read(store).backup.map(|last| last.bytes).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! Reading a backup, all of which was verified before: [`Reader`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{CONTENTS, Contents, Digest, FORMAT, Key, MANIFEST, Manifest};
 use crate::error::{Error, Result};
 use crate::text::digest::hex;
+use crate::world::typed::Source;
 
 /// How every age file begins, and one of the only form so far.
 const MAGIC: &[u8] = b"age-encryption.org/";
@@ -24,7 +24,7 @@ const LARGEST: u64 = 256 << 20;
 const LINES: usize = 2000;
 const HEADER: usize = 128 << 10;
 
-type Stream = StreamReader<BufReader<File>>;
+type Stream = StreamReader<BufReader<Source>>;
 
 /// A backup that was decrypted to its end, each entry as the manifest says.
 pub(crate) struct Reader {
@@ -42,7 +42,7 @@ struct Span {
 
 /// A backup whose header was read, and nothing else.
 pub(crate) struct Sealed {
-    decryptor: Decryptor<BufReader<File>>,
+    decryptor: Decryptor<BufReader<Source>>,
     path: String,
 }
 
@@ -55,7 +55,7 @@ impl Sealed {
 
 impl Reader {
     /// Reads the header of a backup; `path` is what errors call it.
-    pub fn sealed(mut file: File, path: &str) -> Result<Sealed> {
+    pub fn sealed(mut file: Source, path: &str) -> Result<Sealed> {
         let mut beginning = Vec::new();
         let read = file.by_ref().take(HEADER as u64).read_to_end(&mut beginning).and_then(|_| file.rewind());
         read.map_err(|error| damaged(path, &error))?;

@@ -1,7 +1,7 @@
 //! Writing a backup: [`Writer`], and [`Pieces`] for what flows.
 
 use crate::text::digest::sha256;
-use std::fs::File;
+use crate::world::typed;
 use std::io::{self, Write};
 
 use age::Encryptor;
@@ -14,14 +14,14 @@ use super::{CONTENTS, Contents, Digest, MANIFEST, Manifest, PIECE};
 
 /// A backup that is being written.
 pub(crate) struct Writer {
-    archive: tar::Builder<StreamWriter<File>>,
+    archive: tar::Builder<StreamWriter<typed::Writer>>,
     manifest: Manifest,
     seconds: u64,
 }
 
 impl Writer {
     /// Begins a backup; `seconds` is the Unix time that its entries get.
-    pub fn new(file: File, encryptor: Encryptor, contents: &Contents, seconds: u64) -> io::Result<Self> {
+    pub fn new(file: typed::Writer, encryptor: Encryptor, contents: &Contents, seconds: u64) -> io::Result<Self> {
         let archive = tar::Builder::new(encryptor.wrap_output(file)?);
         let mut writer = Self { archive, manifest: Manifest::default(), seconds };
         writer.entry(CONTENTS, &json(contents)?)?;

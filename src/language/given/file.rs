@@ -1,7 +1,6 @@
 //! A file of inputs, which `--inputs` takes beside the flags: a YAML mapping of input to value.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::Value as Json;
 
@@ -9,7 +8,7 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::formats::yaml::{Content, Key, Node, Source};
 use crate::language::input::{Input, InputType};
 use crate::language::playbook::Playbook;
-use crate::world::files;
+use crate::world::typed;
 
 /// Reads a file of inputs for a playbook. A value is written as its flag takes it, and a list as a list.
 ///
@@ -17,7 +16,7 @@ use crate::world::files;
 /// The file cannot be read or is no mapping, or an input is unknown or of another type: with its place. Of a line that may
 /// hold a secret the value is not shown.
 pub(crate) fn read(playbook: &Playbook, path: &str) -> Result<BTreeMap<String, Json>> {
-    let text = files::read_text(Path::new(path))
+    let text = typed::read_text(path)
         .map_err(|error| error.within("`--inputs`").into_usage().or_hint("it takes a file of lines `INPUT: VALUE`"))?;
     // YAML knows a text of comments alone as nothing at all.
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {

@@ -1,0 +1,130 @@
+//! A command line that is carried out on another host: `--host`.
+
+use crate::engine::{Ran, shell, wait_until};
+use crate::ssh::Far;
+
+impl Far {
+    /// Carries a command line out on the host.
+    fn there(&self, arguments: &[&str]) -> Ran {
+        self.sandbox.command(&[&["--host", "ssh://far"], arguments].concat())
+    }
+
+    fn registry_there(&self, more: &[&str]) -> Ran {
+        let (name, port) = (self.sandbox.name.clone(), self.sandbox.port.to_string());
+        self.there(&[&["registry", "--name", &name, "--port", &port, "--trust", "no"], more].concat())
+    }
+
+    fn cache(&self) -> String {
+        self.host.run("find /root /home /tmp /var/lib -path '*provision*' -type f | sort").out
+    }
+}
+
+#[test]
+fn a_command_is_carried_out_on_another_host() {
+    let far = Far::host("there");
+    let (name, folder) = (far.sandbox.name.clone(), far.folder.clone());
+    let path = |file: &str| format!("{folder}/{file}");
+
+    // Whatever stands in the way is told before anything is done.
+    far.registry_there(&[]).fails(1).says("the host key of `far` is unknown").says("SHA256:");
+    far.know();
+    assert_eq!(far.cache(), "");
+
+    far.registry_there(&[]).ok().says("created   container").says("checked   probe round-trip");
+    assert!(far.sandbox.things().contains("container"));
+    far.sandbox.command(&["status", &name]).fails(1);
+    far.there(&["status", &name]).ok().says(&name).says("nothing is wrong");
+    far.registry_there(&[]).ok().says("nothing to change");
+    far.there(&["plan", &name, "--exit-code", "--output", "json"]).ok().says("{\"event\":\"plan\"");
+    far.there(&["plan", "nothing"]).fails(1).says("is not a playbook, a deployment or a `.yml` file");
+    far.there(&["plan", &name, "--prot", "1"]).fails(2).says("--prot");
+    far.there(&["plan", &name, "--set", "delete=false", "--exit-code"]).fails(3);
+
+    // Files of the command line are of this machine, read and written.
+    std::fs::write(path("password"), "alice-has-one\n").unwrap();
+    far.there(&["users", &name, "add", "alice", "--password-file", &path("password")]).ok();
+    far.there(&["users", &name, "list"]).ok().says("alice");
+    let provision = env!("CARGO_BIN_EXE_provision");
+    shell(&format!(
+        "echo bob-has-one | PATH={folder}/bin:$PATH {provision} --host far users {name} add bob --password-file -"
+    ))
+    .ok();
+    far.there(&["users", &name, "add", "carol"]).fails(2).says("no terminal to ask for the password");
+    far.there(&["users", &name, "add", "carol", "--password-file", "/root/other"]).fails(1).says("/root/other");
+    let seal = path("password");
+    far.there(&["backup", &name, &path("b.age"), "--passphrase-file", &seal]).ok().says("backed up");
+    assert!(std::fs::metadata(path("b.age")).unwrap().len() > 1000);
+    assert!(!far.host.run("find / -xdev -name '*.age'").out.contains("age"));
+    far.there(&["backup", &name, &path("b.age"), "--passphrase-file", &seal]).fails(1).says("exists already");
+    far.there(&["destroy", &name]).fails(1).says("this deletes data permanently").says("--yes");
+    far.there(&["destroy", &name, "--yes"]).ok();
+    far.there(&["restore", &name, &path("b.age"), "--passphrase-file", &seal]).ok();
+    far.there(&["users", &name, "list"]).ok().says("alice").says("bob");
+
+    // A playbook of one's own, with what stands beside it.
+    std::fs::write(path("part.yml"), "resources:\n  - secret: inner\n").unwrap();
+    std::fs::write(path("own.yml"), "resources:\n  - playbook: part.yml\n  - secret: outer\n").unwrap();
+    let own = format!("{name}-own");
+    far.there(&["apply", &path("own.yml"), "--name", &own]).ok().says("outer").says("inner");
+    far.there(&["plan", &own, "--exit-code"]).ok().says("nothing to change");
+    far.there(&["destroy", &own]).ok();
+
+    far.there(&["destroy", &name, "--yes"]).ok();
+    assert_eq!(far.sandbox.things(), "");
+    let left = far.cache();
+    assert_eq!(left.lines().count(), 1, "{left}");
+    assert!(left.starts_with("/root/.cache/provision/bin/provision-"), "{left}");
+}
+
+#[test]
+fn what_stands_in_the_way_of_another_host_is_told() {
+    let far = Far::host("odd");
+    far.know();
+    let list = || far.there(&["list"]);
+    // Login shells that print, or that are no shells of POSIX.
+    far.host.run("echo 'echo welcome; echo provision' >/root/.bashrc; echo 'echo hello' >/root/.cshrc").ok();
+    for shell in ["/bin/bash", "/bin/tcsh", "/usr/bin/fish"] {
+        far.host.run(&format!("usermod -s {shell} root; rm -rf /root/.cache/provision")).ok();
+        list().ok().says("registry");
+    }
+    far.host.run("usermod -s /bin/sh root").ok();
+    // A cache folder that cannot be used.
+    far.host.run("mkdir -p /root/.cache; rm -rf /root/.cache/provision; touch /root/.cache/provision").ok();
+    list().fails(1).says("the cache folder `/root/.cache/provision/bin` cannot be written");
+    far.host.run("rm /root/.cache/provision; mv /bin/uname /bin/uname.real; printf '#!/bin/sh\\n[ \"$1\" = -m ] && echo riscv64 || echo Linux\\n' >/bin/uname; chmod 755 /bin/uname").ok();
+    list().fails(1).says("it is a host of Linux on `riscv64`");
+    far.host.run("mv /bin/uname.real /bin/uname").ok();
+    // Not root, and root by sudo, with and without a password.
+    let address = format!("ssh://stranger@far:{}", far.port);
+    let stranger = |more: &[&str]| far.sandbox.command(&[&["--host", &address], more].concat());
+    stranger(&["registry", "--name", &far.sandbox.name]).fails(1).says("Docker");
+    stranger(&["list", "--sudo"]).fails(1).says("`sudo` on `ssh://stranger@far").says("no terminal");
+    far.host.run("echo 'stranger ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/stranger").ok();
+    stranger(&["status", "--sudo"]).ok().says("no deployments yet");
+    far.host.run("test -d /root/.cache/provision/bin").ok();
+    // The same host twice, and two hosts of which one does not answer.
+    far.sandbox.command(&["status", "--host", "far", "--host", "ssh://far"]).fails(2).says("named twice");
+    let both = far.sandbox.command(&["status", "--host", "far", "--host", "ssh://far:1"]);
+    both.fails(1).says("ssh://far: no deployments yet").says("ssh://far:1").says("Connection refused");
+}
+
+#[test]
+fn a_run_whose_connection_is_cut_takes_back() {
+    let far = Far::host("cut");
+    far.know();
+    let name = far.sandbox.name.clone();
+    far.there(&["list"]).ok();
+    let runs = || far.host.run("pgrep -x -f '/root/.cache/provision/bin/provision-[0-9a-f]* far' | wc -l").out.trim().to_owned();
+    assert_eq!(runs(), "0");
+    // Cut while containers are made.
+    let port = far.sandbox.port.to_string();
+    let mut child = far.sandbox.start(&["--host", "far", "registry", "--name", &name, "--port", &port, "--trust", "no"]);
+    wait_until(|| far.sandbox.things().contains("network"));
+    drop(child.kill());
+    drop(child.wait());
+    wait_until(|| runs() == "0");
+    assert_eq!(far.sandbox.things(), "");
+    far.registry_there(&[]).ok();
+    far.there(&["plan", &name, "--exit-code"]).ok();
+    far.there(&["destroy", &name, "--yes"]).ok();
+}
