@@ -97,7 +97,7 @@ impl Invocation {
         Box::pin(async {
             match self.work {
                 Work::Here(verb, shared) => verb.run(&shared.session(events, stopper)?).await,
-                Work::Elsewhere(wanted) => elsewhere::run(wanted, &stopper).await,
+                Work::Elsewhere(wanted) => elsewhere::run(wanted, &events, &stopper).await,
             }
         })
     }

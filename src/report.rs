@@ -8,6 +8,7 @@ mod output;
 mod overview;
 mod printer;
 
+use serde_json::Value as Json;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::{Error, Result};
@@ -43,7 +44,7 @@ pub(crate) fn line(text: &str) {
 }
 
 /// Prints a line of JSON.
-pub(crate) fn json(value: &serde_json::Value) {
+pub(crate) fn json(value: &Json) {
     print(Word::Json(value.to_string()));
 }
 
@@ -149,15 +150,37 @@ async fn asked_there(question: String, hidden: bool, stopper: &Stopper) -> Resul
     stopper.or_end(apart(ask)).await?
 }
 
-/// Tells what was told on another host, with its name before it if that is given.
+/// Tells what was told on another host. With its name it is one of several: then an overview is not told, but given back.
 ///
 /// # Errors
 /// It is nothing that can be told.
-pub(crate) fn relay(word: serde_json::Value, host: Option<&str>, style: Style) -> Result<()> {
+pub(crate) fn relay(word: Json, host: Option<&str>, style: Style) -> Result<Option<Json>> {
     let word = match host {
         Some(host) => label::labelled(word, host, style),
         None => word,
     };
+    if host.is_some() && word["Event"][0]["event"] == "overview" {
+        return Ok(Some(word));
+    }
+    told_there(word).map(|()| None)
+}
+
+/// Tells the overviews of several hosts as one.
+///
+/// # Errors
+/// They are nothing that can be told.
+pub(crate) fn relay_overviews(words: Vec<Json>) -> Result<()> {
+    let overviews: Vec<Json> = words.into_iter().map(|mut word| word["Event"][0].take()).collect();
+    let rows: Vec<&Json> = overviews.iter().filter_map(|event| event["deployments"].as_array()).flatten().collect();
+    let wrong: u64 = overviews.iter().filter_map(|event| event["wrong"].as_u64()).sum();
+    if overviews.is_empty() {
+        return Ok(());
+    }
+    let event = serde_json::json!({ "event": "overview", "deployments": rows, "wrong": wrong });
+    told_there(serde_json::json!({ "Event": [event, Style::Text] }))
+}
+
+fn told_there(word: Json) -> Result<()> {
     let word = serde_json::from_value(word);
     word.map(print).map_err(|error| Error::new(format!("what another host tells cannot be understood: {error}")))
 }

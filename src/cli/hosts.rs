@@ -17,12 +17,12 @@ pub(super) const NAMES: [&str; 3] = ["host", "hosts", "sudo"];
 pub(super) fn flags(command: Command) -> Command {
     let host = Arg::new("host")
         .long("host")
-        .value_name("ssh://USER@HOST[:PORT]")
+        .value_name("HOST")
         .value_hint(ValueHint::Hostname)
         .action(ArgAction::Append)
         .global(true)
         .display_order(ORDER)
-        .help("Do it on this host, by ssh; files named on the command line are of this machine [may be repeated]");
+        .help("Do it on this host by ssh: `ssh://USER@HOST:PORT`, or a name in ~/.ssh/config [may be repeated]");
     let sudo = Arg::new("sudo").long("sudo").action(ArgAction::SetTrue).global(true).display_order(ORDER);
     command.arg(host).arg(sudo.help("With --host: do it there as root, by sudo"))
 }

@@ -22,7 +22,7 @@ pub(crate) struct Wanted {
 }
 
 pub(crate) async fn run(session: &Session, wanted: &Wanted) -> Result<()> {
-    if typed::refuse_existing(&wanted.out).is_err() {
+    if typed::exists(&wanted.out) {
         return Err(Error::usage(format!("`{}` is there already", wanted.out)).hint(
             "it may have been edited, so it is not overwritten: move it away, or give another path with `--out`",
         ));

@@ -8,11 +8,14 @@ use super::turn::{Halt, Turn};
 use crate::error::Result;
 use crate::event::Event;
 use crate::execution::apply::{Failure, Left};
-use crate::execution::graph::Graph;
+use crate::execution::graph::{Graph, Id};
 use crate::execution::plan::Plan;
 use crate::execution::unused;
+use crate::resource::Outputs;
 use crate::resource::run::Run;
 use crate::session::{Prepared, Session, Target};
+use crate::world::near;
+use crate::world::wire::Authority;
 
 /// What is said where nobody can be asked.
 const HINT: &str = "`--yes` says yes; `--name` sets up another deployment beside this one";
@@ -72,6 +75,7 @@ async fn once(
         if earlier.as_ref() != Some(&record) {
             run.store.save(&record)?;
         }
+        tell_clients(graph, run, &plan.known);
         if told {
             let changed = timer::settle(run, 0).await;
             finish(run, record.outputs, changed, started, "done");
@@ -98,6 +102,7 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
     match crate::execution::apply::apply(&graph, plan, &run).await {
         Ok(known) => {
             record.outputs = graph.outputs(&known)?;
+            tell_clients(&graph, &run, &known);
             record.restoring = false;
             run.store.save(&record)?;
             if earlier.is_some() {
@@ -136,6 +141,19 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
             Err(error)
         }
     }
+}
+
+/// Tells the machine where the command was typed what its clients are to trust, if that is another one.
+fn tell_clients(graph: &Graph, run: &Run, known: &BTreeMap<Id, Outputs>) {
+    let Some(near) = near::get() else { return };
+    let ids = graph.order.iter().filter(|id| graph.nodes[*id].kind.for_clients);
+    let authorities = ids.filter_map(|id| {
+        let outputs = known.get(id)?;
+        let hosts = outputs.get("hosts")?.as_array()?;
+        let hosts = hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect();
+        Some(Authority { hosts, certificate: outputs.get("certificate")?.as_str()?.to_owned() })
+    });
+    near.authorities(run.store.name(), authorities.collect());
 }
 
 /// Tells what is going to happen to things that exist; new ones are told as they are made.

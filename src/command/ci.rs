@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::report::{self, Style};
 use crate::session::{Session, Target};
-use crate::world::{files, process};
+use crate::world::{files, process, typed};
 
 /// What is asked for beside the inputs of the playbook.
 pub(crate) struct Wanted {
@@ -33,7 +33,7 @@ pub(crate) struct Wanted {
     pub env_file: Option<PathBuf>,
     pub keep_on_failure: bool,
     pub logs: Option<PathBuf>,
-    pub report: Option<PathBuf>,
+    pub report: Option<String>,
     pub seeds: Vec<String>,
     pub seed_folder: Option<PathBuf>,
 }
@@ -50,8 +50,8 @@ impl Wanted {
         if self.command.is_empty() {
             self.form.check(self.env_file.as_deref())?;
         }
-        let written = [&self.report, &self.env_file];
-        written.into_iter().flatten().try_for_each(|path| files::check_writable(path))
+        self.report.as_deref().map_or(Ok(()), typed::check_writable)?;
+        self.env_file.as_deref().map_or(Ok(()), files::check_writable)
     }
 }
 

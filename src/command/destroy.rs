@@ -15,7 +15,7 @@ use crate::execution::apply::remove;
 use crate::resource::run::Run;
 use crate::resource::{At, Entry, KINDS, Owned, with_also};
 use crate::session::Session;
-use crate::world::host;
+use crate::world::{host, near};
 
 /// What is said where nobody can be asked.
 const HINT: &str = "`--yes` says yes; `--keep-data` leaves volumes and their secrets for the next run";
@@ -54,6 +54,9 @@ async fn within(
         turn.lock.leave_open(false);
     } else {
         turn.forget(&run.store)?;
+    }
+    if let Some(near) = near::get() {
+        near.authorities(name, Vec::new());
     }
     let changed = changed + timer::settle(&run, 0).await;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

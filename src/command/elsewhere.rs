@@ -2,13 +2,17 @@
 //!
 //! Nothing here knows verbs: what they tell, ask, read and write comes through the connection.
 
+mod clients;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
+use serde_json::Value as Json;
 use tokio::sync::broadcast;
 
 use crate::error::{Error, Result};
+use crate::event::Events;
 use crate::report::{self, Style};
 use crate::secret::Secret;
 use crate::world::apart::apart;
@@ -42,10 +46,15 @@ struct Fleet {
     signals: broadcast::Sender<Signal>,
     /// What was answered already: the same question is asked once. One at a time is asked.
     answers: tokio::sync::Mutex<BTreeMap<String, String>>,
+    events: Events,
+    /// Whoever changes something on this machine.
+    here: tokio::sync::Mutex<()>,
+    /// What there is on each of several hosts, told as one table.
+    overviews: Mutex<Vec<Json>>,
 }
 
 /// Carries the command line out on all hosts at once, and gives the exit code: of several, the worst.
-pub(crate) async fn run(wanted: Wanted, stopper: &Stopper) -> Result<u8> {
+pub(crate) async fn run(wanted: Wanted, events: &Events, stopper: &Stopper) -> Result<u8> {
     let several = wanted.hosts.len() > 1;
     let fleet = Fleet {
         program: Program::read()?,
@@ -54,6 +63,9 @@ pub(crate) async fn run(wanted: Wanted, stopper: &Stopper) -> Result<u8> {
         several,
         signals: broadcast::channel(SIGNALS).0,
         answers: tokio::sync::Mutex::default(),
+        overviews: Mutex::default(),
+        events: events.clone(),
+        here: tokio::sync::Mutex::default(),
     };
     let mut signals = stopper.listen();
     let pass_on = async {
@@ -69,23 +81,29 @@ pub(crate) async fn run(wanted: Wanted, stopper: &Stopper) -> Result<u8> {
     if !several {
         return results.into_iter().next().unwrap_or(Ok(0));
     }
+    report::relay_overviews(std::mem::take(&mut *fleet.overviews.lock().unwrap_or_else(PoisonError::into_inner)))?;
     let mut worst = 0;
     for (host, result) in wanted.hosts.iter().zip(results) {
         match result {
             Ok(code) => worst = worst.max(code),
             Err(error) => {
                 worst = worst.max(1);
-                report::error(&error.within(&host.target), fleet.style);
+                report::error(&error.within(label(&host.target)), fleet.style);
             }
         }
     }
     Ok(worst)
 }
 
+/// What several hosts are told apart by.
+fn label(target: &Target) -> String {
+    target.to_string().trim_start_matches("ssh://").to_owned()
+}
+
 impl Fleet {
     async fn run(&self, host: &Host) -> Result<u8> {
         let mut signals = self.signals.subscribe();
-        let label = self.several.then(|| host.target.to_string());
+        let label = self.several.then(|| label(&host.target));
         let start = async |signals: &mut broadcast::Receiver<Signal>| {
             let ask = async |count| self.sudo(&host.target, count).await;
             tokio::select! {
@@ -94,6 +112,7 @@ impl Fleet {
             }
         };
         let mut far = start(&mut signals).await?;
+        let mut clients = None;
         let shelf = Arc::new(Mutex::new(Shelf::of(&host.arguments)));
         loop {
             let frame = tokio::select! {
@@ -106,13 +125,21 @@ impl Fleet {
             let Some(frame) = frame else { return Err(far.lost().await) };
             let shelved = || shelf.lock().unwrap_or_else(PoisonError::into_inner);
             match frame.say {
-                Up::Word(word) => report::relay(word, label.as_deref(), self.style)?,
+                Up::Word(word) => {
+                    let overview = report::relay(word, label.as_deref(), self.style)?;
+                    self.overviews.lock().unwrap_or_else(PoisonError::into_inner).extend(overview);
+                }
                 Up::Printed { aside } => report::bytes(frame.content, aside),
                 Up::Written { file } => shelved().write(file, &frame.content),
                 Up::Closed { file } => shelved().close(file),
                 Up::Ask { id, question } => self.answer(&far, id, question, &shelf, &mut signals).await?,
+                Up::Authorities { deployment, authorities } => clients = Some((deployment, authorities)),
                 Up::Ended(code) => {
                     far.end().await;
+                    if let Some((deployment, authorities)) = clients.filter(|_| code == 0) {
+                        let _one = self.here.lock().await;
+                        clients::settle(&self.events, &host.target, &deployment, &authorities).await?;
+                    }
                     return Ok(code);
                 }
             }

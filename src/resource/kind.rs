@@ -28,6 +28,10 @@ pub(crate) trait Kind: 'static + Send + Sync {
     /// Whether what it keeps in the deployment's folder is about this host alone, and so belongs in no backup.
     const OF_THIS_HOST: bool = false;
 
+    /// Whether it is for the clients of this host, and so for those of the machine where the command was typed: by its outputs `hosts`
+    /// and `certificate`.
+    const FOR_CLIENTS: bool = false;
+
     /// Whether what it holds cannot be made again, and stays when the playbook no longer names it, until it is told to go.
     const STAYS: bool = false;
 

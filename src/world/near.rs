@@ -22,7 +22,7 @@ use serde_json::Value as Json;
 use crate::error::{Error, Result};
 use crate::world::host;
 use crate::world::stop::Signal;
-use crate::world::wire::{Answer, Down, Frame, Question, Refused, SILENCE, Up};
+use crate::world::wire::{Answer, Authority, Down, Frame, Question, Refused, SILENCE, Up};
 pub(crate) use file::{NearAppender, NearFile, NearWriter};
 
 type Reply = (std::result::Result<Answer, Refused>, Vec<u8>);
@@ -197,6 +197,11 @@ impl Near {
     /// Tells something, in the form of `report`.
     pub fn word(&self, word: Json) {
         self.send(Up::Word(word), Vec::new());
+    }
+
+    /// Tells what the clients of a deployment are to trust from now on.
+    pub fn authorities(&self, deployment: &str, authorities: Vec<Authority>) {
+        self.send(Up::Authorities { deployment: deployment.to_owned(), authorities }, Vec::new());
     }
 
     /// Says that this process ends, after all that was printed.

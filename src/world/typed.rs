@@ -111,9 +111,34 @@ impl Unfinished {
     }
 }
 
+/// Fails if the command was typed on another machine, and an option of it is about folders or files that only this one could have.
+///
+/// # Errors
+/// As a mistake of usage.
+pub(crate) fn only_here(option: &str) -> Result<()> {
+    if near::get().is_none() {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{option}` does not go with `--host`: its files would be those of that host"))
+        .hint("run the command there, or without `--host`"))
+}
+
 /// How messages and records call a file: by its whole path where it is one of this machine.
 pub(crate) fn shown(path: &str) -> Result<String> {
     if near::get().is_some() { Ok(path.to_owned()) } else { files::absolute(path) }
+}
+
+/// Whether something stands at a path.
+pub(crate) fn exists(path: &str) -> bool {
+    match near::get() {
+        Some(near) => near.vacant(path).is_err(),
+        None => files::exists(Path::new(path)),
+    }
+}
+
+/// Fails if a file could not be written at a path of this machine; of another it is told when it is begun.
+pub(crate) fn check_writable(path: &str) -> Result<()> {
+    if near::get().is_some() { Ok(()) } else { files::check_writable(Path::new(path)) }
 }
 
 /// Fails if something stands at a path.

@@ -69,8 +69,21 @@ pub(crate) enum Up {
     Closed {
         file: u64,
     },
+    /// What the clients of a deployment are to trust from now on, which may be nothing.
+    Authorities {
+        deployment: String,
+        authorities: Vec<Authority>,
+    },
     /// The last frame: the exit code.
     Ended(u8),
+}
+
+/// An authority, and the registries that have certificates of it, as `HOST:PORT`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Authority {
+    pub hosts: Vec<String>,
+    /// In PEM.
+    pub certificate: String,
 }
 
 /// What the far end needs to know from the machine where the command was typed.

@@ -11,7 +11,7 @@ impl Far {
 
     fn registry_there(&self, more: &[&str]) -> Ran {
         let (name, port) = (self.sandbox.name.clone(), self.sandbox.port.to_string());
-        self.there(&[&["registry", "--name", &name, "--port", &port, "--trust", "no"], more].concat())
+        self.there(&[&["registry", "--name", &name, "--port", &port], more].concat())
     }
 
     fn cache(&self) -> String {
@@ -30,7 +30,7 @@ fn a_command_is_carried_out_on_another_host() {
     far.know();
     assert_eq!(far.cache(), "");
 
-    far.registry_there(&[]).ok().says("created   container").says("checked   probe round-trip");
+    far.registry_there(&["--trust", "no"]).ok().says("created   container").says("checked   probe round-trip");
     assert!(far.sandbox.things().contains("container"));
     far.sandbox.command(&["status", &name]).fails(1);
     far.there(&["status", &name]).ok().says(&name).says("nothing is wrong");
@@ -61,6 +61,18 @@ fn a_command_is_carried_out_on_another_host() {
     far.there(&["restore", &name, &path("b.age"), "--passphrase-file", &seal]).ok();
     far.there(&["users", &name, "list"]).ok().says("alice").says("bob");
 
+    // Clients of this machine trust it as long as it is there.
+    let authority = format!("/etc/docker/certs.d/127.0.0.1:{}/provision-{name}-at-far.crt", far.sandbox.port);
+    let trusted = || std::path::Path::new(&authority).exists();
+    assert!(!trusted());
+    far.registry_there(&["--set", "trust=auto"]).ok().says("created   trust clients");
+    let status = format!("curl -s -o /dev/null -w '%{{http_code}}' --cacert {authority} https://localhost:{}/v2/", far.sandbox.port);
+    assert_eq!(shell(&status).out, "401");
+    far.registry_there(&["--set", "trust=no"]).ok();
+    assert!(!trusted());
+    far.registry_there(&["--set", "trust=auto"]).ok();
+    assert!(trusted());
+
     // A playbook of one's own, with what stands beside it.
     std::fs::write(path("part.yml"), "resources:\n  - secret: inner\n").unwrap();
     std::fs::write(path("own.yml"), "resources:\n  - playbook: part.yml\n  - secret: outer\n").unwrap();
@@ -70,10 +82,16 @@ fn a_command_is_carried_out_on_another_host() {
     far.there(&["destroy", &own]).ok();
 
     far.there(&["destroy", &name, "--yes"]).ok();
+    assert!(!trusted());
     assert_eq!(far.sandbox.things(), "");
     let left = far.cache();
     assert_eq!(left.lines().count(), 1, "{left}");
     assert!(left.starts_with("/root/.cache/provision/bin/provision-"), "{left}");
+}
+
+/// A playbook that needs no engine.
+fn own(far: &Far) -> String {
+    far.sandbox.write("only.yml", "resources:\n  - secret: only\n")
 }
 
 #[test]
@@ -105,7 +123,14 @@ fn what_stands_in_the_way_of_another_host_is_told() {
     // The same host twice, and two hosts of which one does not answer.
     far.sandbox.command(&["status", "--host", "far", "--host", "ssh://far"]).fails(2).says("named twice");
     let both = far.sandbox.command(&["status", "--host", "far", "--host", "ssh://far:1"]);
-    both.fails(1).says("ssh://far: no deployments yet").says("ssh://far:1").says("Connection refused");
+    both.fails(1).says("no deployments yet").says("error: far:1: ssh").says("Connection refused");
+    far.host.run("useradd --create-home second; cp -r /root/.ssh /home/second/; chown -R second /home/second").ok();
+    let second = format!("ssh://second@far:{}", far.port);
+    far.there(&["apply", &own(&far), "--name", "one"]).ok();
+    let all = far.sandbox.command(&["apply", &own(&far), "--name", "two", "--host", "far", "--host", &second]);
+    all.ok().says("created   secret far/only").says(&format!("second@far:{}/only", far.port));
+    let all = far.sandbox.command(&["status", "--host", "far", "--host", &second]).ok();
+    all.says("far/one ").says("far/two ").says(&format!("second@far:{}/two ", far.port)).says("3 deployments: nothing is wrong");
 }
 
 #[test]

@@ -248,7 +248,7 @@ impl Drop for Sandbox {
         }
         let name = &self.name;
         shell(&format!(
-            "docker ps -aq --filter name={name} | xargs -r docker rm -fv; docker network ls -q --filter name={name} | xargs -r docker network rm; docker volume ls -q --filter name={name} | xargs -r docker volume rm; docker volume ls -q --filter label=provision.deployment={name} | xargs -r docker volume rm; find /etc/docker/certs.d /etc/containers/certs.d -name 'provision-{name}.crt' -delete -printf '%h\\n' | xargs -r rmdir"
+            "docker ps -aq --filter name={name} | xargs -r docker rm -fv; docker network ls -q --filter name={name} | xargs -r docker network rm; docker volume ls -q --filter name={name} | xargs -r docker volume rm; docker volume ls -q --filter label=provision.deployment={name} | xargs -r docker volume rm; find /etc/docker/certs.d /etc/containers/certs.d -name 'provision-{name}*.crt' -delete -printf '%h\\n' | xargs -r rmdir"
         ));
     }
 }

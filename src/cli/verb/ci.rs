@@ -15,7 +15,7 @@ use crate::command::ci::{self, Form, Wanted};
 use crate::error::{Error, Result};
 use crate::report::Style;
 use crate::session::{Session, Target};
-use crate::world::files;
+use crate::world::{files, typed};
 
 /// `provision ci`, which has verbs of its own.
 pub(crate) enum Ci {
@@ -102,17 +102,20 @@ fn wanted(matches: &ArgMatches, style: Style) -> Result<Wanted> {
         return Err(Error::usage("`--output json` does not go with `ci`: standard output is the command's")
             .hint("`--report FILE.json` writes a report; without a command, `--format json` prints the environment"));
     }
-    let path = |name: &str| word(matches, name).map(|path| files::absolute(path).map(PathBuf::from)).transpose();
+    let path = |name: &str, option: &str| {
+        let absolute = |path: &str| typed::only_here(option).and_then(|()| files::absolute(path).map(PathBuf::from));
+        word(matches, name).map(absolute).transpose()
+    };
     Ok(Wanted {
         command: words(matches, "command"),
         lasting: seconds(word(matches, "ttl").unwrap_or_default())?,
         form: Form::parse(word(matches, "format").unwrap_or_default()),
-        env_file: path("environment")?,
+        env_file: path("environment", "--env-file")?,
         keep_on_failure: flag_is_set(matches, "keep-on-failure"),
-        logs: path("logs")?,
-        report: path("report")?,
+        logs: path("logs", "--logs")?,
+        report: word(matches, "report").map(typed::shown).transpose()?,
         seeds: words(matches, "seed"),
-        seed_folder: path("seed-dir")?,
+        seed_folder: path("seed-dir", "--seed-dir")?,
     })
 }
 

@@ -10,6 +10,7 @@ use crate::command::push::{self, From, Wanted};
 use crate::error::{Error, Result};
 use crate::registry::push::Method;
 use crate::session::Session;
+use crate::world::typed;
 
 pub(crate) struct Push {
     wanted: Wanted,
@@ -71,6 +72,7 @@ impl Arguments for Push {
 
     fn read(matches: &ArgMatches) -> Result<Self> {
         let given = word(matches, "from");
+        given.map_or(Ok(()), |_| typed::only_here("--from"))?;
         let from = match given.map(|text| text.split_once(':').unwrap_or((text, ""))) {
             None => From::Engine,
             Some(("oci", folder)) if !folder.is_empty() => From::Layout(folder.to_owned()),

@@ -8,6 +8,7 @@ use crate::cli::matches::text;
 use crate::command::render;
 use crate::error::Result;
 use crate::session::{Session, Target};
+use crate::world::typed;
 
 pub(crate) struct Render {
     target: Target,
@@ -31,6 +32,7 @@ impl Targeted for Render {
     }
 
     fn read(target: Target, matches: &ArgMatches) -> Result<Self> {
+        typed::only_here("render --out")?;
         Ok(Self { target, out: text(matches, "out") })
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::error::Result;
 use crate::event::{Event, Events};
 use crate::session::Session;
-use crate::world::files;
+use crate::world::typed;
 
 /// One part of a job.
 #[derive(Debug, Serialize)]
@@ -117,10 +117,10 @@ impl Told {
     }
 
     /// Writes the report: `JUnit` for a name that ends in `.xml`, otherwise JSON.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let junit = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xml"));
+    pub fn write(&self, path: &str) -> Result<()> {
+        let junit = Path::new(path).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xml"));
         let text = if junit { self.junit() } else { self.json() };
-        files::write(path, text.as_bytes(), 0o644)
+        typed::write(path, text.as_bytes(), 0o644, true)
     }
 
     fn json(&self) -> String {

@@ -229,8 +229,9 @@ async fn take_away(owned: &Owned, at: &At) -> Result<()> {
 impl Kind for TrustKind {
     const NAME: &'static str = "trust";
     const ABOUT: &'static str = "an authority's certificate where the clients of this host look for it";
-    const OUTPUTS: &'static [Output] = &[public("paths")];
+    const OUTPUTS: &'static [Output] = &[public("paths"), public("hosts"), public("certificate")];
     const OF_THIS_HOST: bool = true;
+    const FOR_CLIENTS: bool = true;
 
     type Spec = Spec;
     type Actual = Actual;
@@ -281,7 +282,8 @@ impl Kind for TrustKind {
     fn outputs(spec: &Spec, _: Option<&Actual>, at: &At) -> Outputs {
         let places = spec.places(at).unwrap_or_default();
         let paths: Vec<String> = places.iter().map(|place| place.path.display().to_string()).collect();
-        Outputs::default().with("paths", paths)
+        let certificate = spec.bundle(at).unwrap_or_default();
+        Outputs::default().with("paths", paths).with("hosts", spec.hosts.clone()).with("certificate", certificate)
     }
 
     async fn apply(spec: &Spec, actual: Option<Actual>, _: &Change, at: &At) -> Result<()> {

@@ -1,0 +1,123 @@
+//! Trust of this machine's clients in a registry of another host: a deployment of this machine, which goes with the one there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::command::{apply, destroy};
+use crate::deployment::Store;
+use crate::deployment::upkeep::Asked;
+use crate::error::{Error, Result};
+use crate::event::{Event, Events};
+use crate::language::playbook::Playbook;
+use crate::resource::NAMES;
+use crate::resource::run::Options;
+use crate::session::{self, Session};
+use crate::text::digest::sha256;
+use crate::world::ssh::Target;
+use crate::world::stop::Stopper;
+use crate::world::wire::Authority;
+
+const PLAYBOOK: &str = "parts/clients";
+/// The longest name of a deployment.
+const LONGEST: usize = 40;
+/// How long somebody else's work on it is waited for.
+const WAIT: Duration = Duration::from_mins(1);
+
+/// Makes this machine's clients trust what a deployment of another host needs, which may be nothing.
+///
+/// # Errors
+/// What stands in the way; the other host is as it was asked for.
+pub(super) async fn settle(events: &Events, host: &Target, deployment: &str, authorities: &[Authority]) -> Result<()> {
+    let name = name(deployment, host);
+    let (sender, mut receiver) = unbounded_channel();
+    let upkeep = Asked { maintain: Some(false), ..Asked::default() };
+    let options = Options { upkeep, ..Options::default() };
+    let session = Session { events: Events::new(sender), options, yes: true, wait: WAIT, stopper: Stopper::default() };
+    let work = async {
+        match (authorities.is_empty(), Store::open(&name)?.1.is_some()) {
+            (false, _) => apply::run(&session, target(&name, host, authorities)?, "trust").await,
+            (true, true) => destroy::run(&session, &name, false).await,
+            (true, false) => Ok(()),
+        }
+    };
+    let result = work.await;
+    // That nothing had to be done here is nothing that anybody wants to know.
+    while let Ok(event) = receiver.try_recv() {
+        if matches!(event, Event::Finished { .. } | Event::Failed { .. } | Event::Note { .. } | Event::Warning { .. }) {
+            events.send(event);
+        }
+    }
+    result.map_err(|error| error.within("done there, but this machine's clients do not trust it"))
+}
+
+fn target(name: &str, host: &Target, authorities: &[Authority]) -> Result<session::Target> {
+    let playbook = Playbook::builtin(PLAYBOOK, NAMES)
+        .unwrap_or_else(|| Err(Error::new(format!("there is no playbook `{PLAYBOOK}`"))))?;
+    let certificate: String = authorities.iter().map(|authority| authority.certificate.as_str()).collect();
+    let hosts = hosts(&host.host_name(), authorities.iter().flat_map(|authority| &authority.hosts));
+    let given = BTreeMap::from([
+        ("hosts".to_owned(), hosts.into_iter().map(Json::from).collect()),
+        ("certificate".to_owned(), Json::from(certificate)),
+    ]);
+    Ok(session::Target {
+        playbook,
+        path: None,
+        brought: None,
+        given,
+        environment: None,
+        name: Some(name.to_owned()),
+        again: false,
+        root: None,
+        warnings: Vec::new(),
+    })
+}
+
+/// The registries as clients of this machine name them: what is `localhost` there is that host here.
+fn hosts<'a>(host: &str, there: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+    there
+        .flat_map(|registry| {
+            let (name, port) = registry.rsplit_once(':').unwrap_or((registry, "443"));
+            let is_local = name == "localhost" || name.starts_with("127.") || name == "[::1]";
+            [Some(format!("{host}:{port}")), (!is_local).then(|| registry.clone())]
+        })
+        .flatten()
+        .collect()
+}
+
+/// The name of the deployment here.
+fn name(deployment: &str, host: &Target) -> String {
+    let fits = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
+    let whole = format!("{deployment}-at-{}", host.to_string().trim_start_matches("ssh://"));
+    let name: String = whole.chars().map(fits).collect();
+    if name.len() <= LONGEST {
+        return name;
+    }
+    format!("{}-{}", &name[..LONGEST - 9], &sha256(whole.as_bytes())[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_is_named_as_it_is_reached_from_here() {
+        let named = |there: &[&str]| {
+            let there: Vec<String> = there.iter().map(|host| (*host).to_owned()).collect();
+            hosts("far.test", there.iter()).into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(named(&["localhost:5000"]), "far.test:5000");
+        assert_eq!(named(&["registry.test:5000"]), "far.test:5000 registry.test:5000");
+        assert_eq!(named(&["far.test:443"]), "far.test:443");
+    }
+
+    #[test]
+    fn its_name_is_that_of_a_deployment() {
+        let of = |deployment: &str, host: &str| name(deployment, &Target::parse(host).unwrap());
+        assert_eq!(of("registry", "me@far:2222"), "registry-at-me-far-2222");
+        let (one, other) = ("a".repeat(40), format!("{}b", "a".repeat(39)));
+        assert!(of(&one, "far").len() == LONGEST && of(&one, "far") != of(&other, "far"));
+    }
+}
