@@ -39,5 +39,5 @@ pub(crate) mod typed;
 pub(crate) mod unfinished;
 pub(crate) mod watchdog;
 pub(crate) mod web;
-pub(crate) mod wire;
 mod whole;
+pub(crate) mod wire;

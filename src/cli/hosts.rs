@@ -111,10 +111,21 @@ mod tests {
         ] {
             assert_eq!(text(line), wanted);
         }
-        for line in ["provision status", "provision registry --host a --help", "provision help registry --host a", "provision ci -- x --host a"] {
+        for line in [
+            "provision status",
+            "provision registry --host a --help",
+            "provision help registry --host a",
+            "provision ci -- x --host a",
+        ] {
             assert!(taken(line).unwrap().is_none(), "{line}");
         }
-        for line in ["provision status --host", "provision --host -oProxyCommand=x", "provision --host far/x", "provision status --sudo", "provision status --host a --host ssh://a"] {
+        for line in [
+            "provision status --host",
+            "provision --host -oProxyCommand=x",
+            "provision --host far/x",
+            "provision status --sudo",
+            "provision status --host a --host ssh://a",
+        ] {
             assert!(taken(line).unwrap_err().is_usage(), "{line}");
         }
     }

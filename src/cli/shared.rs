@@ -12,8 +12,8 @@ use crate::report::Style;
 use crate::resource::run::{Anew, Images, Options, Wanted};
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::world::typed;
 use crate::world::stop::Stopper;
+use crate::world::typed;
 
 pub(super) struct Shared {
     pub style: Style,

@@ -19,8 +19,8 @@ use crate::resource::run::Run;
 use crate::resource::{At, KINDS, Kind, Thing};
 use crate::session::{Prepared, Session};
 use crate::text::size::readable;
-use crate::world::stop::Stopper;
 use crate::world::files;
+use crate::world::stop::Stopper;
 use crate::world::typed::{self, Unfinished};
 
 /// Bytes between two words of how far it is.
@@ -57,7 +57,7 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, sealing: Seal
     // Asked for before the lock is taken: somebody else may work meanwhile.
     let seal = sealing.ask(&session.stopper).await?;
     let _lock = session.lock(name, "backup").await?;
-        let unfinished = Unfinished::create(&path.to_string_lossy())?;
+    let unfinished = Unfinished::create(&path.to_string_lossy())?;
     within(session, name, (&path, unfinished), seal, started).await
 }
 

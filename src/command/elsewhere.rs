@@ -179,7 +179,11 @@ impl Fleet {
         }
     }
 
-    async fn find(&self, question: Question, shelf: Arc<Mutex<Shelf>>) -> std::result::Result<(Answer, Vec<u8>), Refused> {
+    async fn find(
+        &self,
+        question: Question,
+        shelf: Arc<Mutex<Shelf>>,
+    ) -> std::result::Result<(Answer, Vec<u8>), Refused> {
         match question {
             Question::Line { text, hidden } => Ok((Answer::Line(self.ask(&text, hidden).await?), Vec::new())),
             Question::Told => report::written().await.map(|()| (Answer::Done, Vec::new())).map_err(Refused::from),

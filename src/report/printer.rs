@@ -66,7 +66,13 @@ fn serve(words: &Receiver<Word>) {
             Word::Text(text) if terminal::is_shown() => write_out(clean(&text).as_bytes()),
             Word::Text(text) => write_out(text.as_bytes()),
             Word::Aside(text) => aside(&clean(&text)),
-            Word::Bytes(bytes, beside) => if beside { write_aside(&bytes) } else { write_out(&bytes) },
+            Word::Bytes(bytes, beside) => {
+                if beside {
+                    write_aside(&bytes)
+                } else {
+                    write_out(&bytes)
+                }
+            }
             Word::Reached(told) => drop(told.send(())),
         }
     }

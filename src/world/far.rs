@@ -12,15 +12,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
-use tokio::task::JoinHandle;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::world::ssh::{Refusal, Target, broken, lasting, options, turned_away};
 use crate::world::wire::{BEAT, Down, Frame, Up};
-use bootstrap::{Facts, MARK, SUDO, obstacle};
 pub(crate) use bootstrap::Program;
+use bootstrap::{Facts, MARK, SUDO, obstacle};
 pub(crate) use shelf::Shelf;
 
 /// How long a login may take. A passphrase may have to be typed.
@@ -135,12 +135,17 @@ impl Far {
 
     /// What it comes to that the connection is lost.
     pub async fn lost(mut self) -> Error {
-        let status = tokio::time::timeout(Duration::from_secs(3), self.child.wait()).await.ok().and_then(std::result::Result::ok);
+        let status = tokio::time::timeout(Duration::from_secs(3), self.child.wait())
+            .await
+            .ok()
+            .and_then(std::result::Result::ok);
         drop(tokio::time::timeout(Duration::from_secs(1), self.listener).await);
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);
         let code = status.and_then(|status| status.code());
-        let why = last.or(code.map(|code| format!("`ssh` ended with exit code {code}"))).unwrap_or("it says nothing".to_owned());
+        let why = last
+            .or(code.map(|code| format!("`ssh` ended with exit code {code}")))
+            .unwrap_or("it says nothing".to_owned());
         Error::new(format!("the connection to `{}` is lost: {why}", self.target)).hint(
             "what was being done there is taken back within a minute; then run the command again, which finds what is there",
         )
@@ -190,7 +195,11 @@ impl Login {
     }
 
     /// The next of its own words, whatever else is printed; none if it ends before.
-    async fn word(&mut self, ask: &mut impl AsyncFnMut(u32) -> Result<Secret>, count: &mut u32) -> Result<Option<String>> {
+    async fn word(
+        &mut self,
+        ask: &mut impl AsyncFnMut(u32) -> Result<Secret>,
+        count: &mut u32,
+    ) -> Result<Option<String>> {
         let mut line = Vec::new();
         let mut end = tokio::time::Instant::now() + LOGIN;
         loop {

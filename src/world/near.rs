@@ -72,14 +72,9 @@ pub(crate) fn attach() -> Result<Vec<String>> {
     let Some(Down::Start { arguments }) = first.map(|frame| frame.say) else {
         return Err(Error::usage("`far` is what `--host` starts on another host, and not for people"));
     };
-    let state =
-        State { waiting: BTreeMap::new(), next: 0, heard: Instant::now(), lost: false, early: Vec::new() };
-    let near = Near {
-        output: Mutex::new(output),
-        state: Mutex::new(state),
-        hear: OnceLock::new(),
-        pumps: Mutex::default(),
-    };
+    let state = State { waiting: BTreeMap::new(), next: 0, heard: Instant::now(), lost: false, early: Vec::new() };
+    let near =
+        Near { output: Mutex::new(output), state: Mutex::new(state), hear: OnceLock::new(), pumps: Mutex::default() };
     let near = NEAR.get_or_init(|| near);
     near.divert().map_err(failed)?;
     spawn("near", move || near.listen(&mut input))?;
@@ -97,7 +92,11 @@ impl Near {
     fn divert(&'static self) -> io::Result<()> {
         for aside in [false, true] {
             let (mut from, to) = io::pipe()?;
-            if aside { dup2_stderr(&to)? } else { dup2_stdout(&to)? }
+            if aside {
+                dup2_stderr(&to)?
+            } else {
+                dup2_stdout(&to)?
+            }
             let (sender, receiver) = channel();
             self.pumps.lock().unwrap_or_else(PoisonError::into_inner).push(receiver);
             thread::Builder::new().name("pump".to_owned()).spawn(move || {

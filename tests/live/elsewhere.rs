@@ -66,7 +66,10 @@ fn a_command_is_carried_out_on_another_host() {
     let trusted = || std::path::Path::new(&authority).exists();
     assert!(!trusted());
     far.registry_there(&["--set", "trust=auto"]).ok().says("created   trust clients");
-    let status = format!("curl -s -o /dev/null -w '%{{http_code}}' --cacert {authority} https://localhost:{}/v2/", far.sandbox.port);
+    let status = format!(
+        "curl -s -o /dev/null -w '%{{http_code}}' --cacert {authority} https://localhost:{}/v2/",
+        far.sandbox.port
+    );
     assert_eq!(shell(&status).out, "401");
     far.registry_there(&["--set", "trust=no"]).ok();
     assert!(!trusted());
@@ -130,7 +133,10 @@ fn what_stands_in_the_way_of_another_host_is_told() {
     let all = far.sandbox.command(&["apply", &own(&far), "--name", "two", "--host", "far", "--host", &second]);
     all.ok().says("created   secret far/only").says(&format!("second@far:{}/only", far.port));
     let all = far.sandbox.command(&["status", "--host", "far", "--host", &second]).ok();
-    all.says("far/one ").says("far/two ").says(&format!("second@far:{}/two ", far.port)).says("3 deployments: nothing is wrong");
+    all.says("far/one ")
+        .says("far/two ")
+        .says(&format!("second@far:{}/two ", far.port))
+        .says("3 deployments: nothing is wrong");
 }
 
 #[test]
@@ -139,11 +145,14 @@ fn a_run_whose_connection_is_cut_takes_back() {
     far.know();
     let name = far.sandbox.name.clone();
     far.there(&["list"]).ok();
-    let runs = || far.host.run("pgrep -x -f '/root/.cache/provision/bin/provision-[0-9a-f]* far' | wc -l").out.trim().to_owned();
+    let runs = || {
+        far.host.run("pgrep -x -f '/root/.cache/provision/bin/provision-[0-9a-f]* far' | wc -l").out.trim().to_owned()
+    };
     assert_eq!(runs(), "0");
     // Cut while containers are made.
     let port = far.sandbox.port.to_string();
-    let mut child = far.sandbox.start(&["--host", "far", "registry", "--name", &name, "--port", &port, "--trust", "no"]);
+    let mut child =
+        far.sandbox.start(&["--host", "far", "registry", "--name", &name, "--port", &port, "--trust", "no"]);
     wait_until(|| far.sandbox.things().contains("network"));
     drop(child.kill());
     drop(child.wait());

@@ -57,7 +57,7 @@ fn target(name: &str, host: &Target, authorities: &[Authority]) -> Result<sessio
     let playbook = Playbook::builtin(PLAYBOOK, NAMES)
         .unwrap_or_else(|| Err(Error::new(format!("there is no playbook `{PLAYBOOK}`"))))?;
     let certificate: String = authorities.iter().map(|authority| authority.certificate.as_str()).collect();
-    let hosts = hosts(&host.host_name(), authorities.iter().flat_map(|authority| &authority.hosts));
+    let hosts = hosts(&host.host_name(), authorities);
     let given = BTreeMap::from([
         ("hosts".to_owned(), hosts.into_iter().map(Json::from).collect()),
         ("certificate".to_owned(), Json::from(certificate)),
@@ -76,7 +76,8 @@ fn target(name: &str, host: &Target, authorities: &[Authority]) -> Result<sessio
 }
 
 /// The registries as clients of this machine name them: what is `localhost` there is that host here.
-fn hosts<'a>(host: &str, there: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+fn hosts(host: &str, authorities: &[Authority]) -> BTreeSet<String> {
+    let there = authorities.iter().flat_map(|authority| &authority.hosts);
     there
         .flat_map(|registry| {
             let (name, port) = registry.rsplit_once(':').unwrap_or((registry, "443"));
@@ -105,8 +106,9 @@ mod tests {
     #[test]
     fn a_registry_is_named_as_it_is_reached_from_here() {
         let named = |there: &[&str]| {
-            let there: Vec<String> = there.iter().map(|host| (*host).to_owned()).collect();
-            hosts("far.test", there.iter()).into_iter().collect::<Vec<_>>().join(" ")
+            let there = there.iter().map(|host| (*host).to_owned()).collect();
+            let authority = Authority { hosts: there, certificate: String::new() };
+            hosts("far.test", &[authority]).into_iter().collect::<Vec<_>>().join(" ")
         };
         assert_eq!(named(&["localhost:5000"]), "far.test:5000");
         assert_eq!(named(&["registry.test:5000"]), "far.test:5000 registry.test:5000");

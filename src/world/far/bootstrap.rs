@@ -73,8 +73,11 @@ impl Program {
         const NAME: &[u8] = b"GLIBC_2.";
         let found = self.content.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME);
         let versions = found.filter_map(|(at, _)| {
-            let rest: String =
-                self.content[at + 6..].iter().take(8).map_while(|byte| (*byte != 0).then_some(char::from(*byte))).collect();
+            let rest: String = self.content[at + 6..]
+                .iter()
+                .take(8)
+                .map_while(|byte| (*byte != 0).then_some(char::from(*byte)))
+                .collect();
             version(&rest)
         });
         versions.max()
@@ -85,12 +88,15 @@ impl Program {
         let Facts { system, machine, free, library, version, folder } = facts;
         let here = std::env::consts::ARCH;
         if system != "Linux" || machine != here {
-            return Err(Error::new(format!("it is a host of {system} on `{machine}`, and this program is for Linux on `{here}`"))
-                .hint(format!("install provision there, built for `{machine}`, and run it there")));
+            return Err(Error::new(format!(
+                "it is a host of {system} on `{machine}`, and this program is for Linux on `{here}`"
+            ))
+            .hint(format!("install provision there, built for `{machine}`, and run it there")));
         }
         if let Some(needed) = self.library() {
             let shown = needed.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
-            let hint = format!("use a provision that was built on a system as old as that host; this one needs glibc {shown}");
+            let hint =
+                format!("use a provision that was built on a system as old as that host; this one needs glibc {shown}");
             if library != "glibc" {
                 return Err(Error::new("it has no glibc, which this program needs").hint(hint));
             }

@@ -47,7 +47,9 @@ impl Shelf {
         let mut named = BTreeSet::new();
         for word in arguments.iter().take_while(|word| *word != "--") {
             let value = word.split_once('=').map(|(_, value)| value);
-            for text in [Some(word.as_str()), value, value.and_then(|value| value.split_once('=')).map(|(_, value)| value)] {
+            for text in
+                [Some(word.as_str()), value, value.and_then(|value| value.split_once('=')).map(|(_, value)| value)]
+            {
                 let text = text.unwrap_or_default();
                 named.extend([text.to_owned(), text.trim_start_matches('@').to_owned()]);
             }
@@ -58,8 +60,10 @@ impl Shelf {
 
     fn path(&self, path: &str) -> Result<PathBuf> {
         if !self.named.contains(path) {
-            return Err(Error::new(format!("`{path}` is named nowhere on the command line, so it is kept from that host"))
-                .hint("a file of this machine that is to be used there has to be named here"));
+            return Err(Error::new(format!(
+                "`{path}` is named nowhere on the command line, so it is kept from that host"
+            ))
+            .hint("a file of this machine that is to be used there has to be named here"));
         }
         files::absolute(path).map(PathBuf::from)
     }
@@ -120,9 +124,11 @@ impl Shelf {
                 let error = files::failed("read", Path::new(name), &io::Error::from_raw_os_error(2));
                 return Err(Refused { missing: true, ..error.into() });
             }
-            None if files::is_folder(&path) => return Err(files::reader(&path).map(drop).map_or_else(Refused::from, |()| {
-                Error::new(format!("`{name}` is a folder")).into()
-            })),
+            None if files::is_folder(&path) => {
+                return Err(files::reader(&path)
+                    .map(drop)
+                    .map_or_else(Refused::from, |()| Error::new(format!("`{name}` is a folder")).into()));
+            }
             None => files::read_through(&path)?.unwrap_or_default(),
         };
         self.piped.insert(name.to_owned(), content.clone());
@@ -136,7 +142,9 @@ impl Shelf {
         let mut content = vec![0; usize::try_from(size).unwrap_or(usize::MAX).min(NAMING)];
         let Ok(count) = file.read_at(&mut content, 0) else { return };
         let Ok(text) = std::str::from_utf8(&content[..count]) else { return };
-        let words = text.split(|c: char| c.is_whitespace() || "\"'[]{},".contains(c)).filter(|word| word.contains(['/', '.', '@']));
+        let words = text
+            .split(|c: char| c.is_whitespace() || "\"'[]{},".contains(c))
+            .filter(|word| word.contains(['/', '.', '@']));
         let words: Vec<&str> = words.map(|word| word.trim_start_matches('@')).filter(|word| !word.is_empty()).collect();
         let folder = Path::new(name).parent().unwrap_or(Path::new(""));
         let beside = words.iter().map(Path::new);
@@ -219,10 +227,19 @@ mod tests {
     fn only_what_is_named_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
-        for (name, text) in [("key", "geheim"), ("inputs", "a: 1\nsecret-key: \"@FOLDER/second\"\n"), ("second", "2"), ("other", "3")] {
+        for (name, text) in
+            [("key", "geheim"), ("inputs", "a: 1\nsecret-key: \"@FOLDER/second\"\n"), ("second", "2"), ("other", "3")]
+        {
             std::fs::write(path(name), text.replace("FOLDER", &path(""))).unwrap();
         }
-        let words = ["registry", "--secret-key", &format!("@{}", path("key")), &format!("--inputs={}", path("inputs")), "--", &path("other")];
+        let words = [
+            "registry",
+            "--secret-key",
+            &format!("@{}", path("key")),
+            &format!("--inputs={}", path("inputs")),
+            "--",
+            &path("other"),
+        ];
         let mut shelf = Shelf::of(&words.map(str::to_owned));
         let (file, size) = open(&mut shelf, &path("key")).unwrap();
         assert_eq!(size, 6);
@@ -242,12 +259,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("backup.age").display().to_string();
         let mut shelf = Shelf::of(&["backup".to_owned(), "x".to_owned(), path.clone()]);
-        let create = |shelf: &mut Shelf, replace| {
-            match shelf.answer(Question::Create { path: path.clone(), mode: 0o600, replace }) {
-                Ok((Answer::File { file, .. }, _)) => Ok(file),
-                Ok(other) => panic!("{other:?}"),
-                Err(refused) => Err(refused.what),
-            }
+        let create = |shelf: &mut Shelf, replace| match shelf.answer(Question::Create {
+            path: path.clone(),
+            mode: 0o600,
+            replace,
+        }) {
+            Ok((Answer::File { file, .. }, _)) => Ok(file),
+            Ok(other) => panic!("{other:?}"),
+            Err(refused) => Err(refused.what),
         };
         let file = create(&mut shelf, false).unwrap();
         shelf.write(file, b"half");
