@@ -1,4 +1,4 @@
-//! `provision`: a private registry, certificates and the rest of the Docker book's chapter, in one command.
+//! `provision`: sets up and runs private registries, certificates and WordPress, in one command.
 //!
 //! ```text
 //! argv ─► cli ─► playbook ─► graph ─► plan ─► apply ─► event ─► report ─► exit code

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
@@ -34,6 +35,12 @@ pub(crate) struct Store {
     /// The engine that it was on at its last run.
     engine: Option<Identity>,
     proxies: Option<Proxies>,
+}
+
+/// Which form a record has.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
 }
 
 /// The folders of deployments that are to be gone by themselves; one without a lease is what is left of a process that was
@@ -170,14 +177,16 @@ impl Store {
             error.hint("put the file back from a backup, or set up another deployment beside this one with `--name`")
         };
         let Some(found) = files::read(&path)? else { return Ok(None) };
-        let record: std::result::Result<Record, _> = json::read(&found.content);
-        if let Some(version) = record.as_ref().ok().map(|record| record.version).filter(|version| *version != VERSION) {
+        // A record of another version may be of any shape beside this.
+        let form: std::result::Result<Form, _> = json::read(&found.content);
+        if let Some(version) = form.ok().map(|form| form.version).filter(|version| *version != VERSION) {
             return Err(Error::new(format!(
                 "`{}` was written by another version of provision (form {version}, not {VERSION})",
                 path.display()
             ))
             .hint("use that version, or a newer one"));
         }
+        let record: std::result::Result<Record, _> = json::read(&found.content);
         record.map(Some).map_err(|why| {
             damaged(Error::new(format!("the deployment's folder is damaged: `{}`: {why}", path.display())))
         })

@@ -109,3 +109,44 @@ fn all_verbs_work_on_what_an_earlier_version_made() {
     assert_eq!(sandbox.read("tls/a.test.crt"), before);
     is_at_rest(&sandbox, "certs");
 }
+
+/// A folder that a later version wrote is left as it is, and every verb says in one line which version it takes.
+#[test]
+fn what_a_later_version_made_is_refused_and_left_alone() {
+    let sandbox = unpacked();
+    let record = sandbox.home("deployments/own/deployment.json");
+    let mut later: serde_json::Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    let next = later["version"].as_u64().unwrap() + 1;
+    later["version"] = next.into();
+    // A later version may have written anything else in there.
+    later["inputs"] = serde_json::json!("elsewhere");
+    std::fs::write(&record, later.to_string()).unwrap();
+    let before = std::fs::read(&record).unwrap();
+    for line in [
+        "plan own",
+        "apply own",
+        "apply ./own.yml --name own",
+        "status own",
+        "rotate own --what certificates",
+        "users own add eve --generate",
+        "users own list",
+        "output own",
+        "secrets own",
+        "backup own ./own.backup --passphrase-file ./passphrase",
+        "destroy own --yes",
+        "maintain own",
+    ] {
+        let outcome = on_that_day(&sandbox, line);
+        assert!(
+            outcome.code == 1 && outcome.text.contains("written by another version of provision"),
+            "{line}: {}",
+            outcome.text
+        );
+        assert!(outcome.text.contains(&format!("form {next}")), "{line}: {}", outcome.text);
+    }
+    // The others go on, and an overview tells of it.
+    let all = on_that_day(&sandbox, "status");
+    assert!(all.code == 3 && all.text.contains("written by another version"), "{}", all.text);
+    is_at_rest(&sandbox, "certs");
+    assert_eq!(std::fs::read(&record).unwrap(), before);
+}
