@@ -24,6 +24,7 @@ pub(crate) mod plan;
 pub(crate) mod push;
 pub(crate) mod render;
 pub(crate) mod restore;
+pub(crate) mod retention;
 pub(crate) mod rotate;
 pub(crate) mod schema;
 pub(crate) mod secrets;

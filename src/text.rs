@@ -2,6 +2,7 @@
 
 pub(crate) mod columns;
 pub(crate) mod digest;
+pub(crate) mod duration;
 pub(crate) mod json;
 pub(crate) mod pattern;
 pub(crate) mod shell;

@@ -100,6 +100,8 @@ mod recorder;
 mod registry;
 #[path = "live/registry_v1.rs"]
 mod registry_v1;
+#[path = "live/retention.rs"]
+mod retention;
 #[path = "live/rootless.rs"]
 mod rootless;
 #[path = "live/s3.rs"]

@@ -1,21 +1,7 @@
 //! Times on the command line: `90s`, `5m`, `2h`, `1d`.
 
 use crate::error::{Error, Result};
-
-/// Seconds of a time with its unit; none if it is no time.
-pub(super) fn seconds(text: &str) -> Option<u64> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(split);
-    let factor = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86400,
-        "" if digits == "0" => 1,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
-}
+pub(super) use crate::text::duration::seconds;
 
 /// How long to wait, a week at most.
 pub(super) fn wait(text: &str) -> Result<u64> {
@@ -27,15 +13,10 @@ pub(super) fn wait(text: &str) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{seconds, wait};
+    use super::wait;
 
     #[test]
-    fn a_time_has_a_unit() {
-        let cases = [("0", Some(0)), ("0s", Some(0)), ("90s", Some(90)), ("5m", Some(300)), ("2h", Some(7200))];
-        let wrong = ["", "5", "m", "-1s", "1.5h", "5 m", "5M", "99999999999999999999s", "18446744073709551615d"];
-        for (text, wanted) in cases.into_iter().chain(wrong.map(|text| (text, None))) {
-            assert_eq!(seconds(text), wanted, "{text}");
-        }
+    fn a_week_is_the_most() {
         assert_eq!(wait("7d").unwrap(), 604_800);
         assert!(wait("8d").unwrap_err().is_usage());
     }

@@ -138,6 +138,7 @@ verbs! {
         du::Du,
         fsck::Fsck,
         gc::Gc,
+        retention::Retention,
         agent::Agent,
         users::Users,
         images::Images,

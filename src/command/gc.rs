@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::registry::garbage::pushes::Pushes;
 use crate::registry::garbage::{Collected, Collection, Limits, obstacle};
 use crate::registry::job::{Said, Task};
+use crate::registry::retention::Kept;
 use crate::session::{Session, playbook_of};
 use crate::text::size::readable;
 
@@ -23,15 +24,20 @@ pub(crate) struct Wanted {
 }
 
 pub(crate) async fn run(session: &Session, name: &str, wanted: Wanted) -> Result<()> {
-    if name.contains([':', '/']) {
-        return Err(Error::new(format!("nothing is collected beside `{name}`: no nginx of `provision registry` stands in front of it"))
-            .hint("`provision migrate` moves its images into a registry that has one; or stop pushes, and run `registry garbage-collect` where its store is"));
-    }
-    check(&Store::existing(name)?.1, name)?;
+    check_kind(name)?;
     let (mut lines, collected) = collect(session, name, wanted, "gc").await?;
     lines.extend(told(&collected, wanted));
     lines.into_iter().for_each(|text| session.events.note(None, text));
     Ok(())
+}
+
+/// Fails for what is no registry of ours, or none beside which nothing can be collected.
+pub(super) fn check_kind(name: &str) -> Result<()> {
+    if name.contains([':', '/']) {
+        return Err(Error::new(format!("nothing is collected beside `{name}`: no nginx of `provision registry` stands in front of it"))
+            .hint("`provision migrate` moves its images into a registry that has one; or stop pushes, and run `registry garbage-collect` where its store is"));
+    }
+    check(&Store::existing(name)?.1, name)
 }
 
 /// Fails for a registry beside which nothing can be collected safely.
@@ -49,6 +55,7 @@ pub(super) async fn collect(
     let _lock = session.lock(name, verb).await?;
     let place = Place::find(session, name)?;
     check(&place.prepared.record, name)?;
+    let kept = Kept::read(&place.prepared.run.store)?;
     let mut lines = Vec::new();
     let mut grace = wanted.grace;
     if !wanted.dry_run && grace > 0 {
@@ -66,6 +73,8 @@ pub(super) async fn collect(
         nginx: 1,
         grace,
         untagged: wanted.untagged,
+        rules: kept.confirmed(),
+        held: kept.held,
         dry_run: wanted.dry_run,
         program: Vec::new(),
         limits: wanted.limits,

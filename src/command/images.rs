@@ -1,5 +1,6 @@
 //! `provision images`: lists, searches and shows the images of a registry, and takes some away.
 
+mod hold;
 mod remove;
 mod show;
 mod table;
@@ -30,6 +31,11 @@ pub(crate) enum Task {
     Delete {
         images: Vec<String>,
         only_told: bool,
+    },
+    /// Keeps images from being removed, or lets them go again.
+    Hold {
+        images: Vec<String>,
+        held: bool,
     },
     /// Takes tags away and leaves the other tags of the same manifests.
     Untag {
@@ -76,6 +82,7 @@ pub(crate) async fn run(session: &Session, place: &str, task: Task, style: Style
         Task::Delete { images, only_told } => {
             remove::delete(session, &registry, &read(&registry, &images)?, only_told).await
         }
+        Task::Hold { images, held } => hold::change(session, &registry, &read(&registry, &images)?, held).await,
         Task::Untag { images, only_told } => {
             remove::untag(session, &registry, &read(&registry, &images)?, only_told).await
         }

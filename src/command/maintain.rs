@@ -5,6 +5,7 @@ mod certificates;
 mod examination;
 mod garbage;
 mod notify;
+mod retention;
 mod space;
 
 use std::collections::BTreeMap;
@@ -33,7 +34,8 @@ struct Task {
 }
 
 /// What is looked after, one file each, in this order: a backup holds the certificates that were renewed before it.
-const TASKS: [Task; 5] = [certificates::TASK, examination::TASK, backup::TASK, garbage::TASK, space::TASK];
+const TASKS: [Task; 6] =
+    [certificates::TASK, examination::TASK, backup::TASK, retention::TASK, garbage::TASK, space::TASK];
 
 /// A deployment as its upkeep finds it.
 struct Care<'a> {

@@ -18,6 +18,10 @@ pub(crate) const WATCH: &str = "/run/watch";
 /// The registry's configuration, and what stands in it where it has a cache.
 const CONFIG: &str = "/etc/provision/config.yml";
 const CACHE: &[u8] = b"blobdescriptor";
+/// The configuration of the nginx in front of it, and what stands in it where it tells who asks for which key, or pushes which tag.
+const NGINX: &str = "/etc/provision/nginx.conf";
+const KEYS: &[u8] = b"X-Watch-Key";
+const TAGS: &[u8] = b"X-Watch-Tag";
 /// Where such a registry keeps its store.
 const ROOT: &str = "/var/lib/registry";
 
@@ -95,9 +99,10 @@ impl Place {
         let (mut volumes, mut processes_of) = (vec![(volume, ROOT.to_owned(), true)], None);
         let itself = itself::read()?;
         let mut job = job.clone();
-        if let Task::Collect(collection) = &mut job.task {
+        let asks = if matches!(job.task, Task::Retain(..)) { TAGS } else { KEYS };
+        if let Some(collection) = job.task.collection() {
             let proxy = format!("{name}-proxy");
-            let watch = self.watched(engine, &proxy).await?;
+            let watch = self.watched(engine, &proxy, asks).await?;
             volumes[0].2 = collection.dry_run;
             volumes.push((watch, WATCH.to_owned(), false));
             processes_of = Some(proxy);
@@ -132,7 +137,7 @@ impl Place {
 
 impl Place {
     /// The volume that a collection and nginx share, once both containers are such that a collection breaks nothing.
-    async fn watched(&self, engine: &Engine, proxy: &str) -> Result<String> {
+    async fn watched(&self, engine: &Engine, proxy: &str, asks: &[u8]) -> Result<String> {
         let name = self.prepared.run.store.name();
         let hint = format!("`provision apply {name}` makes the change; then run the command again");
         let found = engine.container(proxy).await?.ok_or_else(|| missing(proxy, name))?;
@@ -141,6 +146,12 @@ impl Place {
         let volume = mount.and_then(|mount| mount.name).ok_or_else(|| {
             Error::new(format!("nginx in front of `{name}` does not watch what goes yet")).hint(hint.clone())
         })?;
+        let config = engine.download(proxy, NGINX).await?.unwrap_or_default();
+        if !config.windows(asks.len()).any(|window| window == asks) {
+            return Err(
+                Error::new(format!("nginx in front of `{name}` does not tell all that is pushed yet")).hint(hint)
+            );
+        }
         let config = engine.download(&format!("{name}-registry"), CONFIG).await?.unwrap_or_default();
         if config.windows(CACHE.len()).any(|window| window == CACHE) {
             return Err(Error::new(format!(
@@ -148,7 +159,7 @@ impl Place {
             ))
             .hint(hint));
         }
-        let checked = ["nginx", "-t", "-q", "-c", "/etc/provision/nginx.conf"].map(str::to_owned);
+        let checked = ["nginx", "-t", "-q", "-c", NGINX].map(str::to_owned);
         let ended = engine.execute(proxy, &checked).await?;
         if ended.code != 0 {
             return Err(Error::new(format!("nginx of `{name}` refuses its configuration"))

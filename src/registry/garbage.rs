@@ -11,6 +11,7 @@ mod list;
 mod mark;
 pub(crate) mod obstacle;
 pub(crate) mod pushes;
+mod retain;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fsck::{self, Findings};
 use super::garbage::{Collected, Collection};
+use super::retention::{Planned, Retention};
 use super::store::{BELOW, Store};
 use super::usage::Usage;
 use crate::error::{Error, Result};
@@ -22,8 +23,12 @@ pub(crate) struct Job {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Task {
-    Fsck { deep: bool },
+    Fsck {
+        deep: bool,
+    },
     Collect(Collection),
+    /// Takes tags away, or only lists them if the collection is a dry run.
+    Retain(Box<Retention>, Collection),
     Measure,
 }
 
@@ -33,6 +38,7 @@ pub(crate) enum Task {
 pub(crate) enum Said {
     Examined(Box<Findings>),
     Collected(Collected),
+    Planned(Planned),
     Measured(Usage),
     Failed { what: String, hint: Option<String> },
 }
@@ -50,8 +56,19 @@ impl Job {
         let store = Store::new(Objects::folder(&Path::new(&self.root).join(BELOW)));
         match &self.task {
             Task::Fsck { deep } => Ok(Said::Examined(Box::new(fsck::examine(&store, *deep).await?))),
+            Task::Retain(retention, collection) => Ok(Said::Planned(collection.retain(&store, retention).await?)),
             Task::Collect(collection) => Ok(Said::Collected(collection.run(&store).await?)),
             Task::Measure => Ok(Said::Measured(Usage::of_store(&store).await?)),
+        }
+    }
+}
+
+impl Task {
+    /// What it has to know of the nginx in front, if it changes anything.
+    pub fn collection(&mut self) -> Option<&mut Collection> {
+        match self {
+            Self::Collect(collection) | Self::Retain(_, collection) => Some(collection),
+            _ => None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod manifest;
 mod repositories;
 #[cfg(test)]
 pub(crate) mod sample;
+mod tags;
 
 use crate::error::Result;
 use crate::world::objects::Objects;
@@ -20,6 +21,7 @@ pub(crate) use layout::Item;
 pub(crate) use manifest::mentioned;
 pub(crate) use manifest::{Descriptor, Manifest};
 pub(crate) use repositories::{Repositories, Repository};
+pub(crate) use tags::unreadable;
 
 /// Where the store is below the registry's root folder.
 pub(crate) const BELOW: &str = "docker/registry/v2";

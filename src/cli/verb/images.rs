@@ -52,6 +52,8 @@ impl Arguments for Images {
                 dry_run(),
                 yes(),
             ]))
+            .subcommand(verb("hold", "Keep images from being removed, by retention too").arg(some()))
+            .subcommand(verb("unhold", "Let images be removed again").arg(some()))
             .disable_help_subcommand(true)
     }
 
@@ -96,6 +98,7 @@ fn task(matches: &ArgMatches) -> Task {
         "search" => Task::Search { word: text(matches, "word") },
         "show" => Task::Show { image: text(matches, "image") },
         "delete" => Task::Delete { images, only_told },
+        "hold" | "unhold" => Task::Hold { images, held: verb == "hold" },
         _ => Task::Untag { images, only_told },
     }
 }

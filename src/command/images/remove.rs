@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::Reference;
+use super::{Reference, hold};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::registry::client::{Digest, Manifest, Registry, media};
@@ -29,6 +29,11 @@ pub(super) async fn delete(
         let digest = found.ok_or_else(|| image.missing(registry))?.digest;
         let tags = tags_on(registry, &image.repository, &digest).await?;
         doomed.insert((image.repository.clone(), digest.to_string()), tags);
+    }
+    let held = hold::held(registry)?;
+    for ((repository, digest), tags) in &doomed {
+        let names = tags.iter().map(|tag| format!("{repository}:{tag}"));
+        hold::check(&held, &names.chain([format!("{repository}@{digest}")]).collect::<Vec<_>>())?;
     }
     let lines = doomed.iter().map(|((repository, digest), tags)| {
         let tags: Vec<String> = tags.iter().map(|tag| format!("{repository}:{tag}")).collect();
@@ -68,7 +73,11 @@ pub(super) async fn untag(session: &Session, registry: &Registry, images: &[Refe
         let manifest = registry.manifest(&image.repository, &image.reference).await?;
         manifests.push(manifest.ok_or_else(|| image.missing(registry))?);
     }
-    if !agreed(session, &images.iter().map(Reference::shown).collect::<Vec<_>>(), only_told).await? {
+    let names: Vec<String> = images.iter().map(Reference::shown).collect();
+    let digests: Vec<String> =
+        images.iter().zip(&manifests).map(|(image, found)| format!("{}@{}", image.repository, found.digest)).collect();
+    hold::check(&hold::held(registry)?, &[&names[..], &digests].concat())?;
+    if !agreed(session, &names, only_told).await? {
         return Ok(());
     }
     for (image, manifest) in images.iter().zip(&manifests) {

@@ -19,7 +19,7 @@ const WEEK: Duration = Duration::days(7);
 /// Seconds that what goes has been listed for.
 const GRACE: u64 = 24 * 3600;
 /// An hour of a day, and about a tenth of what a disk does: clients come first.
-const LIMITS: Limits = Limits { seconds: Some(3600), per_second: Some(2000) };
+pub(super) const LIMITS: Limits = Limits { seconds: Some(3600), per_second: Some(2000) };
 
 async fn collect(care: &Care<'_>) -> Result<Option<String>> {
     let Care { session, name, prepared, .. } = care;

@@ -1,6 +1,6 @@
 //! One collection from its beginning to its end: [`Collection`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use super::mark::{Marked, Untagged};
 use super::sweep::{Freed, Sweep};
 use super::touched::Touched;
 use crate::error::{Error, Result};
+use crate::registry::retention::Rules;
 use crate::registry::store::Store;
 use crate::world::nginx::Nginx;
 use crate::world::watchdog::Watchdog;
@@ -38,8 +39,14 @@ pub(crate) struct Collection {
     pub nginx: u32,
     /// Seconds that a key has to be listed.
     pub grace: u64,
-    /// Seconds after which a manifest without a tag may go; never if there are none.
+    /// Seconds after which a manifest without a tag may go; if there are none, the rules say it.
     pub untagged: Option<u64>,
+    /// Rules by which others may.
+    #[serde(default)]
+    pub rules: Rules,
+    /// What stays all the same: `repository:tag`, or `repository@digest`.
+    #[serde(default)]
+    pub held: BTreeSet<String>,
     /// Whether it is only told what would go.
     pub dry_run: bool,
     /// How this program is started, for the watchdog.
@@ -120,18 +127,33 @@ impl Collection {
             let next = Self::next(&list, &marked, &|_| false);
             return Ok(self.collected(&next, &marked, Freed::default()));
         }
+        let keys: Vec<Key> = list.0.keys().cloned().collect();
+        let work = async |touched: &Touched, nginx: &Nginx| self.under_the_gate(store, list, end, touched, nginx).await;
+        self.guarded(keys, work).await
+    }
+
+    /// Does something that requests about these keys, or about tags, wait for. Older requests are over by then.
+    pub(super) async fn guarded<T>(
+        &self,
+        keys: Vec<Key>,
+        work: impl AsyncFnOnce(&Touched, &Nginx) -> Result<T>,
+    ) -> Result<T> {
+        let folder = PathBuf::from(&self.folder);
         let _lock = files::lock_folder_now(&folder)?.ok_or_else(|| {
             Error::new("another collection of this registry is under way")
                 .hint("run the command again when it has ended")
         })?;
         let is_deaf = self.is_without(Element::Touch);
-        let touched = Arc::new(Touched::new(list.0.keys().cloned(), is_deaf));
+        let touched = Arc::new(Touched::new(keys.into_iter(), is_deaf));
         let gate = (!self.is_without(Element::Gate)).then(|| open_gate(&folder, &touched)).transpose()?;
         let well = touched.clone();
         let watchdog =
             [&self.program[..], &["agent".to_owned(), "--watch".to_owned(), std::process::id().to_string()]].concat();
         let _watchdog = Watchdog::start(&watchdog, move || !well.hangs())?;
-        let done = self.under_the_gate(store, &folder, (list, end), &touched).await;
+        let nginx = Nginx::of(self.nginx)?;
+        set_aside(&folder)?;
+        self.barrier(&nginx).await?;
+        let done = work(&touched, &nginx).await;
         drop(gate);
         done
     }
@@ -143,13 +165,12 @@ impl Collection {
     async fn under_the_gate(
         &self,
         store: &Store,
-        folder: &Path,
-        (mut list, end): (List, Option<Instant>),
+        mut list: List,
+        end: Option<Instant>,
         touched: &Touched,
+        nginx: &Nginx,
     ) -> Result<Collected> {
-        let nginx = Nginx::of(self.nginx)?;
-        set_aside(folder)?;
-        self.barrier(&nginx).await?;
+        let folder = Path::new(&self.folder);
         // All of nginx knows the list as it stands on the disk.
         let known = now();
         list.0.values_mut().filter(|listed| listed.since == 0).for_each(|listed| listed.since = known);
@@ -166,7 +187,7 @@ impl Collection {
         // What is gone is no garbage any more.
         let marked = if freed == Freed::default() { marked } else { self.mark(store, &list, None).await? };
         let next = Self::next(&list, &marked, &|key| touched.is_touched(key));
-        let next = self.publish(folder, &nginx, &list, next).await?;
+        let next = self.publish(folder, nginx, &list, next).await?;
         forget_earlier(folder)?;
         Ok(self.collected(&next, &marked, freed))
     }
@@ -180,8 +201,9 @@ impl Collection {
 
     async fn mark(&self, store: &Store, list: &List, end: Option<Instant>) -> Result<Marked> {
         let nanoseconds = |seconds: u64| host::now().unix_timestamp_nanos() - i128::from(seconds) * 1_000_000_000;
-        let untagged: Untagged = self.untagged.map(nanoseconds);
-        Marked::mark(store, untagged, &|digest| list.0.contains_key(&Key::Blob(*digest)), end).await
+        let (rules, held) = (self.rules.clone(), self.held.clone());
+        let untagged = Untagged { before: self.untagged.map(nanoseconds), rules, held, now: nanoseconds(0) };
+        Marked::mark(store, &untagged, &|digest| list.0.contains_key(&Key::Blob(*digest)), end).await
     }
 
     /// The list of what may go later: what was listed and not asked for keeps its time.
@@ -229,6 +251,7 @@ impl Collection {
                     collected.bytes_waiting += marked.blobs.size(&digest).unwrap_or_default();
                 }
                 Key::Manifest(..) => collected.manifests_waiting += 1,
+                Key::Tag(..) => {}
             }
         }
         let now = now();

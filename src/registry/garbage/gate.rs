@@ -93,7 +93,8 @@ impl Question {
                 return None;
             }
         }
-        Some(Self::Keys(keys(&repository, &body), GO_ON))
+        let tag = header("x-watch-tag").map(|tag| Key::Tag(repository.clone(), tag));
+        Some(Self::Keys(keys(&repository, &body).into_iter().chain(tag).collect(), GO_ON))
     }
 }
 

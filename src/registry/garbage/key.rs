@@ -9,6 +9,8 @@ pub(crate) enum Key {
     Blob(Digest),
     /// The repository and the manifest in it.
     Manifest(String, Digest),
+    /// The repository and the tag in it. It is never listed.
+    Tag(String, String),
 }
 
 impl Key {
@@ -25,6 +27,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Blob(digest) => f.write_str(&digest.hex()),
+            Self::Tag(repository, tag) => write!(f, "{repository}:{tag}"),
             Self::Manifest(repository, digest) => write!(f, "{repository}@{}", digest.hex()),
         }
     }

@@ -5,15 +5,12 @@ use std::time::Instant;
 
 use super::key::Key;
 use crate::error::{Error, Result};
+use crate::registry::retention::Rules;
 use crate::registry::store::{
-    Blobs, Digest, Item, Link, Manifest, Need, Repositories, Repository, Store, layout, mentioned,
+    Blobs, Digest, Item, Link, Manifest, Need, Repositories, Repository, Store, layout, mentioned, unreadable,
 };
-use crate::world::host;
 use crate::world::objects::Entry;
 
-/// How often a link that is empty is read again, and milliseconds between: the registry 2.8 writes in place.
-const READS: usize = 20;
-const PAUSE: u64 = 50;
 /// How many links to blobs that are not there are noted: the rest comes with the next run.
 const STRAYS: usize = 100_000;
 
@@ -32,8 +29,34 @@ pub(crate) struct Marked {
     missing: BTreeSet<Digest>,
 }
 
-/// Which manifests without a tag may go: those whose link is older than this time, in nanoseconds since 1970.
-pub(crate) type Untagged = Option<i128>;
+/// Which manifests without a tag may go. All times are in nanoseconds since 1970.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Untagged {
+    /// Those whose link is older than this; without it, the rules say it.
+    pub before: Option<i128>,
+    pub rules: Rules,
+    /// What stays all the same: `repository@digest`.
+    pub held: BTreeSet<String>,
+    pub now: i128,
+}
+
+impl From<Option<i128>> for Untagged {
+    fn from(before: Option<i128>) -> Self {
+        Self { before, ..Self::default() }
+    }
+}
+
+impl Untagged {
+    fn before(&self, repository: &str) -> Option<i128> {
+        let by_rule = || Some(self.now - i128::from(self.rules.untagged(repository)?) * 1_000_000_000);
+        self.before.or_else(by_rule)
+    }
+
+    fn held<'a>(&'a self, repository: &'a str) -> impl Iterator<Item = Digest> + 'a {
+        let named = self.held.iter().filter_map(|image| image.split_once('@'));
+        named.filter(move |(name, _)| *name == repository).filter_map(|(_, digest)| Digest::read(digest))
+    }
+}
 
 impl Marked {
     /// Looks at all of a store. The links of blobs for which `listed` holds are collected.
@@ -42,7 +65,7 @@ impl Marked {
     /// A part of it cannot be read, or it takes until `end`: then nothing is known to be garbage.
     pub async fn mark(
         store: &Store,
-        untagged: Untagged,
+        untagged: &Untagged,
         listed: &dyn Fn(&Digest) -> bool,
         end: Option<Instant>,
     ) -> Result<Self> {
@@ -83,7 +106,7 @@ impl Marked {
         doomed.chain(blobs).chain(strays)
     }
 
-    async fn repository(&mut self, store: &Store, repository: &Repository, untagged: Untagged) -> Result<()> {
+    async fn repository(&mut self, store: &Store, repository: &Repository, untagged: &Untagged) -> Result<()> {
         self.manifests += repository.revisions.len() as u64;
         let mut manifests = BTreeMap::new();
         let mut is_clear = true;
@@ -106,8 +129,11 @@ impl Marked {
                 _ => return Err(unreadable(path)),
             }
         }
-        let doomed = match untagged.filter(|_| is_clear) {
-            Some(before) => doomed(repository, &tagged(store, repository).await?, &manifests, before),
+        let doomed = match untagged.before(&repository.name).filter(|_| is_clear) {
+            Some(before) => {
+                let tagged = repository.tagged(store).await?.into_values().chain(untagged.held(&repository.name));
+                doomed(repository, &tagged.collect(), &manifests, before)
+            }
             None => BTreeSet::new(),
         };
         for digest in repository.revisions.keys() {
@@ -138,39 +164,6 @@ impl Marked {
         }
         Ok(())
     }
-}
-
-/// What the tags of a repository are.
-async fn tagged(store: &Store, repository: &Repository) -> Result<BTreeSet<Digest>> {
-    let mut found = BTreeSet::new();
-    for tag in repository.tags.keys() {
-        let path = layout::current(&repository.name, tag);
-        let mut reads = 0;
-        loop {
-            match store.link(&path)? {
-                Link::Digest(digest) => {
-                    found.insert(digest);
-                    break;
-                }
-                // A tag that was deleted meanwhile, as its other links show.
-                Link::Missing if !has_links(store, repository, tag)? => break,
-                _ if reads == READS => return Err(unreadable(&path)),
-                _ => reads += 1,
-            }
-            host::sleep(PAUSE).await;
-        }
-    }
-    Ok(found)
-}
-
-fn has_links(store: &Store, repository: &Repository, tag: &str) -> Result<bool> {
-    let mut walk = store.objects.walk(&format!("repositories/{}/_manifests/tags/{tag}", repository.name));
-    Ok(walk.next()?.is_some())
-}
-
-fn unreadable(path: &str) -> Error {
-    Error::new(format!("the link `{path}` cannot be understood, so it is not known what is needed"))
-        .hint("nothing was deleted; `provision fsck` names the image that it belongs to, and what mends it")
 }
 
 /// The manifests that no tag leads to, by an index or by what they are about, and that are older than `before`.

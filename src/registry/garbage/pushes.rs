@@ -140,7 +140,8 @@ mod tests {
         assert_eq!(longest(&index), 1800);
         assert_eq!(longest(&["1 10:00:00 PUT /v2/app/manifests/v1 -> 401 0 9"]), 0);
         let mut pushes = Pushes::default();
-        ["", "no line of nginx", "1 a [x] \"GET\" 2", "2026/01/02 [notice] 1#1: start"].map(|line| pushes.note(line));
+        let others = ["", "no line of nginx", "1 a [x] \"GET\" 2", "2026/01/02 [notice] 1#1: start"];
+        others.into_iter().for_each(|line| pushes.note(line));
         assert_eq!(pushes.longest(), 0);
     }
 }

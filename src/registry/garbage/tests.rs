@@ -44,7 +44,7 @@ fn kept(sample: &Sample, repository: &str) -> BTreeSet<Digest> {
 }
 
 /// The manifests that may go, with their repositories, and all that may go.
-fn expected(sample: &Sample, untagged: Untagged) -> BTreeSet<Key> {
+fn expected(sample: &Sample, untagged: Option<i128>) -> BTreeSet<Key> {
     let doomed = |name: &str, digest: &Digest| untagged == Some(i128::MAX) && !kept(sample, name).contains(digest);
     let (gone, stay): (Vec<_>, Vec<_>) = sample.revisions.iter().partition(|(name, digest)| doomed(name, digest));
     let needed = sample.reach(stay.iter().map(|(_, digest)| *digest));
@@ -59,7 +59,7 @@ fn what_may_go_is_what_nothing_needs() {
     for seed in 0..200 {
         let sample = Sample::new(seed);
         for untagged in [None, Some(i128::MAX), Some(0)] {
-            let marked = run(Marked::mark(&sample.store(), untagged, &|_| false, None)).unwrap();
+            let marked = run(Marked::mark(&sample.store(), &untagged.into(), &|_| false, None)).unwrap();
             let found: BTreeSet<Key> = marked.garbage().map(|(key, _)| key).collect();
             assert_eq!(found, expected(&sample, untagged), "store {seed}, {untagged:?}");
             seen += found.len();
@@ -80,17 +80,17 @@ fn a_sweep_leaves_what_is_needed() {
                     .into_iter()
                     .filter_map(|key| match key {
                         Key::Blob(digest) => Some(digest),
-                        Key::Manifest(..) => None,
+                        Key::Manifest(..) | Key::Tag(..) => None,
                     })
                     .collect();
-            let marked = run(Marked::mark(&store, untagged, &|_| true, None)).unwrap();
+            let marked = run(Marked::mark(&store, &untagged.into(), &|_| true, None)).unwrap();
             let list =
                 List(marked.garbage().map(|(key, fingerprint)| (key, Listed { since: 1, fingerprint })).collect());
             let touched = Touched::new(list.0.keys().cloned(), false);
             let sweep = Sweep { store: &store, touched: &touched, list: &list, until: 2, end: None };
             let mut freed = Freed::default();
             sweep.manifests(&marked, &mut freed).unwrap();
-            let again = run(Marked::mark(&store, untagged, &|_| true, None)).unwrap();
+            let again = run(Marked::mark(&store, &untagged.into(), &|_| true, None)).unwrap();
             sweep.blobs(&again, &mut freed).unwrap();
             assert_eq!(blobs(&sample), needed, "store {seed}");
             assert_eq!(freed.manifests + freed.blobs, list.0.len() as u64, "store {seed}");
@@ -106,7 +106,7 @@ fn a_sweep_leaves_what_is_needed() {
 fn what_is_asked_for_stays() {
     let sample = Sample::new(3);
     let store = sample.store();
-    let marked = run(Marked::mark(&store, None, &|_| true, None)).unwrap();
+    let marked = run(Marked::mark(&store, &Untagged::default(), &|_| true, None)).unwrap();
     let all: Vec<(Key, u64)> = marked.garbage().collect();
     assert!(all.len() > 3, "{all:?}");
     let list = |since: i64, change: u64| {
@@ -142,9 +142,9 @@ fn limits_are_kept() {
     let sample = Sample::new(3);
     let store = sample.store();
     let now = Some(Instant::now());
-    let late = run(Marked::mark(&store, None, &|_| true, now)).unwrap_err();
+    let late = run(Marked::mark(&store, &Untagged::default(), &|_| true, now)).unwrap_err();
     assert!(late.to_string().contains("the time that a collection may take was over"), "{late}");
-    let marked = run(Marked::mark(&store, None, &|_| true, None)).unwrap();
+    let marked = run(Marked::mark(&store, &Untagged::default(), &|_| true, None)).unwrap();
     let list = List(marked.garbage().map(|(key, fingerprint)| (key, Listed { since: 1, fingerprint })).collect());
     let touched = Touched::new(list.0.keys().cloned(), false);
     let mut freed = Freed::default();

@@ -43,7 +43,8 @@ impl Touched {
     pub fn note(&self, keys: impl IntoIterator<Item = Key>) {
         let mut state = self.state();
         for key in keys {
-            if state.listed.contains(&key) && !state.is_deaf {
+            let is_wanted = state.listed.contains(&key) || matches!(key, Key::Tag(..));
+            if is_wanted && !state.is_deaf {
                 state.touched.insert(key);
             }
         }

@@ -24,7 +24,7 @@ impl Unneeded {
     /// # Errors
     /// A part of the store cannot be read.
     pub async fn of(store: &Store) -> Result<Self> {
-        let marked = Marked::mark(store, Some(i128::MAX), &|_| false, None).await?;
+        let marked = Marked::mark(store, &Some(i128::MAX).into(), &|_| false, None).await?;
         let mut found = Self { untagged_manifests: marked.doomed.len() as u64, ..Self::default() };
         for (digest, bytes, _) in marked.blobs.garbage() {
             if marked.blobs.is_needed(&digest) {

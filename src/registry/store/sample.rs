@@ -53,18 +53,29 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// A store with some repositories, images of all kinds, and garbage.
-    pub fn new(seed: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut sample = Self {
-            folder,
+    /// A store with nothing in it.
+    pub fn empty() -> Self {
+        Self::with(0)
+    }
+
+    fn with(seed: u64) -> Self {
+        // Thousands of small files: in memory, where that is a folder.
+        let memory = std::path::Path::new("/dev/shm");
+        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self {
+            folder: folder.unwrap(),
             dice: Dice::new(seed),
             manifests: BTreeMap::new(),
             revisions: BTreeSet::new(),
             tags: BTreeMap::new(),
             garbage: BTreeSet::new(),
             count: 0,
-        };
+        }
+    }
+
+    /// A store with some repositories, images of all kinds, and garbage.
+    pub fn new(seed: u64) -> Self {
+        let mut sample = Self::with(seed);
         for name in ["app", "app-x", "app/web", "team/a.b/c"].into_iter().take(1 + sample.dice.below(4)) {
             sample.repository(name);
         }
@@ -104,7 +115,7 @@ impl Sample {
         digest
     }
 
-    fn size(&self, digest: &Digest) -> u64 {
+    pub fn size(&self, digest: &Digest) -> u64 {
         std::fs::metadata(self.path(&digest.data())).unwrap().len()
     }
 
@@ -118,7 +129,7 @@ impl Sample {
         digest
     }
 
-    fn image(&mut self, repository: &str, subject: Option<Digest>) -> Digest {
+    pub fn image(&mut self, repository: &str, subject: Option<Digest>) -> Digest {
         let mut blobs = Vec::new();
         for _ in 0..=1 + self.dice.below(3) {
             // A layer that another image has as well, from any repository.
@@ -154,7 +165,17 @@ impl Sample {
         self.manifest(repository, &content, Made { children, ..Made::default() })
     }
 
-    fn tag(&mut self, repository: &str, tag: &str, digest: Digest) {
+    /// Makes it so that a tag was pushed at a time, in nanoseconds since 1970.
+    pub fn date(&self, repository: &str, tag: &str, time: i64) {
+        let file = std::fs::File::options().write(true).open(self.path(&layout::current(repository, tag))).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_nanos(time.try_into().unwrap())).unwrap();
+    }
+
+    pub fn remove(&self, path: &str) {
+        std::fs::remove_file(self.path(path)).unwrap();
+    }
+
+    pub fn tag(&mut self, repository: &str, tag: &str, digest: Digest) {
         self.link(&layout::current(repository, tag), &digest);
         self.link(&layout::index(repository, tag, &digest), &digest);
         self.tags.insert((repository.to_owned(), tag.to_owned()), digest);
