@@ -3,6 +3,7 @@
 pub(crate) mod file;
 pub(crate) mod folder;
 pub(crate) mod hosts_entry;
+pub(crate) mod nginx;
 pub(crate) mod package;
 pub(crate) mod service;
 #[cfg(test)]

@@ -48,6 +48,7 @@ kinds! {
     host::file::FileKind,
     host::package::PackageKind,
     host::folder::FolderKind,
+    host::nginx::NginxKind,
     host::service::ServiceKind,
     host::hosts_entry::HostsEntryKind,
     host::trust::TrustKind,

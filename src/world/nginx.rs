@@ -2,17 +2,49 @@
 #![expect(clippy::disallowed_methods, reason = "this is a place with I/O")]
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::{Error, Result};
-use crate::world::host;
+use crate::world::{files, host};
 
 /// How long nginx may take until it has read its configuration and started new workers.
 const RELOAD: Duration = Duration::from_mins(2);
 /// Milliseconds between two looks.
 const PAUSE: u64 = 20;
+
+/// Where Debian's packages and nginx.org's bring the program.
+const PROGRAM: &str = "/usr/sbin/nginx";
+/// What stands before the text of each file in what [`written`] reads.
+const FILE: &str = "# configuration file ";
+
+/// The configuration of this host's nginx as it reads it, file by file: the path and the text of each. None where there is no nginx,
+/// or where it does not accept its configuration.
+pub(crate) async fn written() -> Result<Option<Vec<(String, String)>>> {
+    if !files::exists(Path::new(PROGRAM)) {
+        return Ok(None);
+    }
+    let said = host::ask(PROGRAM, &["-T", "-q"], &[]).await?;
+    Ok(said.success.then(|| in_files(&said.out)))
+}
+
+fn in_files(dump: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in dump.lines() {
+        let path = line.strip_prefix(FILE).and_then(|rest| rest.strip_suffix(':')).filter(|path| path.starts_with('/'));
+        match (path, found.last_mut()) {
+            (Some(path), _) => found.push((path.to_owned(), String::new())),
+            (None, Some((_, text))) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    found
+}
 
 pub(crate) struct Nginx {
     master: u32,

@@ -311,7 +311,7 @@ fn what_stands_in_the_way_is_told_and_left_alone() {
         assert_eq!(host.tree(), before);
     };
     host.run("printf 'server { listen 5443; }\n' >/etc/nginx/sites-enabled/own; systemctl start nginx").ok();
-    refused("registry --on host --port 5443", "port 5443 is taken by `nginx");
+    refused("registry --on host --port 5443", "port 5443 is taken by a site of nginx that speaks plain http");
     refused(
         "registry --on host --port 6443 --init upstart",
         "services of this host are started by systemd, not by upstart",
@@ -336,4 +336,60 @@ fn what_stands_in_the_way_is_told_and_left_alone() {
         .fails(1)
         .says("only root")
         .says("sudo");
+}
+
+#[track_caller]
+fn same(before: &str, now: &str) {
+    // A plan asks the registry, which says so in its log.
+    let [before, now] = [before, now].map(|text| {
+        text.lines().filter(|line| !line.contains("/registry.log ")).collect::<std::collections::BTreeSet<_>>()
+    });
+    assert_eq!(before.symmetric_difference(&now).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
+/// Another site with TLS on port 443, told by its name.
+const OTHER: &str = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=www.test -keyout /etc/nginx/www.key -out /etc/nginx/www.crt 2>/dev/null; \
+    printf 'server { listen 443 ssl default_server; server_name www.test; ssl_certificate /etc/nginx/www.crt; ssl_certificate_key /etc/nginx/www.key; return 200 www; }\\n'";
+
+#[test]
+fn a_site_stands_beside_others_of_the_host_however_its_nginx_is_laid_out() {
+    let host = Host::start("beside", &format!("{BARE} {PROGRAMS}"));
+    host.bring_provision();
+    host.run(&format!("{OTHER} >/etc/nginx/sites-enabled/www; systemctl restart nginx")).ok();
+    let refused = |arguments: &str, text: &str| {
+        let before = host.tree();
+        host.provision(arguments).fails(1).says(text).says("hint:");
+        same(&before, &host.tree());
+    };
+    refused("registry --on host --cn www.test --port 443", "`www.test` on port 443 is a site of nginx already: `/etc/nginx/sites-enabled/www`");
+    host.run("echo 'limit_req_zone $remote_addr zone=docker-registry-of:1m rate=1r/s;' >/etc/nginx/conf.d/zone.conf").ok();
+    refused("registry --on host --cn hub.test --port 443", "a zone `docker-registry-of`");
+    host.run("rm /etc/nginx/conf.d/zone.conf").ok();
+    let both = || {
+        let answer = |name: &str| {
+            host.run(&format!("curl -sk -w ' %{{http_code}}' --resolve {name}:443:127.0.0.1 https://{name}/v2/")).ok().out
+        };
+        assert_eq!((answer("www.test").as_str(), answer("hub.test").ends_with("401")), ("www 200", true));
+    };
+    let before = host.tree();
+    host.provision("registry --on host --cn hub.test --port 443").ok().says("checked   probe round-trip");
+    both();
+    host.provision("registry").ok().says("nothing to change");
+    refused("registry --san www.test", "`www.test` on port 443");
+    host.provision("destroy registry --yes").ok();
+    same(&before, &host.tree());
+
+    // As nginx.org lays it out: no folder of sites but conf.d, and a user of its own.
+    host.run(
+        "set -e; useradd -r -M nginx; mv /etc/nginx/sites-enabled/www /etc/nginx/conf.d/www.conf; \
+         sed -i -e 's/^user .*/user nginx;/' -e '/sites-enabled/d' /etc/nginx/nginx.conf; systemctl restart nginx",
+    )
+    .ok();
+    let before = host.tree();
+    host.provision("registry --on host --cn hub.test --port 443").ok().says("checked   probe round-trip");
+    both();
+    host.run("test -f /etc/nginx/conf.d/docker-registry.conf; stat -c %G /etc/nginx/docker-registry.htpasswd").ok().says("nginx");
+    host.provision("registry").ok().says("nothing to change");
+    host.provision("destroy registry --yes").ok();
+    same(&before, &host.tree());
 }

@@ -81,7 +81,7 @@ fn every_template_is_read_back_by_the_program_that_it_is_for() {
         // PHP's reader of JSON.
         let names = ["settled", "mail-host", "mail-port", "mail-scheme", "mail-user", "smtp-ca", "sender"];
         let mut inputs: BTreeMap<&str, Json> = names.map(|name| (name, value.clone())).into();
-        inputs.extend([("host-port", json!("80")), ("tls", json!(true))]);
+        inputs.extend([("host-port", json!("80")), ("tls", json!(true)), ("proxies", json!([]))]);
         let file = templates.render("wordpress/site.json", &inputs);
         let read = shell(&format!(
             "docker run --rm -i --entrypoint php {php} -r '$s = json_decode(stream_get_contents(STDIN)); echo $s->url, $s->smtp->user, $s->smtp->from, count((array) $s->smtp);' <{file}"
@@ -91,6 +91,7 @@ fn every_template_is_read_back_by_the_program_that_it_is_for() {
         let one = json!(hostile.lines().next());
         let inputs = BTreeMap::from([
             ("daemon", one.clone()),
+            ("web-group", json!("www-data")),
             ("arguments", json!("serve")),
             ("api", json!("v2")),
             ("confined", json!(true)),
@@ -141,6 +142,9 @@ fn nginx_reads_paths_of_any_name() {
             ("place", json!("container")),
             ("outside-certificate", json!("")),
             ("fingerprint", json!("")),
+            ("tls", json!(true)),
+            ("public", json!("")),
+            ("trusted", json!([])),
             ("backend", json!("backend")),
             ("protocol", json!("registry")),
             ("auth", json!(true)),

@@ -46,9 +46,13 @@ pub(super) fn ports(spec: &Spec, actual: &Actual, at: &At) -> Result<()> {
     Ok(())
 }
 
-/// Whether the service itself holds a port because a file that steps aside says so: then it goes over to the new ones.
+/// Whether the service itself holds a port and shares it, or because a file that steps aside says so: then it goes over to the
+/// new ones.
 fn lets_go(spec: &Spec, actual: &Actual, port: u16, holder: &str, at: &At) -> bool {
     let own = holder.split(' ').next() == Some(&spec.unit(at));
+    if own && spec.shares {
+        return true;
+    }
     let port = port.to_string();
     let says = |content: &[u8]| {
         let text = String::from_utf8_lossy(content).into_owned();

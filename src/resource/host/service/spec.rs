@@ -39,6 +39,9 @@ pub(crate) struct Spec {
     /// TCP ports that it is going to listen on.
     #[serde(default)]
     pub ports: Vec<u16>,
+    /// Whether it may listen on one of these ports already, for others as well: sites of one server that are told by their names.
+    #[serde(default)]
+    pub shares: bool,
     /// When it counts as ready: this socket can be connected to.
     pub socket: Option<String>,
     /// The file of variables that it reads when it starts, where it calls out to the world: the deployment's proxies stand in it.
