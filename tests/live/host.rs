@@ -361,13 +361,19 @@ fn a_site_stands_beside_others_of_the_host_however_its_nginx_is_laid_out() {
         host.provision(arguments).fails(1).says(text).says("hint:");
         same(&before, &host.tree());
     };
-    refused("registry --on host --cn www.test --port 443", "`www.test` on port 443 is a site of nginx already: `/etc/nginx/sites-enabled/www`");
-    host.run("echo 'limit_req_zone $remote_addr zone=docker-registry-of:1m rate=1r/s;' >/etc/nginx/conf.d/zone.conf").ok();
+    refused(
+        "registry --on host --cn www.test --port 443",
+        "`www.test` on port 443 is a site of nginx already: `/etc/nginx/sites-enabled/www`",
+    );
+    host.run("echo 'limit_req_zone $remote_addr zone=docker-registry-of:1m rate=1r/s;' >/etc/nginx/conf.d/zone.conf")
+        .ok();
     refused("registry --on host --cn hub.test --port 443", "a zone `docker-registry-of`");
     host.run("rm /etc/nginx/conf.d/zone.conf").ok();
     let both = || {
         let answer = |name: &str| {
-            host.run(&format!("curl -sk -w ' %{{http_code}}' --resolve {name}:443:127.0.0.1 https://{name}/v2/")).ok().out
+            host.run(&format!("curl -sk -w ' %{{http_code}}' --resolve {name}:443:127.0.0.1 https://{name}/v2/"))
+                .ok()
+                .out
         };
         assert_eq!((answer("www.test").as_str(), answer("hub.test").ends_with("401")), ("www 200", true));
     };
@@ -388,7 +394,9 @@ fn a_site_stands_beside_others_of_the_host_however_its_nginx_is_laid_out() {
     let before = host.tree();
     host.provision("registry --on host --cn hub.test --port 443").ok().says("checked   probe round-trip");
     both();
-    host.run("test -f /etc/nginx/conf.d/docker-registry.conf; stat -c %G /etc/nginx/docker-registry.htpasswd").ok().says("nginx");
+    host.run("test -f /etc/nginx/conf.d/docker-registry.conf; stat -c %G /etc/nginx/docker-registry.htpasswd")
+        .ok()
+        .says("nginx");
     host.provision("registry").ok().says("nothing to change");
     host.provision("destroy registry --yes").ok();
     same(&before, &host.tree());

@@ -48,7 +48,8 @@ impl Sites {
     /// # Errors
     /// It includes no folder of sites.
     pub fn place(&self, site: &str) -> Result<(String, String)> {
-        let (main, directives) = self.files.first().map_or(("", &[][..]), |(path, all)| (path.as_str(), all.as_slice()));
+        let (main, directives) =
+            self.files.first().map_or(("", &[][..]), |(path, all)| (path.as_str(), all.as_slice()));
         let http = directives.iter().filter(|directive| directive.name == "http").flat_map(|http| &http.block);
         let includes = http.filter(|directive| directive.name == "include").filter_map(Directive::word);
         let base = main.rsplit_once('/').map_or("/etc/nginx", |(folder, _)| folder);
@@ -76,9 +77,15 @@ impl Sites {
     /// # Errors
     /// The first clash: with whose name, and in which file.
     pub fn check(&self, site: &str, names: &[String], (port, tls): (u16, bool), own: &[String]) -> Result<()> {
-        let includes = self.files.iter().filter(|(path, _)| own.contains(path)).flat_map(|(_, all_of)| all(all_of, "include"));
+        let includes =
+            self.files.iter().filter(|(path, _)| own.contains(path)).flat_map(|(_, all_of)| all(all_of, "include"));
         let own: BTreeSet<String> = own.iter().cloned().chain(includes.filter_map(Directive::word)).collect();
-        let of = |mine: bool| self.files.iter().filter({ let own = &own; move |(path, _)| own.contains(path) == mine });
+        let of = |mine: bool| {
+            self.files.iter().filter({
+                let own = &own;
+                move |(path, _)| own.contains(path) == mine
+            })
+        };
         let servers = |directives: &[Directive]| -> Vec<(Vec<Listen>, BTreeSet<String>)> {
             let blocks = all(directives, "server").into_iter().filter(|directive| directive.words.is_empty());
             blocks.map(|server| (listens(&server.block), names_of(&server.block))).collect()
@@ -86,7 +93,9 @@ impl Sites {
         // What it has already, it has beside the others as they are.
         let there: Vec<_> = of(true).flat_map(|(_, directives)| servers(directives)).collect();
         let has = |name: &str| {
-            there.iter().any(|(listens, names)| names.contains(name) && listens.iter().any(|listen| listen.port == port))
+            there
+                .iter()
+                .any(|(listens, names)| names.contains(name) && listens.iter().any(|listen| listen.port == port))
         };
         let wanted: Vec<String> = names.iter().map(|name| written(name)).filter(|name| !has(name)).collect();
         for (path, directives) in of(false) {
@@ -98,8 +107,12 @@ impl Sites {
                 for listen in listens.iter().filter(|listen| listen.port == port) {
                     beside(listen, tls, path)?;
                     if let Some(name) = wanted.iter().find(|name| names.contains(*name)) {
-                        return Err(Error::new(format!("`{name}` on port {port} is a site of nginx already: `{path}`"))
-                            .hint("give this one a name of its own with `--cn`, another `--port`, or take that site away"));
+                        return Err(Error::new(format!(
+                            "`{name}` on port {port} is a site of nginx already: `{path}`"
+                        ))
+                        .hint(
+                            "give this one a name of its own with `--cn`, another `--port`, or take that site away",
+                        ));
                     }
                 }
             }
@@ -121,7 +134,10 @@ fn beside(listen: &Listen, tls: bool, path: &str) -> Result<()> {
         Some(address) => Err(Error::new(format!(
             "a site of nginx listens on {address}:{port}, and what comes there is no other site's: `{path}`"
         ))
-        .hint(format!("have that one listen on all addresses, `listen {port}{};`, or choose another port with `--port`", if tls { " ssl" } else { "" }))),
+        .hint(format!(
+            "have that one listen on all addresses, `listen {port}{};`, or choose another port with `--port`",
+            if tls { " ssl" } else { "" }
+        ))),
     }
 }
 
@@ -157,7 +173,8 @@ fn written(name: &str) -> String {
 }
 
 fn names_of(server: &[Directive]) -> BTreeSet<String> {
-    let names = server.iter().filter(|directive| directive.name == "server_name").flat_map(|directive| &directive.words);
+    let names =
+        server.iter().filter(|directive| directive.name == "server_name").flat_map(|directive| &directive.words);
     names.map(|name| name.to_lowercase()).collect()
 }
 
@@ -206,7 +223,10 @@ mod tests {
         let place = |main: &str| sites(main, &[]).place("r").map_err(|error| error.to_string());
         let in_folder = |file: &str| Ok((file.to_owned(), String::new()));
         assert_eq!(place(MAIN), Ok(of_debian("r")));
-        assert_eq!(place("user nginx; http { include /etc/nginx/conf.d/*.conf; }"), in_folder("/etc/nginx/conf.d/r.conf"));
+        assert_eq!(
+            place("user nginx; http { include /etc/nginx/conf.d/*.conf; }"),
+            in_folder("/etc/nginx/conf.d/r.conf")
+        );
         assert_eq!(place("http { include vhosts/*.conf; }"), in_folder("/etc/nginx/vhosts/r.conf"));
         assert!(place("http { include mime.types; }").unwrap_err().contains("includes no folder of sites"));
         assert_eq!(sites("user nginx;", &[]).group().as_deref(), Some("nginx"));
