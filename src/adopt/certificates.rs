@@ -62,7 +62,7 @@ impl KeyFile {
 }
 
 /// Programs that renew certificates, by where they keep them: a folder, or a part of the path where that begins with `…`.
-const MANAGERS: [(&str, &str); 10] = [
+const MANAGERS: [(&str, &str); 12] = [
     ("/etc/letsencrypt/", "certbot"),
     ("…/.acme.sh/", "acme.sh"),
     ("/etc/acme.sh/", "acme.sh"),
@@ -73,6 +73,9 @@ const MANAGERS: [(&str, &str); 10] = [
     ("/var/lib/acme/", "acmetool"),
     ("/var/lib/traefik/", "Traefik"),
     ("/etc/kubernetes/", "Kubernetes"),
+    // A secret that is mounted: what cert-manager renews comes this way.
+    ("…/kubernetes.io~secret/", "cert-manager or another program of Kubernetes"),
+    ("…/..data/", "cert-manager or another program of Kubernetes"),
 ];
 
 /// Which program manages a certificate or a key at this path: it renews it there, so it stays where it is.

@@ -51,7 +51,39 @@ impl Server {
 /// The servers of a configuration, which `upstream` blocks of it or of others tell the backends of.
 pub(super) fn servers(directives: &[Directive], upstreams: &Upstreams) -> Vec<Server> {
     let blocks = all(directives, "server").into_iter().filter(|directive| directive.words.is_empty());
-    blocks.map(|directive| server(&directive.block, upstreams)).collect()
+    let maps = maps(directives);
+    blocks.map(|directive| server(&directive.block, upstreams, &maps)).collect()
+}
+
+/// The realm that asks for no password.
+const OFF: &str = "off";
+
+/// What the variables of `map` blocks are where no pattern matches.
+fn maps(directives: &[Directive]) -> BTreeMap<String, String> {
+    let default = |map: &Directive| {
+        let entry = map.block.iter().find(|entry| entry.name == "default")?;
+        Some((map.words.get(1)?.clone(), entry.word()?))
+    };
+    all(directives, "map").into_iter().filter_map(default).collect()
+}
+
+/// The realm of each place that passes requests on: what stands in a location counts before what stands around it. The question
+/// whether there is a registry, which old clients ask before they know a password, does not count.
+fn realms(block: &[Directive], around: Option<&str>, maps: &BTreeMap<String, String>) -> Vec<Option<String>> {
+    let own = block.iter().rev().find(|directive| directive.name == "auth_basic").and_then(Directive::word);
+    let own = own.map(|realm| maps.get(&realm).cloned().unwrap_or(realm));
+    let realm = own.as_deref().or(around);
+    let mut found = Vec::new();
+    if block.iter().any(|directive| directive.name == "proxy_pass") {
+        found.push(realm.map(str::to_owned));
+    }
+    for inner in block {
+        let is_ping = inner.words.iter().any(|word| word.ends_with("/_ping"));
+        if ["location", "if", "limit_except"].contains(&inner.name.as_str()) && !is_ping {
+            found.extend(realms(&inner.block, realm, maps));
+        }
+    }
+    found
 }
 
 /// The addresses of the servers of `upstream` blocks, by the names of these.
@@ -67,9 +99,11 @@ pub(super) fn upstreams(directives: &[Directive]) -> Upstreams {
         .collect()
 }
 
-fn server(block: &[Directive], upstreams: &Upstreams) -> Server {
+fn server(block: &[Directive], upstreams: &Upstreams, maps: &BTreeMap<String, String>) -> Server {
     let own = |name: &str| block.iter().filter(|directive| directive.name == name).collect::<Vec<_>>();
     let last = |name: &str| own(name).last().and_then(|directive| directive.word());
+    let realms = realms(block, None, maps);
+    let is_open = |realm: &Option<String>| realm.as_deref() == Some(OFF);
     let anywhere = |name: &str| all(block, name).into_iter().filter_map(Directive::word).collect::<Vec<_>>();
     // `ssl on;` made every port of a server one with TLS, up to nginx 1.25.
     let ssl = last("ssl").as_deref() == Some("on");
@@ -80,8 +114,12 @@ fn server(block: &[Directive], upstreams: &Upstreams) -> Server {
         names: own("server_name").iter().flat_map(|directive| directive.words.clone()).collect(),
         certificate: last("ssl_certificate"),
         key: last("ssl_certificate_key"),
-        asks: anywhere("auth_basic").iter().any(|realm| realm != "off"),
-        decides: !own("auth_basic").is_empty(),
+        asks: if realms.is_empty() {
+            anywhere("auth_basic").iter().any(|realm| realm != OFF)
+        } else {
+            realms.iter().all(|realm| realm.is_some() && !is_open(realm))
+        },
+        decides: !own("auth_basic").is_empty() || realms.iter().any(is_open),
         redirects: redirects(block),
         password_file: anywhere("auth_basic_user_file").pop(),
         body_size: anywhere("client_max_body_size").pop(),

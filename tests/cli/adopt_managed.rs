@@ -67,6 +67,7 @@ fn certificates_of_other_programs_stay_too() {
     for (folder, program) in [
         ("/root/.acme.sh/registry.example.com_ecc", "acme.sh"),
         ("/var/lib/caddy/.local/share/caddy/certificates/x", "Caddy"),
+        ("/srv/tls/..data", "cert-manager"),
     ] {
         let (certificate, key) = (format!("{folder}/fullchain.cer"), format!("{folder}/x.key"));
         let host = host(&certificate, &key);
@@ -83,6 +84,20 @@ fn what_a_server_says_itself_counts_more_than_what_stands_outside() {
         .replace("if ($scheme = http)", "if ($bad)");
     host.write("/etc/nginx/conf.d/registry.conf", open);
     has(&host.adopt(), &["a site that asks for no password"]);
+    // What stands in a location counts before what stands in the server, and a variable is what its map says.
+    for (place, asks) in [
+        ("location /v2/ { auth_basic off; ", false),
+        ("location /v2/ { auth_basic Own; ", true),
+        ("location /_ping { auth_basic off; proxy_pass http://127.0.0.1:5000; } location /v2/ { ", true),
+        ("location /v2/ { auth_basic $realm; ", false),
+        ("location / { auth_basic off; location /v2/ { auth_basic Own; proxy_pass http://127.0.0.1:5000; } ", false),
+    ] {
+        let text = site("tls/a.crt", "tls/a.key").replace("location /v2/ { ", place);
+        host.write("/etc/nginx/conf.d/registry.conf", format!("map $uri $realm {{ default off; /x Own; }}\n{text}"));
+        let said = host.sandbox.run("adopt --root host --out again.yml").text;
+        assert_eq!(!said.contains("a site that asks for no password"), asks, "{place}: {said}");
+        std::fs::remove_file(host.sandbox.path("again.yml")).unwrap();
+    }
     // Without a redirection the password does cross the network in clear.
     let clear = site("tls/a.crt", "tls/a.key").replace("if ($scheme = http)", "if ($bad)");
     host.write("/etc/nginx/conf.d/registry.conf", clear);
