@@ -98,8 +98,12 @@ mod races;
 mod recorder;
 #[path = "live/registry.rs"]
 mod registry;
+#[path = "live/registry_faults.rs"]
+mod registry_faults;
 #[path = "live/registry_v1.rs"]
 mod registry_v1;
+#[path = "live/relay.rs"]
+mod relay;
 #[path = "live/retention.rs"]
 mod retention;
 #[path = "live/rootless.rs"]

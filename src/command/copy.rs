@@ -69,7 +69,9 @@ pub(crate) async fn copy(session: &Session, wanted: Wanted) -> Result<bool> {
     to.registry.check_takes_pushes()?;
     let pair = Pair { from: (from.repository, from.reference), to: (to.repository, to.reference) };
     let copier = Copier::new(from.registry, to.registry, wanted.overwrite, session.events.clone());
-    let copied = copier.copy(&pair).await?;
+    let image = crate::registry::client::named(&pair.from.0, &pair.from.1);
+    let name = |error: Error| if error.to_string().contains(&image) { error } else { error.within(&image) };
+    let copied = copier.copy(&pair).await.map_err(name)?;
     if let Copied::Done(digest) | Copied::Unchanged(digest) = &copied {
         copier.signatures_of(&pair.from.0, &pair.to.0, digest).await?;
     }

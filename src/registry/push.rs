@@ -88,8 +88,10 @@ struct State {
     sent: u64,
     /// Uploads that were begun, and that nothing has been sent by.
     begun: Vec<Upload>,
-    /// Why layers did not arrive, by their places in the stream.
-    failed: BTreeMap<String, String>,
+    /// Why layers did not arrive, with what helps, by their places in the stream.
+    failed: BTreeMap<String, (String, Option<String>)>,
+    /// Whether the registry lost what it had of a layer.
+    is_lost: bool,
     /// Whether what the engine keeps could not be read, or is not what it should be.
     is_unreadable: bool,
 }
@@ -122,31 +124,24 @@ impl<'a> Push<'a> {
                 Err(error) => *result = Some(Err(error)),
             }
         }
-        // All that is missing at once; then one at a time what that did not bring, such as what a registry does not mount.
+        let mut errors = BTreeMap::new();
         let together = pending(images, &results);
-        // The second round is for what the engine keeps and could not be read, or was something else.
-        let mut rounds: Vec<Vec<&Image>> = vec![together.clone(), together.clone()];
-        rounds.extend(together.into_iter().map(|image| vec![image]));
-        for (number, round) in rounds.iter().enumerate() {
-            let names: BTreeSet<&Name> = pending(images, &results).iter().map(|image| &image.name).collect();
-            let round: Vec<&Image> = round.iter().copied().filter(|image| names.contains(&image.name)).collect();
-            if round.is_empty() || (number == 1 && !self.asks_engine()) {
+        for round in rounds(&together) {
+            let waiting = pending(images, &results);
+            let round_of: Vec<&Image> =
+                round.images.into_iter().filter(|image| waiting.iter().any(|other| other.name == image.name)).collect();
+            if round_of.is_empty() || !self.is_due(round.why) {
                 continue;
             }
-            let received = self.receive(&round).await;
-            let comes_again = number == 0 && self.asks_engine();
-            let last = !comes_again && (number > 1 || round.len() == 1);
-            for (image, result) in images
-                .iter()
-                .zip(&mut results)
-                .filter(|(image, result)| result.is_none() && round.iter().any(|pending| pending.name == image.name))
-            {
-                *result = match (self.settle(image).await, &received) {
-                    (Some(settled), _) => Some(settled),
-                    (None, Err(error)) if last => Some(Err(again(error))),
-                    (None, _) if last => Some(Err(self.never_came(image))),
-                    (None, _) => None,
-                };
+            locked(&self.state).is_lost = false;
+            let received = self.receive(&round_of).await;
+            for (image, result) in images.iter().zip(&mut results).filter(|(_, result)| result.is_none()) {
+                if !round_of.iter().any(|other| other.name == image.name) {
+                    continue;
+                }
+                *result = self.settle(image).await;
+                let error = received.as_ref().err().map_or_else(|| self.never_came(image), again);
+                errors.insert(image.name.clone(), error);
             }
         }
         locked(&self.cache).write();
@@ -155,12 +150,12 @@ impl<'a> Push<'a> {
             // The registry forgets it by itself after a week.
             drop(upload.cancel().await);
         }
-        let outcome = |(image, result): (&Image, Option<Result<Done>>)| Outcome {
+        let mut outcome = |(image, result): (&Image, Option<Result<Done>>)| Outcome {
             image: image.reference.clone(),
             name: image.name.clone(),
-            result: result.unwrap_or_else(|| Err(self.never_came(image))),
+            result: result.unwrap_or_else(|| Err(errors.remove(&image.name).unwrap_or_else(|| self.never_came(image)))),
         };
-        images.iter().zip(results).map(outcome).collect()
+        images.iter().zip(results).map(&mut outcome).collect()
     }
 
     /// Brings an image's manifest to the registry if all that it names is there or can be had without its source; none if not.
@@ -184,17 +179,54 @@ impl<'a> Push<'a> {
         Ok(Done { digest: manifest.digest.clone(), unchanged })
     }
 
+    fn is_due(&self, why: Why) -> bool {
+        match why {
+            Why::First | Why::Alone => true,
+            Why::Unreadable => self.asks_engine(),
+            Why::Lost => locked(&self.state).is_lost,
+        }
+    }
+
     fn never_came(&self, image: &Image) -> Error {
         let failed = locked(&self.state).failed.clone();
-        let error =
-            Error::new(format!("not all of the image `{}` came from {}", image.reference, self.source.describe()));
-        error.detail(failed.into_values()).hint("run the command again: what the registry has is not sent again")
+        let what = format!("not all of the image `{}` is in the registry `{}`", image.reference, self.registry.name());
+        let hint = failed.values().find_map(|(_, hint)| hint.clone());
+        let hint = hint.unwrap_or_else(|| "run the command again: what the registry has is not sent again".to_owned());
+        Error::new(what).detail(failed.into_values().map(|(text, _)| text)).hint(hint)
     }
 
     /// The image's name with the registry.
     fn full(&self, image: &Image) -> String {
         format!("{}/{}", self.registry.name(), image.name)
     }
+}
+
+/// Why images are read from their source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// All that is missing at once.
+    First,
+    /// What the engine keeps could not be read, or was something else.
+    Unreadable,
+    /// The registry lost what it had of a layer.
+    Lost,
+    /// What all together did not bring, such as what a registry does not mount.
+    Alone,
+}
+
+struct Round<'i> {
+    why: Why,
+    images: Vec<&'i Image>,
+}
+
+fn rounds<'i>(together: &[&'i Image]) -> Vec<Round<'i>> {
+    let all = |why| Round { why, images: together.to_vec() };
+    let mut rounds =
+        [Why::First, Why::Unreadable, Why::Lost, Why::Lost, Why::Lost].map(all).into_iter().collect::<Vec<_>>();
+    if together.len() > 1 {
+        rounds.extend(together.iter().map(|image| Round { why: Why::Alone, images: vec![*image] }));
+    }
+    rounds
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

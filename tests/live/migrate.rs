@@ -6,29 +6,39 @@ use std::time::Duration;
 use crate::engine::{Ran, Sandbox, free_port, shell};
 
 /// A stock registry in the clear, on the loopback, with images in it.
-struct Stock {
+pub struct Stock {
     name: String,
-    url: String,
+    pub url: String,
 }
 
 impl Stock {
-    fn start(sandbox: &Sandbox, images: u32) -> Self {
-        let (name, port) = (format!("{}-stock", sandbox.name), free_port());
+    pub fn start(sandbox: &Sandbox, images: u32) -> Self {
+        let stock = Self::empty(sandbox, "stock", "");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/filled.py");
+        shell(&format!("python3 {script} {} {images} 7", stock.url)).ok();
+        stock
+    }
+
+    /// One without images, with more options of `docker run`; images are kept in `/tmp/images`.
+    pub fn empty(sandbox: &Sandbox, kind: &str, options: &str) -> Self {
+        let (name, port) = (format!("{}-{kind}", sandbox.name), free_port());
         let image = shell("docker images --format '{{.Repository}}:{{.Tag}}' provision/registry | head -1").ok().out;
         let config = sandbox.write(
             "stock.yml",
             "version: 0.1\nstorage: { filesystem: { rootdirectory: /tmp/images }, delete: { enabled: true } }\nhttp: { addr: ':5000' }\n",
         );
         shell(&format!(
-            "docker run -d --name {name} -p 127.0.0.1:{port}:5000 -v {config}:/stock.yml:ro {} /stock.yml",
+            "docker run -d --name {name} -p 127.0.0.1:{port}:5000 -v {config}:/stock.yml:ro {options} {} /stock.yml",
             image.trim()
         ))
         .ok();
         let url = format!("http://localhost:{port}");
         shell(&format!("for i in $(seq 100); do curl -sf {url}/v2/ && exit 0; sleep 0.1; done; exit 1")).ok();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/filled.py");
-        shell(&format!("python3 {script} {url} {images} 7")).ok();
         Self { name, url }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.url.rsplit(':').next().unwrap().parse().unwrap()
     }
 }
 

@@ -280,7 +280,7 @@ impl Proxy {
 }
 
 /// Reads one message: its head, and its body by the length that the head tells.
-fn message(from: &mut BufReader<TcpStream>, without_body: bool) -> std::io::Result<Option<(String, Vec<u8>)>> {
+pub fn message(from: &mut BufReader<TcpStream>, without_body: bool) -> std::io::Result<Option<(String, Vec<u8>)>> {
     let mut head = String::new();
     loop {
         let before = head.len();

@@ -117,7 +117,10 @@ impl Auth {
         let scopes = if scope.is_empty() { vec![asked] } else { scope.clone() };
         let failed = |what: String| {
             Error::new(format!("`{}` gives no token for the registry `{}`: {what}", shown(&realm), registry.name()))
-                .hint(crate::text::shell::line(["docker", "login", registry.name()]))
+                .hint(format!(
+                    "`{}` stores another login",
+                    crate::text::shell::line(["docker", "login", registry.name()])
+                ))
         };
         let mut url = reqwest::Url::parse(&realm).map_err(|error| failed(error.to_string()))?;
         let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));

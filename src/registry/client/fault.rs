@@ -54,6 +54,7 @@ impl Registry {
             401 => format!("log in first: `{}`", shell::line(["docker", "login", name])),
             403 => "this login has no right to do that: ask the registry's administrator for it".to_owned(),
             404 if html => "what answers there is no registry: check its address".to_owned(),
+            404 => "the registry knows no such place: check its address and the name of the image".to_owned(),
             405 => "the registry does not take that: it passes pulls on to another one, or deletes nothing".to_owned(),
             413 => "a proxy before the registry limits the size of requests: nginx needs `client_max_body_size 0`"
                 .to_owned(),

@@ -131,7 +131,7 @@ impl Upload {
     /// Sends the next part.
     ///
     /// # Errors
-    /// The registry does not take it, again and again, or has lost what it had.
+    /// The registry does not take it, again and again. An error that is marked as moved says that it has lost what it had.
     pub async fn write(&mut self, part: Bytes) -> Result<()> {
         self.keep(part);
         if self.waiting.len() < self.least.max(1) {
@@ -168,10 +168,12 @@ impl Upload {
                 return Err(error);
             }
             host::sleep(PAUSE * u64::from(tries)).await;
-            let has = self.progress(&task).await?;
+            // A registry may forget an upload of which a part broke off (distribution does): then all of it is sent anew.
+            let has = self.progress(&task).await.map_err(|lost| lost.detail([error.to_string()]).moved())?;
             let done = usize::try_from(has.saturating_sub(self.sent)).unwrap_or(usize::MAX);
             if has < self.sent || done > part.len() {
-                return Err(error.detail([format!("it has {has} bytes of the blob, and {} were sent", self.sent)]));
+                let had = format!("it has {has} bytes of the blob, and {} were sent", self.sent);
+                return Err(error.detail([had]).moved());
             }
             part = part.split_off(done);
             self.sent = has;

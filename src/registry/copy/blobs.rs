@@ -6,6 +6,9 @@ use super::{Copier, Place};
 use crate::error::Result;
 use crate::registry::client::{Begun, Descriptor, Digest};
 
+/// How often a blob is sent in all.
+const TRIES: u32 = 5;
+
 impl Copier {
     fn place(&self, digest: &Digest) -> Place {
         self.places.lock().unwrap_or_else(PoisonError::into_inner).entry(digest.clone()).or_default().clone()
@@ -20,7 +23,7 @@ impl Copier {
             *place = Some(target.to_owned());
             return Ok(());
         }
-        let upload = match place.as_deref() {
+        let mut upload = match place.as_deref() {
             Some(other) => match self.to.mount(target, &blob.digest, other).await? {
                 Begun::Mounted => {
                     *place = Some(target.to_owned());
@@ -31,9 +34,17 @@ impl Copier {
             None => self.to.upload(target).await?,
         };
         let _turn = self.layers.acquire().await.expect("the semaphore is never closed");
-        let download = self.from.blob(repository, blob);
         let told = |bytes: u64| self.sent_more(bytes);
-        self.to.push_download(upload, download, blob, &told).await?;
+        let mut tries = 1;
+        loop {
+            let download = self.from.blob(repository, blob);
+            match self.to.push_download(upload, download, blob, &told).await {
+                // The target lost what it had.
+                Err(error) if error.is_moved() && tries < TRIES => tries += 1,
+                sent => break sent?,
+            }
+            upload = self.to.upload(target).await?;
+        }
         *place = Some(target.to_owned());
         Ok(())
     }

@@ -120,7 +120,8 @@ impl Push<'_> {
             Err(error) => {
                 let place = path.trim_end_matches("/layer.tar");
                 let text = format!("layer `{}`: {error}", place.rsplit('/').next().unwrap_or(place));
-                state.failed.insert(path, text);
+                state.is_lost |= error.is_moved();
+                state.failed.insert(path, (text, error.next_step().map(str::to_owned)));
             }
         }
     }
