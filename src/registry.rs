@@ -8,6 +8,7 @@ pub(crate) mod garbage;
 pub(crate) mod images;
 pub(crate) mod job;
 pub(crate) mod push;
+pub(crate) mod removed;
 pub(crate) mod retention;
 pub(crate) mod store;
 pub(crate) mod usage;

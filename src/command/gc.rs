@@ -1,5 +1,7 @@
 //! `provision gc`: frees what no image of a registry needs, while it goes on serving.
 
+pub(crate) mod undelete;
+
 use super::store::{Place, WATCH};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};

@@ -11,6 +11,7 @@ use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::registry::garbage::{Collection, Limits};
 use crate::registry::job::{Said, Task as Job};
+use crate::registry::removed::Removed;
 use crate::registry::retention::{Gone, Kept, Planned, Retention, Rules};
 use crate::report::{self, Style};
 use crate::session::Session;
@@ -111,12 +112,21 @@ async fn plan(session: &Session, name: &str, only_told: bool, style: Style) -> R
         return Err(Error::new("the rules, or what is held, have changed meanwhile").hint("make another plan"));
     }
     if count > 0 {
+        remember(&store, &planned.gone)?;
         carry_out(session, name, Retention { agreed: Some(planned.gone), ..retention }, Limits::default(), false)
             .await?;
     }
     kept.confirm(&store)?;
-    session.events.note(None, format!("removed {count} tags; `provision maintain` carries the rules out daily"));
+    session.events.note(None, format!("removed {count} tags; `provision maintain` carries the rules out daily; `provision gc {name} --undelete` puts back what was removed"));
     Ok(())
+}
+
+/// Notes what is about to go, so that it can be put back. The deployment is locked.
+pub(super) fn remember(store: &Store, gone: &[Gone]) -> Result<()> {
+    Removed::add(
+        store,
+        gone.iter().map(|gone| Removed::untagged(&gone.repository, &gone.digest, [gone.tag.clone()])).collect(),
+    )
 }
 
 /// Lists what goes, or takes it away.

@@ -1,6 +1,6 @@
 //! `provision retention` beside a registry that serves: what a plan lists goes, nothing else, and the space comes free.
 
-use crate::client::{Client, digest};
+use crate::client::{Client, Outcome, digest};
 use crate::engine::{Ran, Sandbox, shell};
 
 fn image(client: &Client, content: &str, tags: &[&str]) -> String {
@@ -54,6 +54,24 @@ fn tags_go_by_rules_once_a_plan_was_confirmed() {
     assert_eq!(names(), "team/app:old\nteam/app:same\nteam/app:v1\nteam/app:v2\n");
     run("retention show").ok().says("# confirmed").says("# held: team/app:v2");
 
+    // What went can be put back until it is freed.
+    run("gc --undelete").ok().says("team/app:v3  kept until 20").says("team/app:v4");
+    run("gc --undelete team/app:v9").fails(1).says("is not among what was removed");
+    run("gc --undelete team/app:v3 team/app:v4").ok().says("team/app:v3 is back").says("team/app:v4 is back");
+    assert_eq!(client.outcome("team/app", "v3", &["{\"image\":\"3\"}"]), Outcome::Whole);
+    run("gc --undelete").ok().says("nothing that was removed");
+    run("images untag team/app:v3 --yes").ok();
+    run("images delete team/app:v4 --yes").ok().says("--undelete` puts it back");
+    let deleted = image(&client, "4", &[]);
+    run("gc --undelete").ok().says("team/app:v3  kept until 20").says("team/app:v4  kept until 20");
+    run("gc --undelete team/app:v4").ok();
+    assert_eq!(client.outcome("team/app", "v4", &[&deleted]), Outcome::Whole);
+    run("images delete team/app:v4 --yes").ok();
+    image(&client, "new", &["v4"]);
+    run("gc --undelete").ok().says("the tag is another image by now; this was sha256:");
+    run("gc --undelete team/app:v4").fails(1).says("is another image by now").says("--undelete team/app@sha256:");
+    run("images untag team/app:v4 --yes").ok();
+
     // From now on by itself; the manifests without a tag go with the garbage.
     image(&client, "5", &["v5"]);
     run("images unhold team/app:v2").ok().says("is not held");
@@ -61,6 +79,7 @@ fn tags_go_by_rules_once_a_plan_was_confirmed() {
     assert_eq!(names().lines().count(), 3);
     run("gc --now").ok().says("manifests without a tag");
     assert_eq!(client.head("team/app", "{\"image\":\"3\"}"), 404);
+    run("gc --undelete team/app:v3").fails(1).says("a part of it is freed").says("push it again");
     assert_eq!(client.head("team/app", "{\"image\":\"5\"}"), 200);
     run("fsck --deep").ok().says("no damage");
 

@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{Arguments, DONE};
 use crate::cli::flags::{deployment, wait};
-use crate::cli::matches::{flag_is_set, text, word};
+use crate::cli::matches::{flag_is_set, text, word, words};
 use crate::cli::time;
 use crate::command::gc::{self, Wanted};
 use crate::error::{Error, Result};
@@ -17,6 +17,8 @@ const LONGEST: u64 = 3650 * 86400;
 pub(crate) struct Gc {
     deployment: String,
     wanted: Wanted,
+    /// Images that are put back, none for a list of them; nothing is collected then.
+    undelete: Option<Vec<String>>,
 }
 
 impl Arguments for Gc {
@@ -38,6 +40,12 @@ impl Arguments for Gc {
             flag("now", "Free everything at once; a push that is under way may fail and need a retry")
                 .conflicts_with("grace"),
             duration("untagged", "Also delete manifests without a tag that are older than this, such as `30d`"),
+            Arg::new("undelete")
+                .long("undelete")
+                .value_name("IMAGE")
+                .num_args(0..)
+                .conflicts_with_all(["dry-run", "now", "untagged"])
+                .help("Put back images that were removed and are not freed yet; without IMAGE: list them"),
             wait(),
         ])
     }
@@ -50,11 +58,15 @@ impl Arguments for Gc {
             dry_run: flag_is_set(matches, "dry-run"),
             limits: Limits::default(),
         };
-        Ok(Self { deployment: text(matches, "deployment"), wanted })
+        let undelete = matches.contains_id("undelete").then(|| words(matches, "undelete"));
+        Ok(Self { deployment: text(matches, "deployment"), wanted, undelete })
     }
 
     async fn run(self, session: &Session) -> Result<u8> {
-        Box::pin(gc::run(session, &self.deployment, self.wanted)).await?;
+        match self.undelete {
+            Some(images) => Box::pin(gc::undelete::run(session, &self.deployment, &images)).await?,
+            None => Box::pin(gc::run(session, &self.deployment, self.wanted)).await?,
+        }
         Ok(DONE)
     }
 }

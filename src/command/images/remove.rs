@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::{Reference, hold};
+use crate::deployment::Store;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::registry::client::{Digest, Manifest, Registry, media};
+use crate::registry::removed::Removed;
 use crate::session::Session;
 use crate::text::digest::hex;
 use crate::world::host;
@@ -42,6 +44,14 @@ pub(super) async fn delete(
     if !agreed(session, &lines.collect::<Vec<_>>(), only_told).await? {
         return Ok(());
     }
+    let mut removed = Vec::new();
+    for ((repository, digest), tags) in &doomed {
+        // One of a form that nobody pushes any more cannot be put back.
+        if let Ok(Some(manifest)) = registry.manifest(repository, digest).await {
+            removed.push(Removed::deleted(repository, &manifest, tags));
+        }
+    }
+    remember(session, registry, removed).await?;
     for ((repository, digest), tags) in &doomed {
         registry.delete_manifest(repository, digest).await?;
         let left = tags_of(registry, repository).await?.intersection(tags).cloned().collect::<Vec<_>>();
@@ -57,7 +67,13 @@ pub(super) async fn delete(
         }
         told(session, &format!("{repository}@{digest}"), "deleted");
     }
-    session.events.note(None, "the space is free after the next garbage collection");
+    let until = registry
+        .nature()
+        .deployment
+        .as_ref()
+        .map(|name| format!("; until then `provision gc {name} --undelete` puts it back"));
+    let until = until.unwrap_or_default();
+    session.events.note(None, format!("the space is free after the next garbage collection{until}"));
     Ok(())
 }
 
@@ -80,6 +96,11 @@ pub(super) async fn untag(session: &Session, registry: &Registry, images: &[Refe
     if !agreed(session, &names, only_told).await? {
         return Ok(());
     }
+    let removed = images
+        .iter()
+        .zip(&manifests)
+        .map(|(image, found)| Removed::untagged(&image.repository, found.digest.as_str(), [image.reference.clone()]));
+    remember(session, registry, removed.collect()).await?;
     for (image, manifest) in images.iter().zip(&manifests) {
         let others = tags_on(registry, &image.repository, &manifest.digest).await?;
         // Version 3 of the registry takes a tag in the place of a digest; version 2 refuses that.
@@ -90,6 +111,13 @@ pub(super) async fn untag(session: &Session, registry: &Registry, images: &[Refe
         told(session, &image.shown(), "untagged");
     }
     Ok(())
+}
+
+/// Notes what is about to go, where that is a deployment's, so that it can be put back.
+async fn remember(session: &Session, registry: &Registry, removed: Vec<Removed>) -> Result<()> {
+    let Some(name) = &registry.nature().deployment else { return Ok(()) };
+    let _lock = session.lock(name, "images").await?;
+    Removed::add(&Store::existing(name)?.0, removed)
 }
 
 /// Puts a manifest that nothing else is under the tag, and deletes that by its digest.

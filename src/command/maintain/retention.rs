@@ -17,10 +17,12 @@ async fn remove(care: &Care<'_>) -> Result<Option<String>> {
     gc::check(&prepared.record, name)?;
     let retention = Retention { rules: kept.rules, held: kept.held, agreed: None };
     // Where nothing goes, nothing is touched.
-    if Box::pin(retention::carry_out(session, name, retention.clone(), LIMITS, true)).await?.gone.is_empty() {
+    let listed = Box::pin(retention::carry_out(session, name, retention.clone(), LIMITS, true)).await?;
+    if listed.gone.is_empty() {
         return Ok(None);
     }
     let _lock = session.lock(name, "maintain").await?;
+    retention::remember(&prepared.run.store, &listed.gone)?;
     let planned = Box::pin(retention::carry_out(session, name, retention, LIMITS, false)).await?;
     Ok(Some(format!("removed {} of {} tags", planned.gone.len(), planned.tags)))
 }
