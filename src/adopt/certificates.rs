@@ -74,8 +74,8 @@ const MANAGERS: [(&str, &str); 12] = [
     ("/var/lib/traefik/", "Traefik"),
     ("/etc/kubernetes/", "Kubernetes"),
     // A secret that is mounted: what cert-manager renews comes this way.
-    ("…/kubernetes.io~secret/", "cert-manager or another program of Kubernetes"),
-    ("…/..data/", "cert-manager or another program of Kubernetes"),
+    ("…/kubernetes.io~secret/", "Kubernetes (cert-manager)"),
+    ("…/..data/", "Kubernetes (cert-manager)"),
 ];
 
 /// Which program manages a certificate or a key at this path: it renews it there, so it stays where it is.

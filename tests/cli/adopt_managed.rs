@@ -67,7 +67,7 @@ fn certificates_of_other_programs_stay_too() {
     for (folder, program) in [
         ("/root/.acme.sh/registry.example.com_ecc", "acme.sh"),
         ("/var/lib/caddy/.local/share/caddy/certificates/x", "Caddy"),
-        ("/srv/tls/..data", "cert-manager"),
+        ("/srv/tls/..data", "Kubernetes (cert-manager)"),
     ] {
         let (certificate, key) = (format!("{folder}/fullchain.cer"), format!("{folder}/x.key"));
         let host = host(&certificate, &key);
