@@ -25,6 +25,7 @@ pub(crate) mod lock;
 pub(crate) mod near;
 pub(crate) mod nginx;
 pub(crate) mod objects;
+pub(crate) mod output;
 pub(crate) mod owners;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::registry::client::{Digest, Registry};
-use crate::registry::push::{Image, Method, Name, Outcome, Push, Source, fits, listed};
+use crate::registry::push::{Image, Method, Name, Outcome, Program, Push, Source, fits, listed};
 use crate::session::Session;
 use crate::world::engine::Engine;
 use crate::world::files;
@@ -26,6 +26,7 @@ pub(crate) struct Wanted {
 /// Where images come from.
 pub(crate) enum From {
     Engine,
+    Program(Program),
     Archive(String),
     Layout(String),
 }
@@ -53,6 +54,7 @@ pub(crate) async fn run(session: &Session, wanted: Wanted) -> Result<()> {
 async fn source<'a>(from: &From, engine: Option<&'a Engine>) -> Result<Source<'a>> {
     let path = |path: &String| files::absolute(path).map(PathBuf::from);
     Ok(match (from, engine) {
+        (From::Program(program), _) => Source::Program(*program),
         (From::Archive(file), _) => Source::Archive { path: path(file)? },
         (From::Layout(folder), _) => Source::Layout { folder: path(folder)? },
         (From::Engine, Some(engine)) => Source::Engine { engine, as_pulled: engine.keeps_as_pulled().await? },
@@ -82,6 +84,7 @@ async fn found(
             return Ok(found);
         }
         Source::Engine { engine, .. } => engine.images().await?,
+        Source::Program(program) => program.images().await?,
         Source::Archive { path } => listed::archive(path)?,
         Source::Layout { folder } => listed::layout(folder)?,
     };
@@ -105,10 +108,15 @@ async fn found(
                 format!("{image}:latest")
             }
         };
-        for image in wanted.images.iter().filter(|image| !found.iter().any(|(name, _)| *name == full(image))) {
+        // Podman shows `localhost/` before names without a registry, and takes them without.
+        let is_it = |image: &str, name: &str| {
+            let full = full(image);
+            full == name || name.strip_prefix("localhost/").is_some_and(|name| name == full)
+        };
+        for image in wanted.images.iter().filter(|image| !found.iter().any(|(name, _)| is_it(image, name))) {
             failed.push((image.clone(), missing(image)));
         }
-        found.retain(|(name, _)| wanted.images.iter().any(|image| full(image) == *name));
+        found.retain(|(name, _)| wanted.images.iter().any(|image| is_it(image, name)));
     } else {
         let repository =
             |name: &str| name.rsplit_once(':').map_or_else(|| name.to_owned(), |(repository, _)| repository.to_owned());

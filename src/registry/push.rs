@@ -12,6 +12,7 @@ mod kept;
 mod layers;
 pub(crate) mod listed;
 mod name;
+mod programs;
 mod receive;
 mod source;
 mod stream;
@@ -23,6 +24,7 @@ use futures_util::StreamExt;
 
 pub(crate) use compress::Method;
 pub(crate) use name::{Name, check as check_name, fits};
+pub(crate) use programs::Program;
 pub(crate) use source::Source;
 
 use crate::error::{Error, Result};

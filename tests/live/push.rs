@@ -206,3 +206,41 @@ fn files_and_folders_are_pushed_and_manifests_stay_as_they_are() {
     assert_eq!(place.uploads(), "");
     place.sandbox.destroy().ok();
 }
+
+/// Podman with a store of its own, and the engine's containerd in a namespace of its own.
+#[test]
+fn images_of_podman_and_containerd_are_pushed() {
+    let mut sandbox = Sandbox::new("push-others");
+    let stock = crate::migrate::Stock::empty(&sandbox, "stock", "");
+    let folder = sandbox.home.path().display().to_string();
+    let storage = format!("[storage]\ndriver = \"vfs\"\nrunroot = \"{folder}/run\"\ngraphroot = \"{folder}/graph\"\n");
+    let socket =
+        shell("ls /run/docker/containerd/containerd.sock /run/containerd/containerd.sock 2>/dev/null | head -1").out;
+    let variables = [
+        ("CONTAINERS_STORAGE_CONF", sandbox.write("storage.conf", &storage)),
+        ("CONTAINERD_ADDRESS", socket.trim().to_owned()),
+        ("CONTAINERD_NAMESPACE", sandbox.name.clone()),
+    ];
+    let exports: String = variables.iter().map(|(name, value)| format!("export {name}='{value}'; ")).collect();
+    sandbox.variables.extend(variables);
+    let run = |script: &str| shell(&format!("set -e; {exports} cd {folder}; {script}"));
+    run("mkdir root; seq 300000 >root/text; for n in one two; do echo $n >root/name; tar -C root -c . | podman import -q - team/$n:1; done").ok();
+    let push = |arguments: &[&str]| sandbox.command(&[&["push", &stock.url], arguments].concat());
+    push(&["--from", "podman", "--all"]).ok().says("/team/one:1@sha256:").says("/team/two:1@sha256:");
+    let id = run("podman image inspect -f '{{.Id}}' team/one:1").ok().out;
+    let fetch = format!("curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' {}/v2", stock.url);
+    let pushed = run(&format!("{fetch}/team/one/manifests/1 | jq -r .config.digest")).ok().out;
+    assert_eq!(pushed.trim(), format!("sha256:{}", id.trim()));
+    push(&["--from", "podman", "team/one:1"]).ok().says("unchanged");
+    push(&["--from", "podman", "no/such:1"]).fails(1).says("there is no image `no/such:1`");
+
+    run("podman save -q --format docker-archive -o one.tar team/one:1; ctr images import --no-unpack one.tar").ok();
+    let listed = run("ctr images ls | tail -1").ok().out;
+    let (name, manifest) = (listed.split_whitespace().next().unwrap(), listed.split_whitespace().nth(2).unwrap());
+    let done = push(&["--from", "containerd", "--match", "localhost/team/*", "--as", "other"]);
+    let namespace = &sandbox.name;
+    run(&format!(
+        "ctr images rm --sync {name}; ctr content ls -q | xargs -r ctr content rm; ctr namespaces rm {namespace}"
+    ));
+    done.ok().says(&format!("other/team/one:1@{manifest}"));
+}

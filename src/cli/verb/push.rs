@@ -8,7 +8,7 @@ use crate::cli::flags::registry;
 use crate::cli::matches::{flag_is_set, text, word, words};
 use crate::command::push::{self, From, Wanted};
 use crate::error::{Error, Result};
-use crate::registry::push::Method;
+use crate::registry::push::{Method, Program};
 use crate::session::Session;
 use crate::world::typed;
 
@@ -46,13 +46,9 @@ impl Arguments for Push {
                     .help("Push the images whose names match, such as `team/*`; can be given several times"),
             )
             .arg(Arg::new("as").long("as").value_name("PREFIX").help("Put this before their names in the registry"))
-            .arg(
-                Arg::new("from")
-                    .long("from")
-                    .value_name("SOURCE")
-                    .value_hint(ValueHint::AnyPath)
-                    .help("Push from `oci:FOLDER` or `docker-archive:FILE` [default: the engine]"),
-            )
+            .arg(Arg::new("from").long("from").value_name("SOURCE").value_hint(ValueHint::AnyPath).help(
+                "Push from `podman`, `containerd`, `oci:FOLDER` or `docker-archive:FILE` [default: the Docker engine]",
+            ))
             .arg(
                 Arg::new("platform")
                     .long("platform")
@@ -75,11 +71,13 @@ impl Arguments for Push {
         given.map_or(Ok(()), |_| typed::only_here("--from"))?;
         let from = match given.map(|text| text.split_once(':').unwrap_or((text, ""))) {
             None => From::Engine,
+            Some(("podman", "")) => From::Program(Program::Podman),
+            Some(("containerd", "")) => From::Program(Program::Containerd),
             Some(("oci", folder)) if !folder.is_empty() => From::Layout(folder.to_owned()),
             Some(("docker-archive", file)) if !file.is_empty() => From::Archive(file.to_owned()),
             Some(_) => {
                 return Err(Error::usage(format!("`--from {}` is no source of images", given.unwrap_or_default()))
-                    .hint("write `oci:FOLDER` or `docker-archive:FILE`; without `--from` the engine is the source"));
+                    .hint("write `podman`, `containerd`, `oci:FOLDER` or `docker-archive:FILE`; without `--from` it is the Docker engine"));
             }
         };
         let mut patterns = words(matches, "match");

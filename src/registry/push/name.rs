@@ -19,7 +19,9 @@ impl Name {
             return Err(Error::usage(format!("`{image}` is a digest, and no name that it could be pushed under"))
                 .hint("`docker tag` gives an image a name"));
         }
-        let path = image.strip_prefix(registry).and_then(|rest| rest.strip_prefix('/')).unwrap_or(image);
+        // `localhost/` is what podman puts before a name without a registry.
+        let path = image.strip_prefix(registry).and_then(|rest| rest.strip_prefix('/'));
+        let path = path.or_else(|| image.strip_prefix("localhost/")).unwrap_or(image);
         let (repository, tag) = match path.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) {
             Some((repository, tag)) => (repository, tag),
             None => (path, "latest"),
@@ -94,6 +96,7 @@ mod tests {
             ("localhost:5000/team/app:1", None, "team/app:1"),
             ("localhost:5000/app", None, "app:latest"),
             ("ghcr.io/team/app:1", None, "ghcr.io/team/app:1"),
+            ("localhost/team/app:1", None, "team/app:1"),
             ("app:1", Some("mirror/"), "mirror/app:1"),
         ];
         for (image, prefix, expected) in cases {

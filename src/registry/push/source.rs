@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Image;
 use super::stream::{Part, Reader, pipe, read, read_parts};
+use super::{Image, Program};
 use crate::error::{Error, Result};
 use crate::world::engine::{Engine, Layers};
 use crate::world::files;
@@ -12,6 +12,8 @@ use crate::world::files;
 pub(crate) enum Source<'a> {
     /// An engine, and whether it keeps images as they were pulled.
     Engine { engine: &'a Engine, as_pulled: bool },
+    /// Another engine, by its program.
+    Program(Program),
     /// A file that `docker save` wrote.
     Archive { path: PathBuf },
     /// A folder in OCI's layout.
@@ -23,17 +25,9 @@ impl Source<'_> {
     pub fn keeps_as_pulled(&self) -> bool {
         match self {
             Self::Engine { as_pulled, .. } => *as_pulled,
+            Self::Program(program) => *program == Program::Containerd,
             Self::Archive { .. } => false,
             Self::Layout { .. } => true,
-        }
-    }
-
-    /// What it is, for people.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Engine { engine, .. } => format!("the engine at `{}`", engine.address()),
-            Self::Archive { path } => format!("`{}`", path.display()),
-            Self::Layout { folder } => format!("`{}`", folder.display()),
         }
     }
 
@@ -55,6 +49,10 @@ impl Source<'_> {
                 // was pulled is given out by its name only.
                 let name = |image: &&Image| if *as_pulled { image.reference.clone() } else { image.id.to_string() };
                 engine.export_images(&images.iter().map(name).collect::<Vec<_>>(), to).await
+            }
+            Self::Program(program) => {
+                let names: Vec<String> = images.iter().map(|image| image.reference.clone()).collect();
+                read(program.give(&names)?, reader)
             }
             Self::Archive { path } => read(files::reader(path)?, reader),
             Self::Layout { folder } => read_parts(blobs(folder)?, reader),
