@@ -22,6 +22,7 @@ pub struct Error {
     usage: bool,
     decisive: bool,
     moved: bool,
+    aside: bool,
 }
 
 /// Where in a file something stands: line and column count from 1, in characters.
@@ -49,6 +50,7 @@ impl Error {
             usage: false,
             decisive: false,
             moved: false,
+            aside: false,
         }
     }
 
@@ -123,6 +125,17 @@ impl Error {
 
     pub fn is_moved(&self) -> bool {
         self.moved
+    }
+
+    /// The same error, as one of a check of what stands behind: what stands before it has answered as it should.
+    #[must_use]
+    pub fn aside(mut self) -> Self {
+        self.aside = true;
+        self
+    }
+
+    pub fn is_aside(&self) -> bool {
+        self.aside
     }
 
     /// The failing thing's own words.

@@ -4,5 +4,6 @@ pub(crate) mod apply;
 mod gap;
 pub(crate) mod graph;
 pub(crate) mod plan;
+mod renewal;
 mod shown;
 pub(crate) mod unused;

@@ -113,6 +113,10 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
             finish(&run, record.outputs, changed, started, "done");
             Ok(())
         }
+        Err(Failure { error, left: Left::Unchecked }) => {
+            finish(&run, BTreeMap::new(), changed, started, "done, and it stays; a check fails that does not depend on it");
+            Err(error)
+        }
         Err(Failure { error, left: Left::AsWanted }) => {
             let outcome =
                 "done, but for something that is no longer used and could not be removed; run again to remove it";

@@ -25,6 +25,8 @@ pub(crate) enum Left {
     AsBefore,
     /// Not all could be taken back.
     Between,
+    /// As the playbook says; a check has failed that does not depend on what was changed.
+    Unchecked,
     /// As the playbook says, but for something that is no longer used and could not be removed.
     AsWanted,
 }
@@ -35,18 +37,24 @@ pub(crate) enum Left {
 /// successor has replaced.
 ///
 /// # Errors
-/// The first failure; by then every step of this run has been taken back, as far as that could be done.
+/// The first failure; by then every step of this run has been taken back, as far as that could be done. Only what comes to an end by
+/// itself stays renewed where the failure is of something else: a disk that is full would cost the certificate as well.
 pub(crate) async fn apply(
     graph: &Graph,
     plan: &Plan,
     run: &Arc<Run>,
 ) -> std::result::Result<BTreeMap<Id, Outputs>, Failure> {
-    match attempt(graph, plan, run).await {
-        Ok(known) => {
+    let known = Known::default();
+    match carry_out(graph, plan, run, &known).await {
+        Ok(()) => {
             settle(run).await;
             let removed = delete(plan, run).await;
             removed.map_err(|error| Failure { error, left: Left::AsWanted })?;
-            Ok(known)
+            Ok(known.into_inner())
+        }
+        Err(error) if error.is_aside() && plan.renews(graph) && plan.is_done(&known) => {
+            settle(run).await;
+            Err(Failure { error, left: Left::Unchecked })
         }
         Err(error) => {
             let left = if undo(run).await { Left::AsBefore } else { Left::Between };
@@ -58,12 +66,15 @@ pub(crate) async fn apply(
 /// Does all that a plan has to do with resources and gives their outputs; after a failure all stays as it is then.
 pub(crate) async fn attempt(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Result<BTreeMap<Id, Outputs>> {
     let known = Known::default();
+    carry_out(graph, plan, run, &known).await?;
+    Ok(known.into_inner())
+}
+
+async fn carry_out(graph: &Graph, plan: &Plan, run: &Arc<Run>, known: &Known) -> Result<()> {
     let step = |id: Id| {
-        let known = &known;
         async move { Box::pin(work(graph, plan, run, &id, known)).await }
     };
-    visit(graph, |vertex| &vertex.needs, step).await?;
-    Ok(known.into_inner())
+    visit(graph, |vertex| &vertex.needs, step).await
 }
 
 /// How often a resource is looked at anew because something came or went while it was worked on.

@@ -41,6 +41,10 @@ impl Known {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), outputs);
     }
 
+    pub fn has(&self, id: &Id) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
+
     pub fn fields(&self, graph: &Graph, id: &Id) -> Result<serde_json::Value> {
         graph.fields(id, &self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -286,3 +286,38 @@ fn no_secret_shows() {
     assert_eq!(readable, "", "others may read this");
     sandbox.destroy().ok();
 }
+
+/// What is behind the proxy takes no pushes, as on a disk that is full: that would cost the certificate as well.
+#[test]
+fn a_renewed_certificate_stays_where_a_push_fails_for_another_reason() {
+    let sandbox = Sandbox::new("renew");
+    sandbox.registry(&["--trust", "no"]).ok();
+    let (name, port) = (&sandbox.name, sandbox.port);
+    let served = || {
+        shell(&format!("openssl s_client -connect localhost:{port} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint"))
+            .ok()
+            .out
+    };
+    let owner = |owner: &str| {
+        let image = shell(&format!("docker inspect {name}-proxy --format '{{{{.Image}}}}'")).ok().out;
+        shell(&format!(
+            "docker run --rm -v {name}-data:/data --entrypoint chown {} -R {owner} /data/docker/registry/v2/repositories",
+            image.trim()
+        ))
+        .ok();
+    };
+    let first = served();
+    owner("0:0");
+    let ran = sandbox.command(&["rotate", name, "--what", "certificates"]).fails(1);
+    let ran = ran.says("done, and it stays; a check fails that does not depend on it").says("round-trip");
+    let second = served();
+    assert_ne!(first, second, "{}", ran.all());
+    // Of what may be the cause, all is taken back.
+    let ran = sandbox.registry(&["--san", "127.0.0.1", "--delete=false"]).fails(1);
+    ran.says("everything is as it was before");
+    assert_eq!(served(), second);
+    owner("65532:65532");
+    sandbox.registry(&[]).ok().says("nothing to change");
+    sandbox.command(&["rotate", name, "--what", "certificates"]).ok();
+    sandbox.destroy().ok();
+}

@@ -182,7 +182,7 @@ impl Spec {
     /// The whole check, once.
     async fn attempt(&self, at: &At) -> Result<()> {
         match (self.look(at).await?, &self.registry) {
-            (None, Some(url)) if self.depth != Depth::Answer => self.exercise(url, at).await,
+            (None, Some(url)) if self.depth != Depth::Answer => self.exercise(url, at).await.map_err(Error::aside),
             (None, _) => Ok(()),
             (Some(wrong), _) => {
                 Err(Error::new(format!("`{}`: {}, but it should be {}", wrong.name, wrong.old, wrong.new))
