@@ -114,7 +114,13 @@ pub(super) async fn carry_out(plan: &Plan, prepared: Prepared, turn: &Turn, star
             Ok(())
         }
         Err(Failure { error, left: Left::Unchecked }) => {
-            finish(&run, BTreeMap::new(), changed, started, "done, and it stays; a check fails that does not depend on it");
+            finish(
+                &run,
+                BTreeMap::new(),
+                changed,
+                started,
+                "done, and it stays; a check fails that does not depend on it",
+            );
             Err(error)
         }
         Err(Failure { error, left: Left::AsWanted }) => {

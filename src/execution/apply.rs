@@ -71,9 +71,7 @@ pub(crate) async fn attempt(graph: &Graph, plan: &Plan, run: &Arc<Run>) -> Resul
 }
 
 async fn carry_out(graph: &Graph, plan: &Plan, run: &Arc<Run>, known: &Known) -> Result<()> {
-    let step = |id: Id| {
-        async move { Box::pin(work(graph, plan, run, &id, known)).await }
-    };
+    let step = |id: Id| async move { Box::pin(work(graph, plan, run, &id, known)).await };
     visit(graph, |vertex| &vertex.needs, step).await
 }
 

@@ -294,9 +294,11 @@ fn a_renewed_certificate_stays_where_a_push_fails_for_another_reason() {
     sandbox.registry(&["--trust", "no"]).ok();
     let (name, port) = (&sandbox.name, sandbox.port);
     let served = || {
-        shell(&format!("openssl s_client -connect localhost:{port} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint"))
-            .ok()
-            .out
+        shell(&format!(
+            "openssl s_client -connect localhost:{port} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint"
+        ))
+        .ok()
+        .out
     };
     let owner = |owner: &str| {
         let image = shell(&format!("docker inspect {name}-proxy --format '{{{{.Image}}}}'")).ok().out;
