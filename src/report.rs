@@ -18,6 +18,7 @@ use crate::world::apart::apart;
 use crate::world::stop::Stopper;
 use crate::world::{near, terminal};
 pub(crate) use clean::clean_line;
+pub(crate) use label::Via;
 pub use printer::Style;
 use printer::{Word, print, reached};
 
@@ -150,16 +151,13 @@ async fn asked_there(question: String, hidden: bool, stopper: &Stopper) -> Resul
     stopper.or_end(apart(ask)).await?
 }
 
-/// Tells what was told on another host. With its name it is one of several: then an overview is not told, but given back.
+/// Tells what was told on another host. Of one of several, an overview is not told, but given back.
 ///
 /// # Errors
 /// It is nothing that can be told.
-pub(crate) fn relay(word: Json, host: Option<&str>, style: Style) -> Result<Option<Json>> {
-    let word = match host {
-        Some(host) => label::labelled(word, host, style),
-        None => word,
-    };
-    if host.is_some() && word["Event"][0]["event"] == "overview" {
+pub(crate) fn relay(word: Json, via: &Via) -> Result<Option<Json>> {
+    let word = via.carried(word);
+    if via.label.is_some() && word["Event"][0]["event"] == "overview" {
         return Ok(Some(word));
     }
     told_there(word).map(|()| None)

@@ -13,8 +13,9 @@ use tokio::sync::broadcast;
 
 use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::report::{self, Style};
+use crate::report::{self, Style, Via};
 use crate::secret::Secret;
+use crate::text::shell;
 use crate::world::apart::apart;
 use crate::world::far::{Entry, Far, Program, Shelf};
 use crate::world::ssh::Target;
@@ -26,12 +27,16 @@ const SIGNALS: usize = 16;
 
 pub(crate) struct Wanted {
     pub hosts: Vec<Host>,
+    /// Whether each line tells of which host it is.
+    pub several: bool,
     pub sudo: bool,
     pub style: Style,
 }
 
 /// A host, and the command line for it.
 pub(crate) struct Host {
+    /// What it is told apart from others by.
+    pub name: String,
     pub target: Target,
     pub arguments: Vec<String>,
 }
@@ -55,7 +60,7 @@ struct Fleet {
 
 /// Carries the command line out on all hosts at once, and gives the exit code: of several, the worst.
 pub(crate) async fn run(wanted: Wanted, events: &Events, stopper: &Stopper) -> Result<u8> {
-    let several = wanted.hosts.len() > 1;
+    let several = wanted.several;
     let fleet = Fleet {
         program: Program::read()?,
         entry: Entry { sudo: wanted.sudo, quiet: several },
@@ -88,22 +93,22 @@ pub(crate) async fn run(wanted: Wanted, events: &Events, stopper: &Stopper) -> R
             Ok(code) => worst = worst.max(code),
             Err(error) => {
                 worst = worst.max(1);
-                report::error(&error.within(label(&host.target)), fleet.style);
+                report::error(&error.within(&host.name), fleet.style);
             }
         }
     }
     Ok(worst)
 }
 
-/// What several hosts are told apart by.
-fn label(target: &Target) -> String {
-    target.to_string().trim_start_matches("ssh://").to_owned()
-}
-
 impl Fleet {
     async fn run(&self, host: &Host) -> Result<u8> {
         let mut signals = self.signals.subscribe();
-        let label = self.several.then(|| label(&host.target));
+        let sudo = if self.entry.sudo { " --sudo" } else { "" };
+        let via = Via {
+            label: self.several.then(|| host.name.clone()),
+            typed: format!("--host {}{sudo}", shell::quoted(&host.target.short())),
+            style: self.style,
+        };
         let start = async |signals: &mut broadcast::Receiver<Signal>| {
             let ask = async |count| self.sudo(&host.target, count).await;
             tokio::select! {
@@ -126,7 +131,7 @@ impl Fleet {
             let shelved = || shelf.lock().unwrap_or_else(PoisonError::into_inner);
             match frame.say {
                 Up::Word(word) => {
-                    let overview = report::relay(word, label.as_deref(), self.style)?;
+                    let overview = report::relay(word, &via)?;
                     self.overviews.lock().unwrap_or_else(PoisonError::into_inner).extend(overview);
                 }
                 Up::Printed { aside } => report::bytes(frame.content, aside),

@@ -1,4 +1,4 @@
-//! What several hosts tell at the same time, each with its name: [`labelled`].
+//! What is told on another host, as it is told here: [`Via`].
 
 use serde_json::{Value as Json, json};
 
@@ -6,6 +6,49 @@ use super::printer::Style;
 
 /// The fields of events that name something of a host.
 const NAMES: [&str; 2] = ["resource", "deployment"];
+
+/// How another host was reached.
+pub(crate) struct Via {
+    /// Its name, where it is one of several.
+    pub label: Option<String>,
+    /// The words that name it on a command line.
+    pub typed: String,
+    pub style: Style,
+}
+
+impl Via {
+    /// A word of the printer's as it is told here: a command that is printed can be pasted here.
+    pub(super) fn carried(&self, mut word: Json) -> Json {
+        // What was asked for, such as a password, stays as it is.
+        if let Some(text) = word.get("Json").and_then(Json::as_str) {
+            if let Ok(mut told) = serde_json::from_str::<Json>(text) {
+                self.paste(&mut told);
+                word["Json"] = Json::from(told.to_string());
+            }
+        } else if word.get("Text").is_none() {
+            self.paste(&mut word);
+        }
+        match &self.label {
+            Some(label) => labelled(word, label, self.style),
+            None => word,
+        }
+    }
+
+    fn paste(&self, told: &mut Json) {
+        match told {
+            Json::String(text) => {
+                let program = format!("provision {} ", self.typed);
+                *text = text.replace("`provision ", &format!("`{program}"));
+                if let Some(rest) = text.strip_prefix("provision ") {
+                    *text = format!("{program}{rest}");
+                }
+            }
+            Json::Array(items) => items.iter_mut().for_each(|item| self.paste(item)),
+            Json::Object(fields) => fields.values_mut().for_each(|value| self.paste(value)),
+            _ => {}
+        }
+    }
+}
 
 /// A word of the printer's with the name of a host before what it is about.
 pub(super) fn labelled(word: Json, host: &str, style: Style) -> Json {
@@ -59,6 +102,28 @@ fn name(event: &mut Json, host: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_are_told_as_they_are_typed_here() {
+        let via = Via { label: None, typed: "--host far".to_owned(), style: Style::Text };
+        for (word, wanted) in [
+            (
+                json!({ "Aside": "hint: `provision list` or `sudo x`" }),
+                json!({ "Aside": "hint: `provision --host far list` or `sudo x`" }),
+            ),
+            (
+                json!({ "Event": [{ "outputs": { "login": "provision secrets x" } }, "Text"] }),
+                json!({ "Event": [{ "outputs": { "login": "provision --host far secrets x" } }, "Text"] }),
+            ),
+            (json!({ "Text": "`provision x`" }), json!({ "Text": "`provision x`" })),
+            (
+                json!({ "Json": "{\"hint\":\"`provision x`\"}" }),
+                json!({ "Json": "{\"hint\":\"`provision --host far x`\"}" }),
+            ),
+        ] {
+            assert_eq!(via.carried(word), wanted);
+        }
+    }
 
     #[test]
     fn what_is_told_has_the_name_of_its_host() {

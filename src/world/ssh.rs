@@ -87,6 +87,11 @@ impl Target {
         self.socket.is_some()
     }
 
+    /// As it is told apart from others, where it is clear that it is a host.
+    pub fn short(&self) -> String {
+        self.to_string().trim_start_matches("ssh://").to_owned()
+    }
+
     /// As a user types it.
     pub(super) fn typed(&self) -> String {
         let user = self.user.as_ref().map_or(String::new(), |user| format!("{user}@"));

@@ -39,8 +39,7 @@ impl Host {
 
     /// Starts one with `sshd`, in the network of this host and with its engine.
     pub fn with_ssh(test: &str) -> Self {
-        let options =
-            "--init --network host --tmpfs /run --tmpfs /tmp:exec -v /var/run/docker.sock:/var/run/docker.sock";
+        let options = "--init --network host --tmpfs /run --tmpfs /tmp:exec --tmpfs /small:exec,size=8m -v /var/run/docker.sock:/var/run/docker.sock";
         Self::of(test, "openssh-server sudo tcsh fish procps", "trixie", options, "sleep infinity")
     }
 

@@ -91,7 +91,7 @@ fn hosts(host: &str, authorities: &[Authority]) -> BTreeSet<String> {
 /// The name of the deployment here.
 fn name(deployment: &str, host: &Target) -> String {
     let fits = |c: char| if c.is_ascii_alphanumeric() || "_.-".contains(c) { c } else { '-' };
-    let whole = format!("{deployment}-at-{}", host.to_string().trim_start_matches("ssh://"));
+    let whole = format!("{deployment}-at-{}", host.short());
     let name: String = whole.chars().map(fits).collect();
     if name.len() <= LONGEST {
         return name;
