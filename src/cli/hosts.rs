@@ -168,19 +168,18 @@ fn style(words: &[String]) -> Style {
 mod tests {
     use super::*;
 
-    fn taken(line: &str) -> Result<Option<(Vec<String>, Vec<String>, bool)>> {
+    fn taken(line: &str) -> Result<Option<Wanted>> {
         let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        Ok(take(&words)?.map(|wanted| {
-            let hosts = wanted.hosts.iter().map(|host| host.target.to_string()).collect();
-            (hosts, wanted.hosts[0].arguments.clone(), wanted.sudo)
-        }))
+        take(&words)
     }
 
     #[test]
     fn a_command_line_is_split_into_hosts_and_the_rest() {
         let text = |line: &str| {
-            let (hosts, rest, sudo) = taken(line).unwrap().unwrap();
-            format!("{} | {}{}", hosts.join(" "), rest.join(" "), if sudo { " | sudo" } else { "" })
+            let wanted = taken(line).unwrap().unwrap();
+            let hosts: Vec<String> = wanted.hosts.iter().map(|host| host.target.to_string()).collect();
+            let rest = wanted.hosts[0].arguments.join(" ");
+            format!("{} | {rest}{}", hosts.join(" "), if wanted.sudo { " | sudo" } else { "" })
         };
         for (line, wanted) in [
             ("provision --host far status", "ssh://far | status"),
@@ -205,7 +204,7 @@ mod tests {
             "provision status --sudo",
             "provision status --host a --host ssh://a",
         ] {
-            assert!(taken(line).unwrap_err().is_usage(), "{line}");
+            assert!(taken(line).err().unwrap().is_usage(), "{line}");
         }
     }
 }

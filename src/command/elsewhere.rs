@@ -20,6 +20,7 @@ use crate::world::apart::apart;
 use crate::world::far::{Entry, Far, Program, Shelf};
 use crate::world::ssh::Target;
 use crate::world::stop::{Signal, Stopper};
+use crate::world::terminal;
 use crate::world::wire::{Answer, Down, Question, Refused, Up};
 
 /// How many signals may wait to be passed on.
@@ -61,6 +62,8 @@ struct Fleet {
 /// Carries the command line out on all hosts at once, and gives the exit code: of several, the worst.
 pub(crate) async fn run(wanted: Wanted, events: &Events, stopper: &Stopper) -> Result<u8> {
     let several = wanted.several;
+    // `ssh` may ask for a passphrase, and be ended then.
+    let _terminal = terminal::remember();
     let fleet = Fleet {
         program: Program::read()?,
         entry: Entry { sudo: wanted.sudo, quiet: several },

@@ -68,9 +68,9 @@ fn serve(words: &Receiver<Word>) {
             Word::Aside(text) => aside(&clean(&text)),
             Word::Bytes(bytes, beside) => {
                 if beside {
-                    write_aside(&bytes)
+                    write_aside(&bytes);
                 } else {
-                    write_out(&bytes)
+                    write_out(&bytes);
                 }
             }
             Word::Reached(told) => drop(told.send(())),

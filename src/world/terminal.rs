@@ -46,6 +46,20 @@ pub(crate) fn hide() -> Option<Hidden> {
     Some(Hidden(before))
 }
 
+/// A terminal as it is now; dropped, it is so again, whatever a program that was ended has left.
+pub(crate) struct Remembered(Termios);
+
+impl Drop for Remembered {
+    fn drop(&mut self) {
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+/// Remembers how the terminal is. None if there is none.
+pub(crate) fn remember() -> Option<Remembered> {
+    tcgetattr(std::io::stdin()).ok().map(Remembered)
+}
+
 /// Milliseconds that the signal of a terminal which goes away may come after the end of what is read from it.
 const SIGNAL: u64 = 1000;
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::world::limit::Breach;
 use crate::world::unfinished::{self, Unfinished};
 use crate::world::wire::{Answer, CHUNK, Question, Refused};
 use crate::world::{files, read};
@@ -26,7 +27,7 @@ enum Open {
     /// What came through a pipe.
     Whole(Vec<u8>),
     /// A file that is being written, and whether something went wrong with that.
-    New { unfinished: Unfinished, writer: File, failed: Option<Error> },
+    New { path: PathBuf, unfinished: Unfinished, writer: File, failed: Option<Error> },
     /// One that takes the place of another once it is whole.
     Content { path: PathBuf, mode: u32, content: Vec<u8> },
 }
@@ -87,7 +88,7 @@ impl Shelf {
                     Open::Content { path, mode, content: Vec::new() }
                 } else {
                     let unfinished = Unfinished::create(&path)?;
-                    Open::New { writer: unfinished.writer()?, unfinished, failed: None }
+                    Open::New { writer: unfinished.writer()?, path, unfinished, failed: None }
                 };
                 Ok((self.put(open, 0)?, Vec::new()))
             }
@@ -182,14 +183,13 @@ impl Shelf {
     /// Writes at the end of a file. Whatever goes wrong is told when it is to be published.
     pub fn write(&mut self, file: u64, bytes: &[u8]) {
         match self.open.get_mut(&file) {
-            Some(Open::New { writer, failed, .. }) if failed.is_none() => {
+            Some(Open::New { path, writer, failed, .. }) if failed.is_none() => {
                 if let Err(error) = writer.write_all(bytes) {
-                    *failed = Some(Error::new(format!("cannot write it: {error}")));
+                    *failed = Some(files::failed("write", path, &error));
                 }
             }
-            Some(Open::Content { content, .. }) if content.len() + bytes.len() <= read::FILE.size() => {
-                content.extend_from_slice(bytes);
-            }
+            // One that is too large is never published.
+            Some(Open::Content { content, .. }) if content.len() <= read::FILE.size() => content.extend_from_slice(bytes),
             _ => {}
         }
     }
@@ -202,6 +202,11 @@ impl Shelf {
                 unfinished.reader()?;
                 unfinished.publish()
             }
+            Some(Open::Content { path, content, .. }) if content.len() > read::FILE.size() => Err(Error::new(format!(
+                "cannot write `{}`: {}",
+                path.display(),
+                read::FILE.told(Breach::Bytes)
+            ))),
             Some(Open::Content { path, mode, content }) => files::write(&path, &content, mode & 0o777),
             _ => Err(Error::new("that file is not being written")),
         }
