@@ -51,6 +51,10 @@ pub(crate) struct Remembered(Termios);
 
 impl Drop for Remembered {
     fn drop(&mut self) {
+        // Setting it stops a process that is not in the foreground, so it is left alone where it is as it was.
+        if tcgetattr(std::io::stdin()).is_ok_and(|now| now.local_modes == self.0.local_modes) {
+            return;
+        }
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
     }
 }

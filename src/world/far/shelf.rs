@@ -189,7 +189,9 @@ impl Shelf {
                 }
             }
             // One that is too large is never published.
-            Some(Open::Content { content, .. }) if content.len() <= read::FILE.size() => content.extend_from_slice(bytes),
+            Some(Open::Content { content, .. }) if content.len() <= read::FILE.size() => {
+                content.extend_from_slice(bytes)
+            }
             _ => {}
         }
     }
@@ -202,11 +204,9 @@ impl Shelf {
                 unfinished.reader()?;
                 unfinished.publish()
             }
-            Some(Open::Content { path, content, .. }) if content.len() > read::FILE.size() => Err(Error::new(format!(
-                "cannot write `{}`: {}",
-                path.display(),
-                read::FILE.told(Breach::Bytes)
-            ))),
+            Some(Open::Content { path, content, .. }) if content.len() > read::FILE.size() => {
+                Err(Error::new(format!("cannot write `{}`: {}", path.display(), read::FILE.told(Breach::Bytes))))
+            }
             Some(Open::Content { path, mode, content }) => files::write(&path, &content, mode & 0o777),
             _ => Err(Error::new("that file is not being written")),
         }
