@@ -11,6 +11,7 @@ use super::access::Access;
 use super::around::Around;
 use super::name::new_name;
 use crate::deployment::lease::{Claim, Claimed, Lease, claimed, remove};
+use crate::deployment::lock::{self, Attempt, Lock};
 use crate::deployment::{Record, Store};
 use crate::error::{Error, Result};
 use crate::event::Events;
@@ -79,6 +80,8 @@ impl Job {
     /// # Errors
     /// A step that failed, or an engine that stopped answering.
     pub async fn bring_up(&mut self) -> Result<Access> {
+        // Whoever ends it meanwhile waits until it is up.
+        let _lock = self.lock()?;
         let run = self.run.clone();
         let engine = run.engine().await?;
         let known = tokio::select! {
@@ -168,6 +171,14 @@ impl Job {
         Ok(())
     }
 
+    /// The lock of the deployment, unless somebody else is about to end it.
+    fn lock(&self) -> Result<Option<Lock>> {
+        Ok(match lock::attempt(&self.name, "ci")? {
+            Attempt::Taken(lock) => Some(lock),
+            Attempt::Held(_) => None,
+        })
+    }
+
     /// Removes everything, the folder last.
     ///
     /// # Errors
@@ -176,6 +187,7 @@ impl Job {
         if self.silent && self.begun {
             return Ok(());
         }
+        let _lock = self.lock()?;
         if self.begun {
             clear(self.run.engine().await?, &self.lease.id).await?;
             clear_buckets(&self.name).await?;
@@ -186,6 +198,7 @@ impl Job {
     /// The same, with a connection of its own.
     pub async fn tear_down_anew(&self) -> Result<()> {
         let engine = Engine::connect(None)?;
+        let _lock = self.lock()?;
         clear(&engine, &self.lease.id).await?;
         clear_buckets(&self.name).await?;
         self.run.store.forget()

@@ -273,7 +273,19 @@ fn it_is_not_ended_while_somebody_works_on_it() {
     recorder.let_go();
     ended(works).ok();
     sandbox.command(&["ci", "down", &name]).ok().says("gone");
-    assert_eq!((things(&names), folders(&sandbox)), (String::new(), BTreeSet::new()));
+    drop(recorder);
+
+    // Nor while it is brought up.
+    let recorder = Recorder::at(&address, SOCKET.as_ref(), Fate::Held(2));
+    let works = sandbox.start(&["ci"]);
+    recorder.wait_until_held();
+    let new = folders(&sandbox);
+    let name = new.first().unwrap().clone();
+    sandbox.command(&["ci", "down", &name, "--wait", "0"]).fails(1).says("is being worked on by `provision ci`");
+    recorder.let_go();
+    ended(works).ok();
+    sandbox.command(&["ci", "down", &name]).ok().says("gone");
+    assert_eq!((things(&names), things(&new), folders(&sandbox)), (String::new(), String::new(), BTreeSet::new()));
 }
 
 #[test]
