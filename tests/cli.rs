@@ -21,6 +21,8 @@ mod certs;
 mod ci;
 #[path = "cli/clock.rs"]
 mod clock;
+#[path = "cli/collector.rs"]
+mod collector;
 #[path = "cli/differences.rs"]
 mod differences;
 #[path = "cli/faults.rs"]
