@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn each_refusal_names_what_can_be_done() {
-        let cases: [(&str, &[(&str, &str)], &str, &str); 8] = [
+        type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+        let cases: [Case; 8] = [
             ("registry", &[("flavor", "local"), ("redis", "r:6379")], "in Redis", "--redis ''"),
             ("registry", &[("flavor", "local"), ("mirror-of", "https://m.test")], "passes pulls on", "--mirror-ttl"),
             ("registry", &[("flavor", "local"), ("on", "host")], "runs on the host", "docker-registry garbage-collect"),

@@ -90,7 +90,7 @@ impl Planned {
 async fn tags(store: &Store, repository: &Repository) -> Result<BTreeMap<String, Tagged>> {
     let found = repository.tagged(store).await?;
     let pushed = |tag: &String| i64::try_from(repository.tags[tag].current.unwrap_or(i128::MAX)).unwrap_or(i64::MAX);
-    Ok(found.into_iter().map(|(tag, digest)| (tag.clone(), Tagged { digest, pushed: pushed(&tag) })).collect())
+    Ok(found.into_iter().map(|(tag, digest)| (tag.clone(), Tagged { digest, pushed: pushed(tag) })).collect())
 }
 
 /// The manifests of a repository. What one names that is not understood is needed.

@@ -22,7 +22,7 @@ fn planned(sample: &Sample, rules: &Rules, held: &[&str], now: i64) -> Planned {
 
 /// Now, in nanoseconds since 1970: the samples were just written.
 fn now() -> i64 {
-    i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos()).unwrap()
+    i64::try_from(crate::world::host::now().unix_timestamp_nanos()).unwrap()
 }
 
 fn names(planned: &Planned) -> BTreeSet<String> {
