@@ -36,11 +36,8 @@ fn store(root: &Path, manifests: usize, layers: usize) {
         content.iter().for_each(|hex| link("_layers", hex));
         let described: Vec<String> =
             content.iter().map(|hex| format!("{{\"size\":3,\"digest\":\"sha256:{hex}\"}}")).collect();
-        let text = format!(
-            "{{\"schemaVersion\":2,\"config\":{},\"layers\":[{}]}}",
-            described[0],
-            described[1..].join(",")
-        );
+        let text =
+            format!("{{\"schemaVersion\":2,\"config\":{},\"layers\":[{}]}}", described[0], described[1..].join(","));
         let hex = blob(&store, &text);
         link("_manifests/revisions", &hex);
         link(&format!("_manifests/tags/v{number}/index"), &hex);
