@@ -46,3 +46,43 @@ impl Arguments for Complete {
         Ok(DONE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Position, command};
+    use crate::cli::position::after;
+
+    #[test]
+    fn what_is_named_is_known_from_the_words_before() {
+        let image = |registry: &str| Some(Position::Image { registry: registry.to_owned() });
+        let cases = [
+            ("status ", Some(Position::Deployment)),
+            ("destroy --yes ", Some(Position::Deployment)),
+            ("images ", Some(Position::Deployment)),
+            ("images reg delete ", image("reg")),
+            ("images reg delete a:1 b", image("reg")),
+            ("images https://h:1 show --output json x", image("https://h:1")),
+            ("images reg show a:1 ", None),
+            ("images reg ", None),
+            ("push ", Some(Position::Deployment)),
+            ("push reg ", Some(Position::EngineImage)),
+            ("push reg a --as team b", Some(Position::EngineImage)),
+            ("push reg --as ", None),
+            ("push reg --", None),
+            ("--output json du ", Some(Position::Deployment)),
+            ("migrate a ", Some(Position::Deployment)),
+            ("copy ", Some(Position::Place)),
+            ("copy a/b:1 c", Some(Position::Place)),
+            ("plan ", Some(Position::Target)),
+            ("output reg ", None),
+            ("nothing ", None),
+            ("", None),
+        ];
+        for (line, expected) in cases {
+            let mut words: Vec<String> = format!("provision {line}").split(' ').map(str::to_owned).collect();
+            let current = words.pop().unwrap();
+            words.retain(|word| !word.is_empty());
+            assert_eq!(after(&command(), &words, &current), expected, "{line}");
+        }
+    }
+}
