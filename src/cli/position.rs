@@ -54,9 +54,9 @@ pub(super) fn after(root: &Command, words: &[String], current: &str) -> Option<P
         return Some(Position::Target);
     }
     let place = positional(command, count)?;
-    let name = place.get_value_names().and_then(|names| names.first()).map(|name| name.as_str());
+    let name = place.get_value_names().and_then(|names| names.first()).map(clap::builder::Str::as_str);
     match (place.get_id().as_str(), name, verb) {
-        ("deployment", ..) | ("registry", ..) | ("from" | "to", Some("FROM" | "TO"), _) => Some(Position::Deployment),
+        ("deployment" | "registry", ..) | ("from" | "to", Some("FROM" | "TO"), _) => Some(Position::Deployment),
         ("from" | "to", Some("SOURCE" | "TARGET"), _) => Some(Position::Place),
         ("image", _, "push") => Some(Position::EngineImage),
         ("image", _, "images") => {

@@ -84,8 +84,11 @@ pub(super) fn read(archive: impl Read + Send + 'static, reader: Reader) -> Resul
 pub(super) struct Part {
     pub path: String,
     /// Opens it, when its turn comes; gives its size, which is none for what is no text whatever its size.
-    pub open: Box<dyn FnOnce() -> Result<(Option<u64>, Box<dyn Read>)> + Send>,
+    pub open: Box<dyn FnOnce() -> Result<Opened> + Send>,
 }
+
+/// The size of a part, where it counts, and its content.
+pub(super) type Opened = (Option<u64>, Box<dyn Read>);
 
 /// The same for several things that need not be in one archive.
 pub(super) fn read_parts(parts: Vec<Part>, reader: Reader) -> Result<()> {
