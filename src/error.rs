@@ -14,6 +14,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// text that a user reads; it needs no colour to be understood.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct Error {
     what: String,
     place: Option<Box<Place>>,

@@ -1,4 +1,4 @@
-//! `provision`: sets up and runs private registries, certificates and WordPress, in one command.
+//! `provision`: sets up and runs private registries, certificates and blogs, in one command.
 //!
 //! ```text
 //! argv ─► cli ─► playbook ─► graph ─► plan ─► apply ─► event ─► report ─► exit code

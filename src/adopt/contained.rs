@@ -40,7 +40,7 @@ impl Reader<'_> {
                 api: true,
                 ..Server::default()
             };
-            self.site_of_container(place.clone(), server);
+            self.site_of_container(place, server);
         }
         for other in others.iter().filter(|other| other.is_nginx) {
             self.in_front(other, registry, inside);
@@ -101,7 +101,7 @@ impl Reader<'_> {
             server,
             alone: false,
             contained: true,
-            shared: Default::default(),
+            shared: std::sync::Arc::default(),
         };
         self.host.sites.push(site);
     }

@@ -85,11 +85,9 @@ async fn find(engine: &Engine) -> Result<BTreeMap<String, Corpse>> {
     let mut corpses = BTreeMap::new();
     let known = known(engine).await?;
     // Looked for after the claims: each container that has made one runs by then, or has ended.
-    let running: BTreeSet<String> =
-        match known.values().flat_map(|known| &known.claims).any(|claim| claim.container.is_some()) {
-            true => engine.running_containers().await?.into_iter().filter_map(|found| found.id).collect(),
-            false => BTreeSet::new(),
-        };
+    let in_containers = known.values().flat_map(|known| &known.claims).any(|claim| claim.container.is_some());
+    let running = if in_containers { engine.running_containers().await? } else { Vec::new() };
+    let running: BTreeSet<String> = running.into_iter().filter_map(|found| found.id).collect();
     for (id, known) in known {
         let mut why = "its folder is incomplete".to_owned();
         let ended = known.claims.iter().all(|claim| {

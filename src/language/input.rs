@@ -39,7 +39,7 @@ pub(crate) enum InputType {
     Certificates,
     /// A number of bytes: `64k`, `512m`, `2g`.
     Size,
-    /// A mail address, by the rules of WordPress.
+    /// A mail address, by the rules of `WordPress`.
     Email,
     /// An IP address, or a network of them: `10.0.0.0/8`.
     Network,
@@ -241,7 +241,7 @@ fn port(text: &str) -> Result<Json> {
     }
 }
 
-/// A mail address as WordPress takes one (`is_email`).
+/// A mail address as `WordPress` takes one (`is_email`).
 fn email(text: &str) -> Result<String> {
     let plain = |c: char| c.is_ascii_alphanumeric();
     let name = |name: &str| !name.is_empty() && name.chars().all(|c| plain(c) || "!#$%&'*+/=?^_`{|}~.-".contains(c));

@@ -83,6 +83,7 @@ pub(crate) struct Held {
 }
 
 /// One line of the table: a kind without its types.
+#[expect(clippy::struct_excessive_bools, reason = "each is a constant of the kind")]
 pub(crate) struct Entry {
     pub name: &'static str,
     pub about: &'static str,

@@ -1,5 +1,4 @@
 //! A playbook of the machine where the command was typed, with what stands beside it there: [`Brought`].
-#![expect(clippy::disallowed_methods, reason = "this is a place with I/O")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};

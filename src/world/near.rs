@@ -93,9 +93,9 @@ impl Near {
         for aside in [false, true] {
             let (mut from, to) = io::pipe()?;
             if aside {
-                dup2_stderr(&to)?
+                dup2_stderr(&to)?;
             } else {
-                dup2_stdout(&to)?
+                dup2_stdout(&to)?;
             }
             let (sender, receiver) = channel();
             self.pumps.lock().unwrap_or_else(PoisonError::into_inner).push(receiver);

@@ -198,7 +198,7 @@ impl Forward {
         self.open.get_or_try_init(|| self.begin_when_it_lets()).await.map(drop).map_err(io::Error::other)
     }
 
-    /// A host turns connections away for a while where many are under way (`MaxStartups`, `PerSourcePenalties` of sshd_config(5)).
+    /// A host turns connections away for a while where many are under way (`MaxStartups`, `PerSourcePenalties` of `sshd_config(5)`).
     async fn begin_when_it_lets(&self) -> Result<Open, Refusal> {
         let mut tried = 1;
         loop {
@@ -275,6 +275,7 @@ impl Forward {
 }
 
 /// What a failure to run `ssh` comes to.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 pub(super) fn broken(error: io::Error) -> Refusal {
     let missing = error.kind() == io::ErrorKind::NotFound;
     let hint = if missing { "sudo apt-get install openssh-client" } else { "check the folder for temporary files" };

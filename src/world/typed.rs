@@ -1,5 +1,4 @@
 //! Files as the command line names them. They are of the machine where it was typed, which is this one, or with `--host` another.
-#![expect(clippy::disallowed_methods, reason = "this is a place with I/O")]
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -82,7 +82,6 @@ fn a_collection_costs_in_proportion_to_the_store() {
 /// 10,000 manifests on the local disk, and the memory for many blobs.
 #[test]
 #[ignore = "minutes: `make soak`"]
-#[expect(clippy::print_stderr, reason = "the figures are its result")]
 fn soak_a_collection_of_many_manifests_and_blobs() {
     let sandbox = Sandbox::new();
     let root = sandbox.path("registry");

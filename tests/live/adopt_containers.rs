@@ -32,19 +32,19 @@ impl Earlier {
     fn adopt(&self, name: &str) -> (Ran, String, String) {
         let file = format!("{}/{name}.inputs.yml", self.folder);
         let told = self.sandbox.command(&["adopt", &format!("{}-{name}", self.sandbox.name), "--out", &file]).ok();
-        println!("{}\n{}", told.all(), std::fs::read_to_string(&file).unwrap());
         let chown = told.out.lines().find(|line| line.contains("--entrypoint=chown")).unwrap_or_default().to_owned();
         (told, file, chown)
-    }
-
-    fn curl(&self, more: &str) -> Ran {
-        shell(&format!("for i in $(seq 100); do curl -sf {more} && exit 0; sleep 0.1; done; exit 1"))
     }
 
     fn state(&self, name: &str) -> String {
         let format = "{{.State.Status}} {{.HostConfig.RestartPolicy.Name}}";
         shell(&format!("docker inspect -f '{format}' {}-{name}", self.sandbox.name)).ok().out.trim().to_owned()
     }
+}
+
+/// Asks until there is an answer.
+fn curl(more: &str) -> Ran {
+    shell(&format!("for i in $(seq 100); do curl -sf {more} && exit 0; sleep 0.1; done; exit 1"))
 }
 
 /// Some images, pushed by plain requests.
@@ -60,9 +60,9 @@ fn a_registry_in_a_container_is_taken_over_with_its_volume_and_given_back() {
     let options = format!("--restart always -p {port}:5000 -v {name}-old:/var/lib/registry");
     earlier.run("old", &options, &earlier.registry);
     let url = format!("http://localhost:{port}");
-    earlier.curl(&format!("{url}/v2/")).ok();
+    curl(&format!("{url}/v2/")).ok();
     push(&url);
-    let before = earlier.curl(&format!("{url}/v2/_catalog")).ok().out;
+    let before = curl(&format!("{url}/v2/_catalog")).ok().out;
 
     let (told, file, chown) = earlier.adopt("old");
     told.says(&format!("listens on `0.0.0.0:{port}`, for every network"))
@@ -79,7 +79,7 @@ fn a_registry_in_a_container_is_taken_over_with_its_volume_and_given_back() {
     // A run that fails, here since the images belong to root, leaves the one before as it was.
     earlier.sandbox.registry(&given).fails(1).says("answers 500").says("everything is as it was before");
     assert_eq!(earlier.state("old"), "running always");
-    earlier.curl(&format!("{url}/v2/")).ok();
+    curl(&format!("{url}/v2/")).ok();
 
     // The command that was printed gives them to the new one.
     shell(&chown).ok();
@@ -87,9 +87,8 @@ fn a_registry_in_a_container_is_taken_over_with_its_volume_and_given_back() {
     assert_eq!(earlier.state("old"), "exited no");
     let with = format!("--cacert {} -u admin:{}", earlier.sandbox.output("ca"), earlier.sandbox.password());
     // The probe's own repository is empty, and its name stays.
-    let catalog = |url: &str, with: &str| {
-        earlier.curl(&format!("{with} {url}/v2/_catalog")).ok().out.replace("\"provision-probe\",", "")
-    };
+    let catalog =
+        |url: &str, with: &str| curl(&format!("{with} {url}/v2/_catalog")).ok().out.replace("\"provision-probe\",", "");
     assert_eq!(catalog(&format!("https://localhost:{port}"), &with), before);
     earlier.sandbox.plan(&["--exit-code"]).ok().says("nothing to change");
     earlier.sandbox.command(&["fsck", &name]).ok();
@@ -129,7 +128,7 @@ fn a_registry_behind_nginx_in_containers_is_taken_over_with_its_users() {
         &format!("{} -g 'daemon off;'", earlier.nginx),
     );
     let old = format!("-k -u 'alice:of alice' https://localhost:{port}/v2/");
-    earlier.curl(&old).ok();
+    curl(&old).ok();
 
     let (_, file, chown) = earlier.adopt("reg");
     let inputs = std::fs::read_to_string(&file).unwrap();
@@ -146,7 +145,7 @@ fn a_registry_behind_nginx_in_containers_is_taken_over_with_its_users() {
     earlier.sandbox.registry(&["--inputs", &file, "--trust", "no"]).ok().says("checked   probe round-trip");
     earlier.sandbox.command(&["users", &name, "add", "--import", &format!("{folder}/etc/users")]).ok();
     let ca = earlier.sandbox.output("ca");
-    earlier.curl(&format!("--cacert {ca} -u 'alice:of alice' https://localhost:{port}/v2/")).ok();
+    curl(&format!("--cacert {ca} -u 'alice:of alice' https://localhost:{port}/v2/")).ok();
     assert_eq!((earlier.state("reg"), earlier.state("web")), ("exited no".to_owned(), "exited no".to_owned()));
     let there = shell(&format!("ls {folder}/images/docker/registry/v2")).ok().out;
     assert!(there.contains("repositories"), "{there}");
@@ -154,7 +153,7 @@ fn a_registry_behind_nginx_in_containers_is_taken_over_with_its_users() {
     earlier.sandbox.destroy().ok();
     assert_eq!(earlier.state("web"), "running unless-stopped");
     assert_eq!(shell(&format!("ls {folder}/images/docker/registry/v2")).ok().out, there);
-    earlier.curl(&old).ok();
+    curl(&old).ok();
     // What adopt cannot do is told.
     earlier.run("none", "--entrypoint sleep", &format!("{} 100", earlier.nginx));
     earlier.sandbox.command(&["adopt", &format!("{name}-none"), "--out", "/dev/null/x"]).fails(2);

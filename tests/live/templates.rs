@@ -68,12 +68,6 @@ fn every_template_is_read_back_by_the_program_that_it_is_for() {
     let templates = Templates::new("forms");
     templates.sandbox.blog_images();
     let (mysql, mariadb, php) = (image("mysql"), image("mariadb"), image("wordpress"));
-    // PHP's and Apache's own readers of the limits.
-    let file = templates.render("wordpress/uploads.ini", &BTreeMap::from([("upload-limit", json!(73_400_320_u64))]));
-    let read = shell(&format!(
-        "docker run --rm -i --entrypoint sh {php} -c 'mkdir /tmp/d; cat >/tmp/d/f.ini; PHP_INI_SCAN_DIR=/tmp/d php -r \"echo ini_get(\\\"upload_max_filesize\\\"), \\\" \\\", ini_get(\\\"post_max_size\\\");\"' <{file}"
-    ));
-    assert_eq!(read.ok().out, "73400320 74448896");
     for hostile in HOSTILE {
         let value = Json::from(hostile);
         // MySQL's and MariaDB's own reader of options.
@@ -113,21 +107,7 @@ fn every_template_is_read_back_by_the_program_that_it_is_for() {
         let file = templates.render("sysv/docker-registry", &inputs);
         let read = shell(&format!("sh -n {file} && eval \"$(grep ^DAEMON= {file})\" && printf %s \"$DAEMON\""));
         assert_eq!(Json::from(read.ok().out), one);
-        // The variables of the first registry, which reads each of them as YAML.
-        let word = one.as_str().unwrap();
-        let inputs = BTreeMap::from([
-            ("on", json!("host")),
-            ("flavor", json!("s3")),
-            ("keeps", json!(true)),
-            ("storage", one.clone()),
-            ("settings", json!(format!("AWS_SECRET={word}"))),
-        ]);
-        let file = templates.render("registry-v1/environment", &inputs);
-        let read = shell(&format!(
-            "set -a; . {file}; python3 -c 'import json, os, yaml; print(json.dumps([yaml.safe_load(os.environ[\"AWS_SECRET\"]), os.environ[\"STORAGE_PATH\"], os.environ[\"SQLALCHEMY_INDEX_DATABASE\"]]))'"
-        ));
-        let read: Json = serde_json::from_str(&read.ok().out).unwrap();
-        assert_eq!(read, json!([word, word, format!("sqlite:///{word}/search.db")]));
+        variables_of_the_first_registry(&templates, one.as_str().unwrap());
         templates.sandbox.write("own.sh", "printf %s {{ word }}\n");
         let file = templates.render("own.sh", &BTreeMap::from([("word", value.clone())]));
         assert_eq!(shell(&format!("sh {file}")).ok().out, hostile);
@@ -143,6 +123,35 @@ fn every_template_is_read_back_by_the_program_that_it_is_for() {
             assert_eq!(read, json!({ "a": hostile, "b": [hostile, 1] }), "{template}");
         }
     }
+}
+
+/// The registry in Python reads each of its variables as YAML.
+fn variables_of_the_first_registry(templates: &Templates, word: &str) {
+    let inputs = BTreeMap::from([
+        ("on", json!("host")),
+        ("flavor", json!("s3")),
+        ("keeps", json!(true)),
+        ("storage", json!(word)),
+        ("settings", json!(format!("AWS_SECRET={word}"))),
+    ]);
+    let file = templates.render("registry-v1/environment", &inputs);
+    let read = shell(&format!(
+        "set -a; . {file}; python3 -c 'import json, os, yaml; print(json.dumps([yaml.safe_load(os.environ[\"AWS_SECRET\"]), os.environ[\"STORAGE_PATH\"], os.environ[\"SQLALCHEMY_INDEX_DATABASE\"]]))'"
+    ));
+    let read: Json = serde_json::from_str(&read.ok().out).unwrap();
+    assert_eq!(read, json!([word, word, format!("sqlite:///{word}/search.db")]));
+}
+
+#[test]
+fn php_reads_how_large_an_upload_may_be() {
+    let templates = Templates::new("uploads");
+    templates.sandbox.blog_images();
+    let php = image("wordpress");
+    let file = templates.render("wordpress/uploads.ini", &BTreeMap::from([("upload-limit", json!(73_400_320_u64))]));
+    let read = shell(&format!(
+        "docker run --rm -i --entrypoint sh {php} -c 'mkdir /tmp/d; cat >/tmp/d/f.ini; PHP_INI_SCAN_DIR=/tmp/d php -r \"echo ini_get(\\\"upload_max_filesize\\\"), \\\" \\\", ini_get(\\\"post_max_size\\\");\"' <{file}"
+    ));
+    assert_eq!(read.ok().out, "73400320 74448896");
 }
 
 /// nginx reads its own file with paths of any name, and is never given what it cannot be told.

@@ -88,7 +88,7 @@ impl Ci {
 
     pub async fn run(self, session: &Session) -> Result<u8> {
         match self {
-            Self::Run(target, wanted) => return ci::run(session, *target, *wanted?).await,
+            Self::Run(target, wanted) => return Box::pin(ci::run(session, *target, *wanted?)).await,
             Self::Down(name) => ci::down(session, name.as_deref()).await?,
             Self::Reap => ci::reap(session).await?,
         }

@@ -1,7 +1,6 @@
 //! The files of this machine that another host may read and write while it carries a command out: [`Shelf`].
 //!
 //! Only what the command line names, or a file that is named there, is ever opened for it.
-#![expect(clippy::disallowed_methods, reason = "this is a place with I/O")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -190,7 +189,7 @@ impl Shelf {
             }
             // One that is too large is never published.
             Some(Open::Content { content, .. }) if content.len() <= read::FILE.size() => {
-                content.extend_from_slice(bytes)
+                content.extend_from_slice(bytes);
             }
             _ => {}
         }

@@ -41,9 +41,9 @@ fn near() -> Result<&'static Near> {
     get().ok_or_else(|| Error::new("there is no other machine"))
 }
 
-fn opened(answer: Answer) -> Result<(u64, u64)> {
+fn opened(answer: &Answer) -> Result<(u64, u64)> {
     match answer {
-        Answer::File { file, size } => Ok((file, size)),
+        Answer::File { file, size } => Ok((*file, *size)),
         _ => Err(Error::new("the machine where the command was typed gives another answer")),
     }
 }
@@ -56,7 +56,7 @@ impl NearFile {
     pub fn open(path: &str) -> std::result::Result<Self, Refused> {
         let near = near()?;
         let (answer, _) = near.ask(Question::Open { path: path.to_owned() })?;
-        let (file, size) = opened(answer)?;
+        let (file, size) = opened(&answer)?;
         Ok(Self { near, file, size, at: 0, part: Vec::new(), start: 0, next: None, own: true })
     }
 
@@ -133,7 +133,7 @@ impl NearWriter {
         let near = near()?;
         let asked = near.ask(Question::Create { path: path.to_owned(), mode, replace });
         let (answer, _) = asked.map_err(|refused| refused.error())?;
-        Ok(Self { near, file: opened(answer)?.0, size: Arc::default(), published: false })
+        Ok(Self { near, file: opened(&answer)?.0, size: Arc::default(), published: false })
     }
 
     pub fn writer(&self) -> NearAppender {
