@@ -74,9 +74,13 @@ fn a_template_of_ones_own_has_the_form_of_its_ending() {
 
 #[test]
 fn every_template_with_expressions_has_a_form() {
-    // It writes its values by a macro of its own, for a shell and for systemd at once.
-    let own = "registry-v1/environment";
-    for path in embedded_paths().into_iter().filter(|path| *path != own) {
+    let own = [
+        // It writes its values by a macro of its own, for a shell and for systemd at once.
+        "registry-v1/environment",
+        // Apache's: all that it writes are addresses of networks, an input of a type that takes nothing else.
+        "wordpress/behind-proxy.conf",
+    ];
+    for path in embedded_paths().into_iter().filter(|path| !own.contains(path)) {
         let text = embedded(path).unwrap_or_default();
         assert!(!text.contains("{{") || Target::of(path).is_some(), "{path}");
     }
