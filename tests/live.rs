@@ -124,6 +124,8 @@ mod stores_odd;
 mod templates;
 #[path = "live/trust.rs"]
 mod trust;
+#[path = "live/tunnel.rs"]
+mod tunnel;
 #[path = "live/users.rs"]
 mod users;
 #[path = "live/which_engine.rs"]

@@ -135,6 +135,7 @@ verbs! {
         push::Push,
         copy::Copy,
         migrate::Migrate,
+        tunnel::Tunnel,
         du::Du,
         fsck::Fsck,
         gc::Gc,

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 pub(crate) use self::bundle::{certificates, has_key};
-pub(crate) use self::facts::{Facts, matches, read};
+pub(crate) use self::facts::{Facts, matches, read, read_der};
 pub(crate) use self::lineage::{Lineage, blocks};
 pub(crate) use self::name::Name;
 pub(crate) use self::pem::too_many;

@@ -20,7 +20,7 @@ const LOGIN: Duration = Duration::from_mins(2);
 /// How much is kept of what `ssh` says.
 const WORDS: u64 = 16 << 10;
 /// What the other host prints before the path of its engine's socket, below whatever its login shell may print.
-const MARK: &str = "provision-socket:";
+pub(super) const MARK: &str = "provision-socket:";
 /// What it prints where a socket may not be used.
 const DENIED: &str = "denied";
 
@@ -36,6 +36,16 @@ pub(crate) struct Target {
     port: Option<u16>,
     /// The socket there, if it is named.
     socket: Option<String>,
+}
+
+/// `ssh` that has logged in.
+pub(super) struct LoggedIn {
+    /// Killed when it is dropped; it ends by itself once its standard input does.
+    pub child: Child,
+    /// What it has said, and says.
+    pub said: Arc<Mutex<String>>,
+    /// What stood behind the mark.
+    pub found: String,
 }
 
 /// Why there is no way to another host: what `ssh` says, and what to do.
@@ -87,6 +97,11 @@ impl Target {
         self.socket.is_some()
     }
 
+    /// The host alone.
+    pub fn without_socket(self) -> Self {
+        Self { socket: None, ..self }
+    }
+
     /// As it is told apart from others, where it is clear that it is a host.
     pub fn short(&self) -> String {
         self.to_string().trim_start_matches("ssh://").to_owned()
@@ -105,6 +120,28 @@ impl Target {
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         let name = text.lines().find_map(|line| line.strip_prefix("hostname "));
         name.unwrap_or(&self.host).to_owned()
+    }
+
+    /// Starts `ssh`, and waits until the other host prints the mark.
+    ///
+    /// # Errors
+    /// What `ssh` says where it does not come to that.
+    pub(super) async fn log_in(&self, mut command: Command) -> Result<LoggedIn, Refusal> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(broken)?;
+        let said = Arc::new(Mutex::new(String::new()));
+        let listener = tokio::spawn(listen(child.stderr.take(), said.clone()));
+        let found = tokio::time::timeout(LOGIN, marked(child.stdout.take())).await.unwrap_or_default();
+        let Some(found) = found else {
+            drop(child.kill().await);
+            drop(listener.await);
+            let words = said.lock().map(|said| said.clone()).unwrap_or_default();
+            if child.wait().await.is_ok_and(|status| status.code() == Some(127)) && words.is_empty() {
+                return Err(broken(io::ErrorKind::NotFound.into()));
+            }
+            return Err(self.refusal(&words).await);
+        };
+        Ok(LoggedIn { child, said, found })
     }
 
     /// What the failure of `ssh` comes to.
@@ -235,20 +272,8 @@ impl Forward {
         let find = FIND.to_owned() + &self.target.socket.as_ref().map_or(String::new(), |socket| format!(" {socket}"));
         let mut command = lasting();
         command.args(options(Some(&control))).args(["-M", "-T"]).args(self.target.words()).arg(find);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().map_err(broken)?;
-        let said = Arc::new(Mutex::new(String::new()));
-        let listener = tokio::spawn(listen(child.stderr.take(), said.clone()));
-        let found = tokio::time::timeout(LOGIN, marked(child.stdout.take())).await.unwrap_or_default();
+        let LoggedIn { child, said, found: path } = self.target.log_in(command).await?;
         let words = || said.lock().map(|said| said.clone()).unwrap_or_default();
-        let Some(path) = found else {
-            drop(child.kill().await);
-            drop(listener.await);
-            if child.wait().await.is_ok_and(|status| status.code() == Some(127)) && words().is_empty() {
-                return Err(broken(io::ErrorKind::NotFound.into()));
-            }
-            return Err(self.target.refusal(&words()).await);
-        };
         let host = &self.target.host;
         if path.is_empty() || path == DENIED {
             let (reason, hint) = if path.is_empty() {

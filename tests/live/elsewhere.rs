@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crate::engine::{Ran, shell, wait_until};
+use crate::engine::{Ran, free_port, shell, wait_until};
 use crate::ssh::Far;
 
 impl Far {
@@ -16,6 +16,21 @@ impl Far {
     fn registry_there(&self, more: &[&str]) -> Ran {
         let (name, port) = (self.sandbox.name.clone(), self.sandbox.port.to_string());
         self.there(&[&["registry", "--name", &name, "--port", &port], more].concat())
+    }
+
+    /// The registry is reached through a tunnel by its name here, by its name there, or by its host.
+    fn reach_by_tunnel(&self) {
+        let name = self.sandbox.name.clone();
+        let (own, there) = (free_port().to_string(), self.sandbox.port.to_string());
+        let through = format!("/etc/docker/certs.d/localhost:{own}/provision-tunnel-{own}.crt");
+        let ask =
+            format!("curl -sS -o /dev/null -w 'status %{{http_code}}' --cacert {through} https://localhost:{own}/v2/");
+        for registry in [&[&*format!("{name}-at-far")][..], &[&*name], &["ssh://far", "--far-port", &there]] {
+            let tunnel = [&["tunnel"], registry, &["--port", &own, "--", "sh", "-c", &ask]].concat();
+            self.sandbox.command(&tunnel).ok().says("status 401");
+            assert!(!std::path::Path::new(&through).exists());
+        }
+        self.there(&["tunnel", &name]).fails(2).says("`tunnel ssh://HOST`");
     }
 
     fn cache(&self) -> String {
@@ -110,6 +125,7 @@ fn a_command_is_carried_out_on_another_host() {
         far.sandbox.port
     );
     assert_eq!(shell(&status).out, "401");
+    far.reach_by_tunnel();
     far.registry_there(&["--set", "trust=no"]).ok();
     assert!(!trusted());
     far.registry_there(&["--set", "trust=auto"]).ok();

@@ -15,7 +15,7 @@ pub struct Far {
 
 impl Far {
     /// One whose engine is used.
-    fn new(test: &str) -> Self {
+    pub fn new(test: &str) -> Self {
         let mut far = Self::host(test);
         far.sandbox.variables.push(("DOCKER_HOST", "ssh://far".into()));
         far

@@ -1,78 +1,32 @@
 //! Trust of this machine's clients in a registry of another host: a deployment of this machine, which goes with the one there.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use serde_json::Value as Json;
-use tokio::sync::mpsc::unbounded_channel;
-
-use crate::command::{apply, destroy};
-use crate::deployment::Store;
-use crate::deployment::upkeep::Asked;
-use crate::error::{Error, Result};
+use crate::command::clients::{self, Clients};
+use crate::error::Result;
 use crate::event::{Event, Events};
-use crate::language::playbook::Playbook;
-use crate::resource::NAMES;
-use crate::resource::run::Options;
-use crate::session::{self, Session};
 use crate::text::digest::sha256;
 use crate::world::ssh::Target;
-use crate::world::stop::Stopper;
 use crate::world::wire::Authority;
 
-const PLAYBOOK: &str = "parts/clients";
 /// The longest name of a deployment.
 const LONGEST: usize = 40;
-/// How long somebody else's work on it is waited for.
-const WAIT: Duration = Duration::from_mins(1);
 
 /// Makes this machine's clients trust what a deployment of another host needs, which may be nothing.
 ///
 /// # Errors
 /// What stands in the way; the other host is as it was asked for.
 pub(super) async fn settle(events: &Events, host: &Target, deployment: &str, authorities: &[Authority]) -> Result<()> {
-    let name = name(deployment, host);
-    let (sender, mut receiver) = unbounded_channel();
-    let upkeep = Asked { maintain: Some(false), ..Asked::default() };
-    let options = Options { upkeep, ..Options::default() };
-    let session = Session { events: Events::new(sender), options, yes: true, wait: WAIT, stopper: Stopper::default() };
-    let work = async {
-        match (authorities.is_empty(), Store::open(&name)?.1.is_some()) {
-            (false, _) => apply::run(&session, target(&name, host, authorities)?, "trust").await,
-            (true, true) => destroy::run(&session, &name, false).await,
-            (true, false) => Ok(()),
-        }
+    let clients = (!authorities.is_empty()).then(|| Clients {
+        hosts: hosts(&host.host_name(), authorities),
+        certificate: authorities.iter().map(|authority| authority.certificate.as_str()).collect(),
+        far: host.to_string(),
+    });
+    let is_told = |event: &Event| {
+        matches!(event, Event::Finished { .. } | Event::Failed { .. } | Event::Note { .. } | Event::Warning { .. })
     };
-    let result = work.await;
-    // That nothing had to be done here is nothing that anybody wants to know.
-    while let Ok(event) = receiver.try_recv() {
-        if matches!(event, Event::Finished { .. } | Event::Failed { .. } | Event::Note { .. } | Event::Warning { .. }) {
-            events.send(event);
-        }
-    }
+    let result = clients::settle(events, &name(deployment, host), clients, is_told).await;
     result.map_err(|error| error.within("done there, but this machine's clients do not trust it"))
-}
-
-fn target(name: &str, host: &Target, authorities: &[Authority]) -> Result<session::Target> {
-    let playbook = Playbook::builtin(PLAYBOOK, NAMES)
-        .unwrap_or_else(|| Err(Error::new(format!("there is no playbook `{PLAYBOOK}`"))))?;
-    let certificate: String = authorities.iter().map(|authority| authority.certificate.as_str()).collect();
-    let hosts = hosts(&host.host_name(), authorities);
-    let given = BTreeMap::from([
-        ("hosts".to_owned(), hosts.into_iter().map(Json::from).collect()),
-        ("certificate".to_owned(), Json::from(certificate)),
-    ]);
-    Ok(session::Target {
-        playbook,
-        path: None,
-        brought: None,
-        given,
-        environment: None,
-        name: Some(name.to_owned()),
-        again: false,
-        root: None,
-        warnings: Vec::new(),
-    })
 }
 
 /// The registries as clients of this machine name them: what is `localhost` there is that host here.

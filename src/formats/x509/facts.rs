@@ -44,6 +44,11 @@ pub(crate) fn read(pem: &str) -> Result<Facts> {
     Ok(facts(&parse(&pem::certificate(pem)?)?))
 }
 
+/// Reads a certificate as a server shows it, in DER.
+pub(crate) fn read_der(der: &[u8]) -> Result<Facts> {
+    Ok(facts(&parse(der)?))
+}
+
 /// Reads all certificates of a PEM.
 pub(super) fn read_all(pem: &str) -> Result<Vec<Facts>> {
     pem::certificates(pem)?.iter().map(|der| Ok(facts(&parse(der)?))).collect()
