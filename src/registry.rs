@@ -7,6 +7,7 @@ pub(crate) mod fsck;
 pub(crate) mod garbage;
 pub(crate) mod images;
 pub(crate) mod job;
+pub(crate) mod layout;
 pub(crate) mod push;
 pub(crate) mod removed;
 pub(crate) mod retention;

@@ -78,6 +78,8 @@ mod machine;
 mod maintain;
 #[path = "live/migrate.rs"]
 mod migrate;
+#[path = "live/migrate_folder.rs"]
+mod migrate_folder;
 #[path = "live/outside.rs"]
 mod outside;
 #[path = "live/overview.rs"]

@@ -1,4 +1,6 @@
-//! `provision copy` and `provision migrate`: images from one registry to another.
+//! `provision copy` and `provision migrate`: images from one registry, or folder, to another.
+
+mod place;
 
 use std::collections::BTreeSet;
 
@@ -8,12 +10,13 @@ use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::registry::client::{Digest, Registry};
-use crate::registry::copy::{Copied, Copier, Pair, Row, State};
-use crate::registry::push::{check_name, fits};
+use crate::registry::client::Digest;
+use crate::registry::copy::{Copied, Copier, Pair, Row, Side, State};
+use crate::registry::push::fits;
 use crate::session::Session;
 use crate::text::size::readable;
 use crate::world::typed;
+use place::Place;
 
 /// How many tags are copied at once.
 const AT_ONCE: usize = 6;
@@ -37,58 +40,46 @@ pub(crate) struct Migration {
     pub report: Option<String>,
 }
 
-/// An image of a registry as a user writes it: `REGISTRY/REPOSITORY[:TAG|@DIGEST]`.
-struct Place {
-    registry: Registry,
-    repository: String,
-    reference: String,
-}
-
-impl Place {
-    async fn open(text: &str) -> Result<Self> {
-        let wrong = || {
-            Error::usage(format!("`{text}` is no image of a registry"))
-                .hint("write `DEPLOYMENT/REPOSITORY:TAG` or `https://HOST[:PORT]/REPOSITORY:TAG`")
-        };
-        let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
-        let (host, path) = rest.split_once('/').ok_or_else(wrong)?;
-        let (repository, reference) = match path.split_once('@') {
-            Some((repository, digest)) => (repository, Digest::parse(digest)?.to_string()),
-            None => path.rsplit_once(':').map_or((path, "latest".to_owned()), |(name, tag)| (name, tag.to_owned())),
-        };
-        check_name(repository, if reference.contains(':') { "latest" } else { &reference })
-            .map_err(|what| Error::usage(format!("`{text}`: {what}")))?;
-        let place = if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") };
-        Ok(Self { registry: Registry::open(&place).await?, repository: repository.to_owned(), reference })
-    }
-}
-
 /// Copies one image; true if the target has another one under the tag, which was left.
 pub(crate) async fn copy(session: &Session, wanted: Wanted) -> Result<bool> {
-    let (from, to) = (Place::open(&wanted.from).await?, Place::open(&wanted.to).await?);
-    to.registry.check_takes_pushes()?;
+    let (from, to) = (Place::source(&wanted.from).await?, Place::target(&wanted.to).await?);
     let pair = Pair { from: (from.repository, from.reference), to: (to.repository, to.reference) };
-    let copier = Copier::new(from.registry, to.registry, wanted.overwrite, session.events.clone());
-    let image = crate::registry::client::named(&pair.from.0, &pair.from.1);
+    let copier = Copier::new(from.side, to.side, wanted.overwrite, session.events.clone());
+    let image = match &copier.from {
+        Side::Registry(_) => crate::registry::client::named(&pair.from.0, &pair.from.1),
+        Side::Layout(_) => copier.from.full(&pair.from.0, &pair.from.1),
+    };
     let name = |error: Error| if error.to_string().contains(&image) { error } else { error.within(&image) };
-    let copied = copier.copy(&pair).await.map_err(name)?;
-    if let Copied::Done(digest) | Copied::Unchanged(digest) = &copied {
-        copier.signatures_of(&pair.from.0, &pair.to.0, digest).await?;
+    if !copier.to.vouches() {
+        // What the source lacks makes no folder.
+        copier.wanted(&pair.from.0, &pair.from.1).await?;
     }
+    copier.to.begin()?;
+    let copied = with_signatures(&copier, &pair).await;
+    copier.to.finish()?;
+    let copied = copied.map_err(name)?;
     tell(session, &copier, &pair, Some(&copied));
     Ok(matches!(copied, Copied::Left { .. }))
 }
 
-/// Copies all tags of a registry; true if both sides differ at the end.
+async fn with_signatures(copier: &Copier, pair: &Pair) -> Result<Copied> {
+    let copied = copier.copy(pair).await?;
+    if let Copied::Done(digest) | Copied::Unchanged(digest) = &copied {
+        copier.signatures_of(&pair.from.0, &pair.to.0, digest).await?;
+    }
+    Ok(copied)
+}
+
+/// Copies all tags of a registry or a folder; true if both sides differ at the end.
 pub(crate) async fn migrate(session: &Session, wanted: Migration) -> Result<bool> {
-    let (from, to) = (Registry::open(&wanted.copy.from).await?, Registry::open(&wanted.copy.to).await?);
-    to.check_takes_pushes()?;
+    let (from, to) = (place::all_of(&wanted.copy.from).await?, place::all_to(&wanted.copy.to).await?);
     let (pairs, tags) = pairs(&from, &wanted).await?;
     let mut copier = Copier::new(from, to, wanted.copy.overwrite, session.events.clone());
     copier.tags = Some(tags);
     if wanted.dry_run {
         return would(session, &copier, &pairs, wanted.copy.overwrite).await;
     }
+    copier.to.begin()?;
     let this = &copier;
     let copies = pairs.iter().map(|pair| async move { (pair, this.copy(pair).await) });
     let mut copies = std::pin::pin!(futures_util::stream::iter(copies).buffer_unordered(AT_ONCE));
@@ -99,6 +90,7 @@ pub(crate) async fn migrate(session: &Session, wanted: Migration) -> Result<bool
             failed.push((format!("{}:{}", pair.from.0, pair.from.1), error));
         }
     }
+    copier.to.finish()?;
     let rows = copier.compare(&pairs).await?;
     let differences: Vec<&Row> = rows.iter().filter(|row| row.state != State::Same).collect();
     for row in &differences {
@@ -116,7 +108,7 @@ pub(crate) async fn migrate(session: &Session, wanted: Migration) -> Result<bool
 }
 
 /// Every tag of the source that is meant, and all that there are in the same repositories.
-async fn pairs(from: &Registry, wanted: &Migration) -> Result<(Vec<Pair>, BTreeSet<(String, String)>)> {
+async fn pairs(from: &Side, wanted: &Migration) -> Result<(Vec<Pair>, BTreeSet<(String, String)>)> {
     let any =
         |patterns: &[String], name: &str| patterns.is_empty() || patterns.iter().any(|pattern| fits(pattern, name));
     let mut repositories = from.catalog().await?;
@@ -125,7 +117,7 @@ async fn pairs(from: &Registry, wanted: &Migration) -> Result<(Vec<Pair>, BTreeS
     let mut listed = std::pin::pin!(futures_util::stream::iter(listed).buffered(AT_ONCE));
     let (mut pairs, mut all) = (Vec::new(), BTreeSet::new());
     while let Some((repository, tags)) = listed.next().await {
-        for tag in tags?.unwrap_or_default() {
+        for tag in tags? {
             let place = (repository.clone(), tag);
             all.insert(place.clone());
             if !any(&wanted.tags, &place.1) {
@@ -164,7 +156,7 @@ async fn would(session: &Session, copier: &Copier, pairs: &[Pair], overwrite: bo
             bytes += copier.missing(pair, &mut counted).await?;
         }
         let digest = row.source_digest.as_ref().map(ToString::to_string);
-        let name = format!("{}/{}", copier.to.name(), row.target);
+        let name = copier.to.full(&pair.to.0, &pair.to.1);
         session.events.send(Event::Image { image: format!("{}:{}", row.repository, row.tag), name, digest, state });
     }
     session.events.note(
@@ -185,14 +177,13 @@ fn tell(session: &Session, copier: &Copier, pair: &Pair, copied: Option<&Copied>
         Some(Copied::Left { target, .. }) => ("left", Some(target)),
         None => ("failed", None),
     };
-    let image = format!("{}/{}", copier.from.name(), crate::registry::client::named(&pair.from.0, &pair.from.1));
-    let name = format!("{}/{}:{}", copier.to.name(), pair.to.0, pair.to.1);
-    session.events.send(Event::Image { image, name, digest: digest.map(ToString::to_string), state });
+    let (image, name) = (copier.from.full(&pair.from.0, &pair.from.1), copier.to.full(&pair.to.0, &pair.to.1));
+    let digest = digest.map(ToString::to_string);
+    session.events.send(Event::Image { image, name: name.clone(), digest, state });
     if let Some(Copied::Left { source, .. }) = copied {
+        let tag = if pair.to.0.is_empty() { name } else { format!("{}:{}", pair.to.0, pair.to.1) };
         let text = format!(
-            "`{}:{}` is another image at the target ({} at the source), and was left; `--overwrite` takes the source's",
-            pair.to.0,
-            pair.to.1,
+            "`{tag}` is another image at the target ({} at the source), and was left; `--overwrite` takes the source's",
             source.short()
         );
         session.events.note(None, text);

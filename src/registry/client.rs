@@ -26,7 +26,7 @@ use std::sync::Arc;
 use tokio::sync::{OnceCell, Semaphore};
 
 pub(crate) use address::Address;
-pub(crate) use blob::Download;
+pub(crate) use blob::{Download, Parts};
 pub(crate) use digest::{Digest, Hasher};
 pub(crate) use list::fallback_tag;
 pub(crate) use login::Login;

@@ -1,4 +1,4 @@
-//! From one registry to another, with digests unchanged: [`Copier`].
+//! From one registry or folder to another, with digests unchanged: [`Copier`].
 //!
 //! What a manifest names goes before it, and the tag goes last: whoever ends a copy at any moment leaves nothing half made under
 //! a tag, and the next one goes on where that was, since what the target has is asked for first.
@@ -6,6 +6,7 @@
 mod blobs;
 mod proof;
 mod referrers;
+mod side;
 mod size;
 mod tree;
 
@@ -15,10 +16,11 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 pub(crate) use proof::{Row, State};
+pub(crate) use side::Side;
 
 use crate::error::Result;
 use crate::event::Events;
-use crate::registry::client::{Digest, Registry};
+use crate::registry::client::Digest;
 
 /// How many layers are on their way at once; two parts of each are in memory.
 const LAYERS: usize = 4;
@@ -28,10 +30,10 @@ const AT_ONCE: usize = 4;
 /// The blob that is copied once, and where the target has it then.
 type Place = Arc<tokio::sync::Mutex<Option<String>>>;
 
-/// A copy of several images from one registry to another.
+/// A copy of several images from one side to the other.
 pub(crate) struct Copier {
-    pub from: Registry,
-    pub to: Registry,
+    pub from: Side,
+    pub to: Side,
     /// Whether a tag that means something else at the target is put on the source's image.
     pub overwrite: bool,
     pub events: Events,
@@ -64,7 +66,7 @@ pub(crate) enum Copied {
 }
 
 impl Copier {
-    pub fn new(from: Registry, to: Registry, overwrite: bool, events: Events) -> Self {
+    pub fn new(from: Side, to: Side, overwrite: bool, events: Events) -> Self {
         let (places, manifests) = (Mutex::default(), Mutex::default());
         let (layers, bytes) = (Semaphore::new(LAYERS), Mutex::new(0));
         Self { from, to, overwrite, events, tags: None, places, manifests, layers, bytes }
@@ -73,7 +75,7 @@ impl Copier {
     /// Copies one tag, or one digest, with all that belongs to it.
     ///
     /// # Errors
-    /// The source does not have it, or one of the two registries fails.
+    /// The source does not have it, or one of the two sides fails.
     pub async fn copy(&self, pair: &Pair) -> Result<Copied> {
         let ((repository, reference), (target, tag)) = (&pair.from, &pair.to);
         let manifest = self.wanted(repository, reference).await?;
@@ -82,7 +84,7 @@ impl Copier {
             return Ok(Copied::Left { source: manifest.digest, target: found });
         }
         let unchanged = found.as_ref() == Some(&manifest.digest);
-        if unchanged {
+        if unchanged && self.to.vouches() {
             self.note_manifest(target, &manifest.digest);
         }
         self.tree(repository, target, &manifest, tag).await?;

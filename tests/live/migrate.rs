@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::engine::{Ran, Sandbox, free_port, shell};
+use crate::migrate_folder;
 
 /// A stock registry in the clear, on the loopback, with images in it.
 pub struct Stock {
@@ -49,7 +50,7 @@ impl Drop for Stock {
 }
 
 /// Every tag of a registry with its digest, as a client in no way ours sees them.
-fn digests(url: &str, options: &str) -> String {
+pub fn digests(url: &str, options: &str) -> String {
     shell(&format!(
         "set -e; c='curl -sf {options}'; for r in $($c '{url}/v2/_catalog?n=1000' | jq -r '.repositories[]'); do for t in $($c {url}/v2/$r/tags/list | jq -r '.tags[]?'); do \
          echo $r:$t $($c -H 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json' {url}/v2/$r/manifests/$t | sha256sum); done; done | sort"
@@ -107,6 +108,7 @@ fn a_registry_is_migrated_however_often_it_is_killed() {
         about.trim()
     ))
     .ok();
+    migrate_folder::to_a_folder_and_back(&sandbox, &stock);
     sandbox.destroy().ok();
 }
 
@@ -139,5 +141,6 @@ fn a_tag_that_differs_is_left_and_told() {
     migrate(&sandbox, &stock, &["--since", "soon"]).fails(2).says("is no day");
     copy(&format!("{}/no/such:1", stock.url), &target, &[]).fails(1).says("has no image `no/such:1`");
     copy("nothing", &target, &[]).fails(2).says("is no image of a registry");
+    migrate_folder::one_image_beside_skopeo(&sandbox, &stock);
     sandbox.destroy().ok();
 }

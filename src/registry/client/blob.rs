@@ -70,12 +70,18 @@ impl Registry {
     }
 }
 
-impl Download {
+/// What gives a content part by part, and checks it on the way.
+pub(crate) trait Parts {
     /// The next bytes; none at the end, when all of it was checked.
     ///
     /// # Errors
-    /// It breaks off again and again, or the content is not what the digest and the size say.
-    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+    /// It cannot be read, or the content is not what the digest and the size say.
+    async fn next(&mut self) -> Result<Option<Bytes>>;
+}
+
+impl Parts for Download {
+    /// The next bytes. It fails if it breaks off again and again.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             if self.at == self.blob.size {
                 return self.end().map(|()| None);
@@ -108,7 +114,9 @@ impl Download {
             host::sleep(PAUSE * u64::from(self.tries)).await;
         }
     }
+}
 
+impl Download {
     async fn open(&self) -> Result<Held> {
         let (registry, repository, digest) = (&self.registry, &self.repository, &self.blob.digest);
         let task = format!("get the blob `{repository}@{digest}`");

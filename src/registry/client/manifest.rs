@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use time::OffsetDateTime;
 
 use super::call::Call;
 use super::fault::is_html;
@@ -208,23 +207,6 @@ impl Registry {
             return Ok(self.manifest(repository, reference).await?.map(|manifest| manifest.descriptor()));
         };
         Ok(Some(Descriptor::new(kind, digest, size)))
-    }
-
-    /// When an image was made, as its configuration says: of an index, the first of its images.
-    pub async fn created(&self, repository: &str, reference: &str) -> Result<Option<OffsetDateTime>> {
-        let Some(mut manifest) = self.manifest(repository, reference).await? else { return Ok(None) };
-        if manifest.is_index() {
-            let Some(child) = manifest.manifests()?.into_iter().next() else { return Ok(None) };
-            let Some(found) = self.manifest(repository, child.digest.as_str()).await? else { return Ok(None) };
-            manifest = found;
-        }
-        let Some(configuration) = manifest.config()?.filter(|config| config.size <= LARGEST as u64) else {
-            return Ok(None);
-        };
-        let text = self.small_blob(repository, &configuration).await?;
-        let parsed: Json = serde_json::from_slice(&text).unwrap_or_default();
-        let created = parsed["created"].as_str().unwrap_or_default();
-        Ok(OffsetDateTime::parse(created, &time::format_description::well_known::Rfc3339).ok())
     }
 
     /// Puts a manifest, whose blobs are there, under a tag or its digest.

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::call::{Call, Held, LONG_WAIT};
-use super::{Descriptor, Digest, Registry, auth};
+use super::{Descriptor, Digest, Parts, Registry, auth};
 use crate::error::{Error, Result};
 use crate::world::host;
 
@@ -86,17 +86,17 @@ impl Registry {
         upload.finish(digest).await
     }
 
-    /// Uploads what a download gives, without asking first whether it is there.
-    pub async fn push_download(
+    /// Uploads what comes part by part, without asking first whether it is there.
+    pub async fn push_parts(
         &self,
         mut upload: Upload,
-        mut download: super::Download,
+        mut parts: impl Parts,
         blob: &Descriptor,
         told: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<()> {
         let mut part = Vec::with_capacity(PART.min(usize::try_from(blob.size).unwrap_or(PART)));
         loop {
-            let next = download.next().await?;
+            let next = parts.next().await?;
             if let Some(bytes) = &next {
                 part.extend_from_slice(bytes);
             }

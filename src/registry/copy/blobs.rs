@@ -1,8 +1,8 @@
-//! A blob that goes from one registry to the other: once, and to further repositories by a mount.
+//! A blob that goes from one side to the other: once, and to further repositories by a mount.
 
 use std::sync::PoisonError;
 
-use super::{Copier, Place};
+use super::{Copier, Place, Side};
 use crate::error::Result;
 use crate::registry::client::{Begun, Descriptor, Digest};
 
@@ -23,27 +23,33 @@ impl Copier {
             *place = Some(target.to_owned());
             return Ok(());
         }
+        let told = |bytes: u64| self.sent_more(bytes);
+        let to = match &self.to {
+            Side::Registry(registry) => registry,
+            Side::Layout(layout) => {
+                let _turn = self.layers.acquire().await.expect("the semaphore is never closed");
+                return layout.receive(blob, self.from.blob(repository, blob), &told).await;
+            }
+        };
         let mut upload = match place.as_deref() {
-            Some(other) => match self.to.mount(target, &blob.digest, other).await? {
+            Some(other) => match to.mount(target, &blob.digest, other).await? {
                 Begun::Mounted => {
                     *place = Some(target.to_owned());
                     return Ok(());
                 }
                 Begun::Upload(upload) => upload,
             },
-            None => self.to.upload(target).await?,
+            None => to.upload(target).await?,
         };
         let _turn = self.layers.acquire().await.expect("the semaphore is never closed");
-        let told = |bytes: u64| self.sent_more(bytes);
         let mut tries = 1;
         loop {
-            let download = self.from.blob(repository, blob);
-            match self.to.push_download(upload, download, blob, &told).await {
+            match to.push_parts(upload, self.from.blob(repository, blob), blob, &told).await {
                 // The target lost what it had.
                 Err(error) if error.is_moved() && tries < TRIES => tries += 1,
                 sent => break sent?,
             }
-            upload = self.to.upload(target).await?;
+            upload = to.upload(target).await?;
         }
         *place = Some(target.to_owned());
         Ok(())

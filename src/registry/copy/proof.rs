@@ -35,7 +35,7 @@ pub(crate) enum State {
 }
 
 impl Copier {
-    /// Compares tags as both registries have them now.
+    /// Compares tags as both sides have them now.
     pub async fn compare(&self, pairs: &[Pair]) -> Result<Vec<Row>> {
         let rows: Vec<Result<Row>> =
             futures_util::stream::iter(pairs.iter().map(|pair| self.compared(pair))).buffered(AT_ONCE).collect().await;

@@ -5,16 +5,14 @@ use std::sync::PoisonError;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::{AT_ONCE, Copier};
-use crate::error::{Error, Result};
-use crate::registry::client::{Digest, Manifest, named};
+use crate::error::Result;
+use crate::registry::client::{Digest, Manifest};
 
 impl Copier {
     /// A manifest of the source that must be there.
-    pub(super) async fn wanted(&self, repository: &str, reference: &str) -> Result<Manifest> {
-        self.from.manifest(repository, reference).await?.ok_or_else(|| {
-            Error::new(format!("the registry `{}` has no image `{}`", self.from.name(), named(repository, reference)))
-                .hint(format!("`curl {}/v2/{repository}/tags/list` shows the tags there are", self.from.base()))
-        })
+    pub async fn wanted(&self, repository: &str, reference: &str) -> Result<Manifest> {
+        let found = self.from.manifest(repository, reference).await?;
+        found.ok_or_else(|| self.from.lacks(repository, reference))
     }
 
     /// Copies what a manifest names, then the manifest itself under a reference, then what refers to it.
