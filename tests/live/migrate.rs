@@ -108,7 +108,6 @@ fn a_registry_is_migrated_however_often_it_is_killed() {
         about.trim()
     ))
     .ok();
-    migrate_folder::to_a_folder_and_back(&sandbox, &stock);
     sandbox.destroy().ok();
 }
 
@@ -141,6 +140,7 @@ fn a_tag_that_differs_is_left_and_told() {
     migrate(&sandbox, &stock, &["--since", "soon"]).fails(2).says("is no day");
     copy(&format!("{}/no/such:1", stock.url), &target, &[]).fails(1).says("has no image `no/such:1`");
     copy("nothing", &target, &[]).fails(2).says("is no image of a registry");
+    migrate_folder::to_a_folder_and_back(&sandbox, &stock);
     migrate_folder::one_image_beside_skopeo(&sandbox, &stock);
     sandbox.destroy().ok();
 }

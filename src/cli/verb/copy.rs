@@ -15,7 +15,7 @@ pub(crate) struct Copy {
 
 impl Arguments for Copy {
     const NAME: &'static str = "copy";
-    const ABOUT: &'static str = "Copy an image from one registry to another with its digest unchanged";
+    const ABOUT: &'static str = "Copy an image between registries and folders with its digest unchanged";
 
     fn options(command: Command) -> Command {
         let image = |id: &'static str, name: &'static str, help: &'static str| {
@@ -25,7 +25,7 @@ impl Arguments for Copy {
             .arg(image(
                 "from",
                 "SOURCE",
-                "The image, as `REGISTRY/REPOSITORY[:TAG|@DIGEST]`; REGISTRY is a deployment or `https://HOST[:PORT]`",
+                "The image, as `REGISTRY/REPOSITORY[:TAG|@DIGEST]`, where REGISTRY is a deployment or `https://HOST[:PORT]`, or `oci:FOLDER[:TAG]`",
             ))
             .arg(image("to", "TARGET", "The name of the copy, in the same form"))
             .arg(overwrite())

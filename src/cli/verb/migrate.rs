@@ -17,15 +17,15 @@ pub(crate) struct Migrate {
 impl Arguments for Migrate {
     const NAME: &'static str = "migrate";
     const ABOUT: &'static str =
-        "Copy all images of a registry to another and compare both; exit code 3 if a tag differs";
+        "Copy all images of a registry or a folder to another and compare both; exit code 3 if a tag differs";
 
     fn options(command: Command) -> Command {
         let pattern = |id: &'static str, help: &'static str| {
             Arg::new(id).long(id).value_name("PATTERN").action(ArgAction::Append).help(help)
         };
         command
-            .arg(registry("from", "FROM"))
-            .arg(registry("to", "TO"))
+            .arg(registry("from", "FROM").help("The registry: a deployment, or `https://HOST[:PORT]`; or `oci:FOLDER`"))
+            .arg(registry("to", "TO").help("The same for the target; the folder is made if it is not there"))
             .arg(pattern(
                 "match",
                 "Copy only repositories whose names match, such as `team/*`; can be given several times",
