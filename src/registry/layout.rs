@@ -14,14 +14,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::registry::client::{Digest, LARGEST, Manifest};
+use crate::registry::client::{Descriptor, Digest, LARGEST, Manifest};
 use crate::world::files::{self, Lock};
+use crate::world::limit::Limit;
+use crate::world::read;
 pub(crate) use blob::Reading;
 use index::Index;
 
 /// The file that says that a folder is a layout, and what stands in it.
 const MARK: &str = "oci-layout";
 const MARK_CONTENT: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
+/// What is read of `index.json`; an image takes some 250 bytes there.
+const INDEX: Limit = Limit::new(256 << 20, 300);
 /// How long an image may wait for its name in `index.json` while others are copied.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -192,14 +196,11 @@ impl Layout {
     /// # Errors
     /// What stands under its digest is missing, or is something else.
     pub fn manifest(&self, repository: &str, reference: &str) -> Result<Option<Manifest>> {
-        let (digest, kind) = match Digest::parse(reference) {
-            Ok(digest) => (digest, String::new()),
-            Err(_) => {
-                let named = self.named();
-                let place = |name: Option<&str>| self.place(name) == (repository.to_owned(), reference.to_owned());
-                let Some(found) = named.index.find(place)? else { return Ok(None) };
-                (found.digest, found.media_type)
-            }
+        let (digest, kind) = if let Ok(digest) = Digest::parse(reference) {
+            (digest, String::new())
+        } else {
+            let Some(found) = self.found(repository, reference)? else { return Ok(None) };
+            (found.digest, found.media_type)
         };
         let path = self.path(&digest);
         if !files::exists(&path) {
@@ -244,7 +245,7 @@ impl Layout {
 
     fn reload(&self) -> Result<()> {
         let path = self.index_path();
-        let index = files::read_through(&path)?.map(|content| Index::read(&content));
+        let index = read::file(&path, INDEX)?.map(|content| Index::read(&content));
         let index = index.transpose().map_err(|why| {
             Error::new(format!("`{}`: {why}", path.display())).hint("it is damaged: make the folder anew")
         })?;
@@ -260,6 +261,26 @@ impl Layout {
             _ if name.contains('/') => (name.to_owned(), "latest".to_owned()),
             _ => (self.stem.clone().unwrap_or_default(), name.to_owned()),
         }
+    }
+
+    /// The image of a repository and a tag, under any of the names that stand for them.
+    fn found(&self, repository: &str, tag: &str) -> Result<Option<Descriptor>> {
+        let named = self.named();
+        let has_tag_alone = repository == self.stem.as_deref().unwrap_or_default();
+        let joined = index::joined(repository, tag);
+        let (is_latest, has_path) = (tag == "latest", repository.contains('/'));
+        let names = [
+            Some(Some(joined.as_str())),
+            has_tag_alone.then_some(Some(tag)),
+            (is_latest && has_path).then_some(Some(repository)),
+            (is_latest && has_tag_alone).then_some(None),
+        ];
+        for name in names.into_iter().flatten() {
+            if let Some(found) = named.index.find(name)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     fn named(&self) -> MutexGuard<'_, Named> {

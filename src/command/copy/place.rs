@@ -20,7 +20,7 @@ impl Place {
         let Some((folder, name)) = folder(text)? else { return Self::of_registry(text).await };
         let layout = Layout::source(folder)?;
         let (repository, reference) = name.map_or_else(|| layout.only(), |name| parts(text, name))?;
-        Ok(Self { side: Side::Layout(layout), repository, reference })
+        Ok(Self { side: Side::Layout(Box::new(layout)), repository, reference })
     }
 
     /// Opens the place of the copy.
@@ -33,7 +33,7 @@ impl Place {
             return Ok(place);
         };
         let (repository, reference) = parts(text, name.unwrap_or("latest"))?;
-        Ok(Self { side: Side::Layout(Layout::target(folder)?), repository, reference })
+        Ok(Self { side: Side::Layout(Box::new(Layout::target(folder)?)), repository, reference })
     }
 
     async fn of_registry(text: &str) -> Result<Self> {
@@ -58,7 +58,7 @@ impl Place {
 /// All images of a registry, or of a folder.
 pub(super) async fn all_of(text: &str) -> Result<Side> {
     match whole_folder(text)? {
-        Some(folder) => Ok(Side::Layout(Layout::source(folder)?.with_repositories()?)),
+        Some(folder) => Ok(Side::Layout(Box::new(Layout::source(folder)?.with_repositories()?))),
         None => Ok(Side::Registry(Registry::open(text).await?)),
     }
 }
@@ -66,7 +66,7 @@ pub(super) async fn all_of(text: &str) -> Result<Side> {
 /// A registry, or a folder, that takes all images.
 pub(super) async fn all_to(text: &str) -> Result<Side> {
     if let Some(folder) = whole_folder(text)? {
-        return Ok(Side::Layout(Layout::target(folder)?));
+        return Ok(Side::Layout(Box::new(Layout::target(folder)?)));
     }
     let registry = Registry::open(text).await?;
     registry.check_takes_pushes()?;

@@ -14,13 +14,13 @@ use crate::text::shell;
 /// Where images are copied from, or to.
 pub(crate) enum Side {
     Registry(Registry),
-    Layout(Layout),
+    Layout(Box<Layout>),
 }
 
 /// A blob that comes from either.
 pub(super) enum Coming<'a> {
     Registry(Box<Download>),
-    Layout(Reading<'a>),
+    Layout(Box<Reading<'a>>),
 }
 
 impl Parts for Coming<'_> {
@@ -122,7 +122,7 @@ impl Side {
     pub(super) fn blob(&self, repository: &str, blob: &Descriptor) -> Coming<'_> {
         match self {
             Self::Registry(registry) => Coming::Registry(Box::new(registry.blob(repository, blob))),
-            Self::Layout(layout) => Coming::Layout(layout.blob(blob)),
+            Self::Layout(layout) => Coming::Layout(Box::new(layout.blob(blob))),
         }
     }
 

@@ -138,7 +138,8 @@ fn a_folder_that_is_no_layout_is_refused_and_one_is_written_by_one_run_alone() {
 #[test]
 fn images_are_chosen_by_their_names_and_other_fields_stay() {
     let home = tempfile::tempdir().unwrap();
-    let layout = target(home.path());
+    let folder = home.path().join("images");
+    let layout = target(&folder);
     assert!(layout.only().unwrap_err().to_string().contains("has 0 images"));
     let entry = |digit: &str, name: Option<&str>| {
         let mut entry = serde_json::json!({ "mediaType": media::MANIFEST, "size": 2, "digest": format!("sha256:{}", digit.repeat(64)), "x": 1 });
@@ -149,21 +150,40 @@ fn images_are_chosen_by_their_names_and_other_fields_stay() {
     };
     let put = |entries: Vec<serde_json::Value>| {
         let index = serde_json::json!({ "schemaVersion": 2, "y": 2, "manifests": entries });
-        fs::write(home.path().join("index.json"), index.to_string()).unwrap();
-        source(home.path()).unwrap()
+        fs::write(folder.join("index.json"), index.to_string()).unwrap();
+        source(&folder).unwrap()
     };
     let place = |name: &str, tag: &str| (name.to_owned(), tag.to_owned());
     assert_eq!(put(vec![entry("a", None)]).only().unwrap(), place("", "latest"));
     assert_eq!(put(vec![entry("a", Some("team/app:2"))]).only().unwrap(), place("team/app", "2"));
     let several = put(vec![entry("a", Some("1")), entry("b", Some("2"))]).only().unwrap_err();
     assert!(several.next_step().unwrap().contains("1, 2"), "{several}");
-    assert!(put(vec![entry("a", Some("1")), entry("b", Some("1"))]).with_repositories().is_err());
-    assert!(put(vec![entry("a", Some("A b:1"))]).with_repositories().is_err());
+    assert!(
+        put(vec![entry("a", Some("1")), entry("b", Some("1"))])
+            .with_repositories()
+            .is_err_and(|error| error.to_string().contains("two images"))
+    );
+    for (name, repository, tag) in
+        [(None, "", "latest"), (Some("1"), "", "1"), (Some("a:1"), "a", "1"), (Some("a/b"), "a/b", "latest")]
+    {
+        let layout = put(vec![entry("a", name)]);
+        assert_eq!(layout.only().unwrap(), place(repository, tag));
+        assert!(layout.found(repository, tag).unwrap().is_some(), "{name:?}");
+        let layout = layout.with_repositories().unwrap();
+        let (repository, tag) = layout.images().unwrap().pop_first().unwrap();
+        assert!(layout.found(&repository, &tag).unwrap().is_some(), "{name:?}");
+        assert!(layout.found("c", "1").unwrap().is_none() && layout.found(&repository, "2").unwrap().is_none());
+    }
+    assert!(
+        put(vec![entry("a", Some("A b:1"))])
+            .with_repositories()
+            .is_err_and(|error| error.to_string().contains("is no name"))
+    );
     put(vec![entry("a", Some("1")), entry("b", Some("2"))]);
     layout.reload().unwrap();
     layout.push_manifest("", "2", &image("c")).unwrap();
     layout.finish().unwrap();
-    let text = fs::read_to_string(home.path().join("index.json")).unwrap();
+    let text = fs::read_to_string(folder.join("index.json")).unwrap();
     let index: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&index["y"], &index["manifests"][0]), (&serde_json::json!(2), &entry("a", Some("1"))));
     assert_eq!(index["manifests"][1]["digest"], image("c").digest.as_str());
