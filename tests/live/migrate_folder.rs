@@ -7,7 +7,7 @@ use crate::engine::{Sandbox, shell};
 use crate::migrate::{Stock, digests};
 
 /// Reads every image of a folder to its last byte, in a way that is not ours; prints names and digests.
-const WHOLE: &str = r#"
+const WHOLE: &str = r"
 import hashlib, json, os, sys
 folder = sys.argv[1]
 assert json.load(open(folder + '/oci-layout'))['imageLayoutVersion'] == '1.0.0'
@@ -26,7 +26,7 @@ for entry in json.load(open(folder + '/index.json'))['manifests']:
 for path, _, names in os.walk(folder):
     for name in names:
         assert 'blobs' not in path or len(name) == 64, path + '/' + name
-"#;
+";
 
 /// All images of a stock registry go to a folder, in a run that is killed, and from there to another registry.
 pub fn to_a_folder_and_back(sandbox: &Sandbox, stock: &Stock) {
