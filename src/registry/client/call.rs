@@ -24,6 +24,8 @@ const LONGEST: u64 = 120;
 const PATIENCE: u64 = 600;
 /// How often a client is sent elsewhere at most.
 const REDIRECTS: usize = 5;
+/// How many tokens a request is tried with: one may run out, or be taken back, while it is on its way.
+const TOKENS: usize = 3;
 
 /// A request: what is asked for, and by what right.
 #[derive(Clone)]
@@ -109,14 +111,15 @@ impl Registry {
         }
     }
 
-    /// Sends a request once, or a second time with a token if the registry asks for one.
+    /// Sends a request once, or again with a token if the registry asks for one.
     pub(super) async fn once(&self, call: &Call, task: &str) -> Result<std::result::Result<Held, Lost>> {
         let slot = self.0.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         let mut reply = self.send(call).await?;
-        if let Ok(found) = &reply
-            && found.status() == 401
-            && self.0.auth.challenged(self, found, &call.scope, task).await?
-        {
+        for _ in 0..TOKENS {
+            let Ok(found) = &reply else { break };
+            if found.status() != 401 || !self.0.auth.challenged(self, found, &call.scope, task).await? {
+                break;
+            }
             reply = self.send(call).await?;
         }
         Ok(reply.map(|reply| Held { reply, slot }))
