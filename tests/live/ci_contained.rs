@@ -18,7 +18,9 @@ impl Runner {
         sandbox.write("Dockerfile", &format!("FROM scratch\nLABEL job={name}\nCOPY Dockerfile /\n"));
         let folder = sandbox.home.path().display();
         shell(&format!("DOCKER_BUILDKIT=0 docker build -q -t {name}:1 {folder} && docker network create {name}")).ok();
-        let base = shell("docker images --format '{{.Repository}}:{{.Tag}}' provision/base | head -1").ok().out;
+        // One whose libraries are all in /usr, in whose place the host's are mounted.
+        let base = "docker images --format '{{.Repository}}:{{.Tag}}' provision/base | grep trixie | head -1";
+        let base = shell(base).ok().out;
         Self { sandbox, base: base.trim().to_owned() }
     }
 
