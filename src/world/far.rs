@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::world::ssh::{Refusal, Target, broken, lasting, options, turned_away};
+use crate::world::ssh::{Attempts, Refusal, Target, broken, lasting, options};
 use crate::world::wire::{BEAT, Down, Frame, Up};
 pub(crate) use bootstrap::Program;
 use bootstrap::{Facts, MARK, SUDO, obstacle};
@@ -27,8 +27,6 @@ pub(crate) use shelf::Shelf;
 const LOGIN: Duration = Duration::from_mins(2);
 /// How long the copy may take.
 const COPY: Duration = Duration::from_mins(30);
-/// How often a login is tried that the host turns away because many are under way.
-const LOGINS: u32 = 4;
 /// How much is kept of what `ssh` says.
 const WORDS: usize = 16 << 10;
 /// The longest line that a login shell may print before ours.
@@ -82,19 +80,13 @@ impl Far {
         arguments: Vec<String>,
         mut ask: impl AsyncFnMut(u32) -> Result<Secret>,
     ) -> Result<Self> {
-        let mut tried = 1;
+        let mut attempts = Attempts::default();
         let login = loop {
             let mut login = Login::begin(target, program, entry).map_err(refused)?;
-            match login.enter(target, program, &mut ask).await {
-                Ok(()) => break login,
-                Err(error) if tried < LOGINS && turned_away(&error.to_string()) => {
-                    tokio::time::sleep(Duration::from_secs(1 << tried)).await;
-                    tried += 1;
-                }
-                Err(error) => {
-                    drop(login.child.kill().await);
-                    return Err(error);
-                }
+            let Err(error) = login.enter(target, program, &mut ask).await else { break login };
+            drop(login.child.kill().await);
+            if !attempts.again(&error.to_string()).await {
+                return Err(error);
             }
         };
         let Login { child, input, output, said, listener, .. } = login;

@@ -232,21 +232,7 @@ impl Forward {
     /// # Errors
     /// [`Refusal`], within an error of I/O.
     pub async fn log_in(&self) -> io::Result<()> {
-        self.open.get_or_try_init(|| self.begin_when_it_lets()).await.map(drop).map_err(io::Error::other)
-    }
-
-    /// A host turns connections away for a while where many are under way (`MaxStartups`, `PerSourcePenalties` of `sshd_config(5)`).
-    async fn begin_when_it_lets(&self) -> Result<Open, Refusal> {
-        let mut tried = 1;
-        loop {
-            match self.begin().await {
-                Err(refusal) if tried < LOGINS && turned_away(&refusal.reason) => {
-                    tokio::time::sleep(Duration::from_secs(1 << tried)).await;
-                    tried += 1;
-                }
-                result => return result,
-            }
-        }
+        self.open.get_or_try_init(|| when_let_in(|| self.begin())).await.map(drop).map_err(io::Error::other)
     }
 
     /// A connection to the engine.
@@ -315,8 +301,38 @@ pub(super) fn lasting() -> Command {
     command
 }
 
+/// Tries a login again where the other host turns connections away for a while, since many are under way (`MaxStartups`,
+/// `PerSourcePenalties` of `sshd_config(5)`).
+pub(super) async fn when_let_in<T, L: Future<Output = Result<T, Refusal>>>(
+    login: impl Fn() -> L,
+) -> Result<T, Refusal> {
+    let mut attempts = Attempts::default();
+    loop {
+        match login().await {
+            Err(refusal) if attempts.again(&refusal.reason).await => {}
+            result => return result,
+        }
+    }
+}
+
+/// How often a login was tried.
+#[derive(Debug, Default)]
+pub(super) struct Attempts(u32);
+
+impl Attempts {
+    /// Whether a login that failed for this reason is worth another try; waits until then.
+    pub async fn again(&mut self, reason: &str) -> bool {
+        self.0 += 1;
+        let is_worth_it = self.0 < LOGINS && turned_away(reason);
+        if is_worth_it {
+            tokio::time::sleep(Duration::from_secs(1 << self.0)).await;
+        }
+        is_worth_it
+    }
+}
+
 /// Whether the other host ended a connection before anybody had logged in.
-pub(super) fn turned_away(reason: &str) -> bool {
+fn turned_away(reason: &str) -> bool {
     ["kex_exchange_identification", "Connection closed by", "Connection reset by", "Not allowed at this time"]
         .iter()
         .any(|said| reason.contains(said))

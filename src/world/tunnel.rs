@@ -16,7 +16,7 @@ use tokio::process::{Child, ChildStdin};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::ssh::{LoggedIn, MARK, Refusal, Target, broken, lasting, options, turned_away};
+use super::ssh::{LoggedIn, MARK, Refusal, Target, broken, lasting, options, when_let_in};
 use crate::error::{Error, Result};
 use crate::world::http::connects;
 
@@ -26,8 +26,6 @@ const PART: usize = 128 << 10;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The pauses between attempts to connect again, the shortest and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
-/// How often a login is tried at first, where the other host closes the connection before anybody has logged in.
-const LOGINS: u32 = 4;
 /// How long `ssh` may take to say why a connection did not come about.
 const MOMENT: Duration = Duration::from_secs(1);
 
@@ -90,16 +88,7 @@ impl Tunnel {
     /// # Errors
     /// [`Refusal`]
     pub async fn connect(&self) -> std::result::Result<Link, Refusal> {
-        let mut tried = 1;
-        loop {
-            match self.log_in().await {
-                Err(refusal) if tried < LOGINS && turned_away(&refusal.reason) => {
-                    tokio::time::sleep(Duration::from_secs(1 << tried)).await;
-                    tried += 1;
-                }
-                result => return result,
-            }
-        }
+        when_let_in(|| self.log_in()).await
     }
 
     /// Logs in once more, however long that takes.

@@ -147,6 +147,12 @@ fn a_registry_behind_nginx_in_containers_is_taken_over_with_its_users() {
     let ca = earlier.sandbox.output("ca");
     curl(&format!("--cacert {ca} -u 'alice:of alice' https://localhost:{port}/v2/")).ok();
     assert_eq!((earlier.state("reg"), earlier.state("web")), ("exited no".to_owned(), "exited no".to_owned()));
+    // What looks into its store finds the folder, and a backup does not hold it and says so.
+    earlier.sandbox.command(&["fsck", &name]).ok();
+    earlier.sandbox.command(&["gc", &name, "--dry-run"]).ok();
+    let phrase = earlier.sandbox.write("phrase", "correct horse battery\n");
+    let backup = ["backup", &name, &format!("{folder}/one.age"), "--passphrase-file", &phrase];
+    earlier.sandbox.command(&backup).ok().says(&format!("`{folder}/images` is used where it is and is not backed up"));
     let there = shell(&format!("ls {folder}/images/docker/registry/v2")).ok().out;
     assert!(there.contains("repositories"), "{there}");
 

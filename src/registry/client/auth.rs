@@ -92,8 +92,15 @@ impl Auth {
         }
     }
 
-    /// Learns from an answer 401 what the registry wants; true if the request is worth a second try.
-    pub async fn challenged(&self, registry: &Registry, reply: &Reply, scope: &Scope, task: &str) -> Result<bool> {
+    /// Learns from an answer 401 what the registry wants; true if the request is worth another try. `sent` is the header that the
+    /// request had: a token that came since is used, and none is asked for.
+    pub async fn challenged(
+        &self,
+        registry: &Registry,
+        reply: &Reply,
+        (scope, sent): (&Scope, Option<&Secret>),
+        task: &str,
+    ) -> Result<bool> {
         let Some(scheme) = reply.headers("www-authenticate").iter().find_map(|text| Scheme::parse(text)) else {
             return Ok(false);
         };
@@ -102,6 +109,10 @@ impl Auth {
         match scheme {
             Scheme::Basic => Ok(known != Some(Scheme::Basic) && self.login.as_ref().and_then(basic).is_some()),
             Scheme::Bearer { .. } => {
+                let is_sent = |token: &Secret| sent.is_some_and(|sent| sent.expose() == bearer(token).expose());
+                if state.tokens.get(scope).is_some_and(|(token, _)| !is_sent(token)) {
+                    return Ok(true);
+                }
                 state.tokens.remove(scope);
                 let token = self.token(registry, &mut state, scope).await;
                 token.map(|_| true).map_err(|error| error.within(format!("cannot {task}")))

@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Registry;
 use super::auth::Scope;
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 use crate::world::host;
 use crate::world::http::Route;
 use crate::world::proxy::Proxies;
@@ -114,18 +115,21 @@ impl Registry {
     /// Sends a request once, or again with a token if the registry asks for one.
     pub(super) async fn once(&self, call: &Call, task: &str) -> Result<std::result::Result<Held, Lost>> {
         let slot = self.0.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let mut reply = self.send(call).await?;
+        let mut sent = None;
+        let mut reply = self.send(call, &mut sent).await?;
         for _ in 0..TOKENS {
             let Ok(found) = &reply else { break };
-            if found.status() != 401 || !self.0.auth.challenged(self, found, &call.scope, task).await? {
+            let with = (&call.scope, sent.as_ref());
+            if found.status() != 401 || !self.0.auth.challenged(self, found, with, task).await? {
                 break;
             }
-            reply = self.send(call).await?;
+            reply = self.send(call, &mut sent).await?;
         }
         Ok(reply.map(|reply| Held { reply, slot }))
     }
 
-    async fn send(&self, call: &Call) -> Result<std::result::Result<Reply, Lost>> {
+    /// `sent` becomes the header with the login that the registry itself got.
+    async fn send(&self, call: &Call, sent: &mut Option<Secret>) -> Result<std::result::Result<Reply, Lost>> {
         let mut url = call.url.clone();
         for _ in 0..REDIRECTS {
             let own = self.is_own(&url);
@@ -138,6 +142,7 @@ impl Registry {
             };
             if own && let Some(header) = self.0.auth.header(self, &call.scope).await? {
                 ask.headers.push(("Authorization", header.expose().to_owned()));
+                *sent = Some(header);
             }
             let web = if own { &self.0.web } else { self.foreign(&url).await? };
             let reply = match web.send(&ask).await {

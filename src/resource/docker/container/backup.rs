@@ -44,6 +44,10 @@ pub(super) async fn parts(spec: &Spec, at: &At) -> Result<Vec<Part>> {
                 .note(Some(&at.id), format!("the volume `{name}` belongs to somebody else and is not backed up"));
             continue;
         };
+        // A volume by its name alone, whose files are in a folder of the host.
+        if let Some(folder) = found.options.get("device") {
+            at.events().note(Some(&at.id), format!("the folder `{folder}` is used where it is and is not backed up"));
+        }
         if !found.labels.contains_key(SCRATCH) {
             let dump = spec.backup.get(path).map(|programs| programs.dump.clone());
             parts.push(Part { volume, container: at.id.clone(), path: path.clone(), dump });
