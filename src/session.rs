@@ -236,7 +236,7 @@ pub(crate) fn playbook_of(record: &Record) -> Result<Playbook> {
     let record = &record.playbook;
     let name = record.path.clone().unwrap_or_else(|| format!("playbooks/{}.yml", record.name));
     let folder = record.path.as_deref().and_then(|path| Path::new(path).parent()).map(Path::to_path_buf);
-    Playbook::parse(&record.name, &Source::new(name, record.text.clone()), folder, NAMES)
+    Playbook::parse(&record.name, &Source::joined(name, record.text.clone()), folder, NAMES)
 }
 
 fn recorded(playbook: &Playbook, path: Option<String>) -> PlaybookRecord {

@@ -10,8 +10,10 @@ use crate::error::{Error, Result};
 use crate::world::engine::Identity;
 use crate::world::proxy::Proxies;
 
-/// The form of the record that is written here.
-pub(super) const VERSION: u32 = 1;
+/// The form of the record that is written here: since 2 the text of a playbook may have its parts in it.
+pub(super) const VERSION: u32 = 2;
+/// The oldest form that is read.
+pub(super) const OLDEST: u32 = 1;
 
 /// What a run records, so that `status` and `destroy` need no flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use super::lease::Lease;
 use super::lock;
 use super::names::{LEASE, RECORD, check_name, names, root};
 use super::pending::{Kept, PENDING};
-use super::record::{PlaybookRecord, Record, VERSION};
+use super::record::{OLDEST, PlaybookRecord, Record, VERSION};
 use crate::deployment::upkeep::Upkeep;
 use crate::error::{Error, Result, did_you_mean};
 use crate::text::digest::hex;
@@ -179,7 +179,7 @@ impl Store {
         let Some(found) = files::read(&path)? else { return Ok(None) };
         // A record of another version may be of any shape beside this.
         let form: std::result::Result<Form, _> = json::read(&found.content);
-        if let Some(version) = form.ok().map(|form| form.version).filter(|version| *version != VERSION) {
+        if let Some(version) = form.ok().map(|form| form.version).filter(|version| !(OLDEST..=VERSION).contains(version)) {
             return Err(Error::new(format!(
                 "`{}` was written by another version of provision (form {version}, not {VERSION})",
                 path.display()

@@ -1,16 +1,17 @@
 //! YAML text as a tree that remembers where each part stands: [`Node`] in a [`Source`].
 
+mod source;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, OnceLock};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};
 use serde_json::Value as Json;
 
-use crate::error::{Error, Place, Result};
+pub(crate) use self::source::{Source, Span};
+use crate::error::{Error, Result};
 
 /// How deep a playbook may nest; a deeper one is a mistake or an attack.
 const DEPTH: usize = 64;
@@ -18,23 +19,6 @@ const DEPTH: usize = 64;
 const PARTS: usize = 120_000;
 /// How many bytes of text may be used again by aliases.
 const REPEATED: usize = 4 << 20;
-
-/// A file's name and text, kept for showing the line of an error.
-#[derive(Debug)]
-pub(crate) struct Source {
-    pub name: String,
-    pub text: String,
-    /// Where each line begins; found out when it is asked for.
-    starts: OnceLock<Vec<usize>>,
-}
-
-/// A part of a source: line from 1, column from 1, width in characters on that line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub line: usize,
-    pub column: usize,
-    pub width: usize,
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
@@ -85,87 +69,6 @@ pub(crate) fn value_of(text: &str, key: &str) -> Option<String> {
     None
 }
 
-impl Source {
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into(), starts: OnceLock::new() })
-    }
-
-    fn starts(&self) -> &[usize] {
-        self.starts.get_or_init(|| [0].into_iter().chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect())
-    }
-
-    /// A line by its number, from 1, without its end; empty where there is none.
-    fn line_text(&self, number: usize) -> &str {
-        let starts = self.starts();
-        let index = number.saturating_sub(1);
-        let Some(start) = starts.get(index) else { return "" };
-        let end = starts.get(index + 1).copied().unwrap_or(self.text.len());
-        self.text[*start..end].lines().next().unwrap_or_default()
-    }
-
-    pub fn place(&self, span: Span) -> Place {
-        Place {
-            file: self.name.clone(),
-            line: span.line,
-            column: span.column,
-            width: span.width,
-            text: self.line_text(span.line).to_owned(),
-        }
-    }
-
-    /// The span, or the end of the text where that is before it.
-    fn within(&self, span: Span) -> Span {
-        let text = self.text.trim_end();
-        let lines = text.lines().count().max(1);
-        if span.line <= lines {
-            return span;
-        }
-        Span { line: lines, column: text.lines().last().unwrap_or_default().chars().count() + 1, width: 1 }
-    }
-
-    /// A line without the spaces around it.
-    pub fn line(&self, number: usize) -> Span {
-        let text = self.line_text(number);
-        let indent = text.chars().take_while(|c| c.is_whitespace()).count();
-        Span { line: number, column: indent + 1, width: text.trim().chars().count().max(1) }
-    }
-
-    /// Where a range of bytes stands.
-    pub fn span(&self, bytes: std::ops::Range<usize>) -> Span {
-        if !self.text.is_char_boundary(bytes.start) {
-            return Span { line: 1, column: 1, width: 1 };
-        }
-        let line = self.starts().partition_point(|start| *start <= bytes.start);
-        let before = &self.text[self.starts()[line - 1]..bytes.start];
-        let inside = self.text.get(bytes).unwrap_or_default().lines().next().unwrap_or_default();
-        Span { line, column: before.chars().count() + 1, width: inside.chars().count().max(1) }
-    }
-
-    /// The name of a file that stands beside this one.
-    pub fn beside(&self, path: &str) -> String {
-        std::path::Path::new(&self.name).with_file_name(path).display().to_string()
-    }
-
-    /// Where `needle` first stands as a whole word at or after the start of `from`; else `from` itself.
-    pub fn find(&self, from: Span, needle: &str) -> Place {
-        let word = |c: char| c.is_alphanumeric() || c == '_';
-        for (index, line) in self.text.lines().enumerate().skip(from.line.saturating_sub(1)) {
-            let skip = if index + 1 == from.line { from.column.saturating_sub(1) } else { 0 };
-            let start = line.char_indices().nth(skip).map_or(line.len(), |(byte, _)| byte);
-            let hit = line[start..].match_indices(needle).find(|(at, _)| {
-                let before = line[..start + at].chars().next_back();
-                let after = line[start + at + needle.len()..].chars().next();
-                !before.is_some_and(|c| word(c) || c == '.') && !after.is_some_and(word)
-            });
-            if let Some((at, _)) = hit {
-                let column = line[..start + at].chars().count() + 1;
-                return self.place(Span { line: index + 1, column, width: needle.chars().count() });
-            }
-        }
-        self.place(from)
-    }
-}
-
 impl Node {
     /// Reads the one document of a source.
     ///
@@ -173,6 +76,14 @@ impl Node {
     /// Text that is no YAML, an alias, a duplicate or non-text key, more than one document: each with its place.
     pub fn parse(source: &Source) -> Result<Self> {
         Reader::new(source, None).document()
+    }
+
+    /// Reads every document of a source.
+    ///
+    /// # Errors
+    /// As [`Node::parse`], but for their number.
+    pub fn documents(source: &Source) -> Result<Vec<Self>> {
+        Reader::new(source, None).documents()
     }
 
     /// Reads the one document of a source in which parts may have names and be used again (`&name`, `*name`), as other
@@ -281,6 +192,17 @@ impl<'s> Reader<'s> {
             text.trim_end().chars().count().saturating_sub(span.start.col())
         };
         Span { line, column, width: width.max(1) }
+    }
+
+    fn documents(&mut self) -> Result<Vec<Node>> {
+        let mut nodes = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(nodes),
+                (Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing, _) => {}
+                (event, span) => nodes.push(self.node(event, span)?),
+            }
+        }
     }
 
     fn document(&mut self) -> Result<Node> {

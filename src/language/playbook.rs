@@ -1,5 +1,6 @@
 //! A playbook as it is written: inputs, declarations, outputs, each with its place: [`Playbook`].
 
+mod parts;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/playbooks");
 /// Names that an input cannot have, because they mean something in the expressions of every playbook.
 pub(crate) const RESERVED: [&str; 2] = ["name", "rendering"];
 
-const FIELDS: [&str; 7] = ["about", "inputs", "variables", "values", "rules", "resources", "outputs"];
+const FIELDS: [&str; 8] = ["about", "parts", "inputs", "variables", "values", "rules", "resources", "outputs"];
 
 /// The names of the kinds that a playbook may use.
 pub(crate) type Kinds = &'static [&'static str];
@@ -115,7 +116,8 @@ impl Playbook {
         if let Some(known) = read.get(name) {
             return Some(Ok(known.clone()));
         }
-        let playbook = Self::parse(name, &Source::new(format!("playbooks/{name}.yml"), text), None, kinds);
+        let source = Source::new(format!("playbooks/{name}.yml"), text);
+        let playbook = Self::load(name, &source, None, kinds);
         Some(playbook.inspect(|playbook| drop(read.insert(name.to_owned(), playbook.clone()))))
     }
 
@@ -135,7 +137,22 @@ impl Playbook {
         let name: String =
             stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let folder = absolute.parent().map(Path::to_path_buf);
-        Self::parse(name.trim_matches('-'), &Source::new(shown, text), folder, kinds)
+        Self::load(name.trim_matches('-'), &Source::new(shown, text), folder, kinds)
+    }
+
+    /// Reads a playbook with the parts that it names.
+    fn load(name: &str, source: &Arc<Source>, folder: Option<PathBuf>, kinds: Kinds) -> Result<Self> {
+        let main = Node::parse(source)?;
+        match parts::joined(source, &main, folder.as_deref())? {
+            Some(all) => Self::parse(name, &all, folder, kinds),
+            None => Self::read(name, source, vec![main], folder, kinds),
+        }
+    }
+
+    /// The files of a user that it is made of; one that is part of the binary has none.
+    pub fn files(&self) -> impl Iterator<Item = (PathBuf, String)> {
+        let files = self.source.each().map(|(name, text)| (PathBuf::from(name), text.to_owned()));
+        files.filter(|_| self.folder.is_some())
     }
 
     /// Loads the playbook that this one includes under that name.
@@ -158,10 +175,24 @@ impl Playbook {
         files::read_text(&self.folder.as_ref()?.join(path)).ok()
     }
 
+    /// Reads a playbook that has its parts in its text.
     pub fn parse(name: &str, source: &Arc<Source>, folder: Option<PathBuf>, kinds: Kinds) -> Result<Self> {
-        let node = Node::parse(source)?;
+        let documents = match source.each().count() {
+            1 => vec![Node::parse(source)?],
+            _ => Node::documents(source)?,
+        };
+        Self::read(name, source, documents, folder, kinds)
+    }
+
+    fn read(
+        name: &str,
+        source: &Arc<Source>,
+        documents: Vec<Node>,
+        folder: Option<PathBuf>,
+        kinds: Kinds,
+    ) -> Result<Self> {
         let reader = Reader::new(source, kinds);
-        let mut variables = None;
+        let (mut variables, mut conditions) = (Vec::new(), Vec::new());
         let mut playbook = Self {
             name: name.to_owned(),
             kinds,
@@ -175,25 +206,36 @@ impl Playbook {
             declarations: Vec::new(),
             outputs: Vec::new(),
         };
-        for (key, node) in reader.map(node, "a playbook")? {
-            match key.text.as_str() {
-                "about" => playbook.about = reader.text(&node, "`about`")?,
-                "inputs" => playbook.inputs = reader.inputs(node)?,
-                "variables" => variables = Some(node),
-                "values" => playbook.values = reader.values(node)?,
-                "rules" => playbook.rules = reader.rules(node)?,
-                "resources" => playbook.declarations = reader.declarations(node)?,
-                "outputs" => playbook.outputs = reader.outputs(node)?,
-                other => {
-                    return Err(Error::new(format!("unknown field `{other}` of a playbook"))
-                        .at(source.place(key.span))
-                        .hint(did_you_mean(other, &FIELDS)));
+        for section in parts::sections(source, documents)? {
+            let reader = reader.where_holds(section.when.as_ref());
+            for (key, node) in section.fields {
+                match key.text.as_str() {
+                    "about" if !section.is_part => playbook.about = reader.text(&node, "`about`")?,
+                    "inputs" => reader.inputs(node, &mut playbook.inputs, &mut conditions)?,
+                    "variables" => variables.push((node, section.when.clone())),
+                    "values" => reader.values(node, &mut playbook.values)?,
+                    "rules" => reader.rules(node, &mut playbook.rules)?,
+                    "resources" => reader.declarations(node, &mut playbook.declarations)?,
+                    "outputs" => reader.outputs(node, &mut playbook.outputs)?,
+                    other => {
+                        let (of, known) = if section.is_part {
+                            ("part of a playbook", &parts::FIELDS[..])
+                        } else {
+                            ("playbook", &FIELDS[..])
+                        };
+                        return Err(Error::new(format!("unknown field `{other}` of a {of}"))
+                            .at(source.place(key.span))
+                            .hint(did_you_mean(other, known)));
+                    }
                 }
             }
         }
+        reader.distinct(&playbook.declarations)?;
         // They name inputs, wherever those stand.
-        if let Some(node) = variables {
-            playbook.variables = reader.variables(node, &playbook.inputs)?;
+        reader.conditions(&mut playbook.inputs, conditions)?;
+        for (node, when) in variables {
+            let found = reader.where_holds(when.as_ref()).variables(node, &playbook.inputs)?;
+            playbook.variables.extend(found);
         }
         Ok(playbook)
     }

@@ -1,11 +1,13 @@
 //! Expressions and templates: a text with `{{ … }}` in it, strict about names: [`Expression`]. Whatever stands in one, its
 //! evaluation ends, takes no more than its [allowance](within), and brings nothing down.
 
+mod address;
 mod allowance;
 mod builtins;
 #[cfg(test)]
 mod escapes;
 mod source;
+mod takes;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -176,7 +178,9 @@ impl Expression {
 
     /// Compiles a template, whose values are written as the form of its file wants them.
     pub fn file(text: &str, target: Option<Target>) -> Result<Self, Fault> {
-        Ok(Self { target, ..Self::text(text)? })
+        let expression = Self { target, ..Self::text(text)? };
+        takes::check(text, &expression.names)?;
+        Ok(expression)
     }
 
     /// Compiles an expression that stands without braces, as in `when:`.

@@ -1,7 +1,6 @@
 //! A playbook as a part of another: its inputs bound, its resources in a scope of its own.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
@@ -57,9 +56,7 @@ impl Graph {
             );
         }
         self.check_chain(scope, &child).map_err(|error| error.at(place(declaration.name.span)))?;
-        if child.folder.is_some() {
-            self.files.insert(PathBuf::from(&child.source.name), child.source.text.clone());
-        }
+        self.files.extend(child.files());
         let mut inputs = BTreeMap::new();
         for (key, node) in &declaration.fields {
             match (key.text.as_str(), &node.value) {

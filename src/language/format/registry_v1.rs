@@ -161,6 +161,7 @@ mod tests {
     /// The program's own flavors and some more.
     fn config(more: &str) -> String {
         let text = embedded(super::FLAVORS).unwrap();
+        let (_, text) = text.split_once("-#}").unwrap();
         let whole = format!("{}\n{more}", text.split("{%-").next().unwrap());
         let checked = Format::RegistryV1Config.check("config.yml", &whole);
         checked.map_or_else(|error| error.render(), |()| "ok".to_owned())

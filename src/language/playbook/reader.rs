@@ -23,11 +23,30 @@ const FIELDS: [&str; 8] = ["type", "default", "about", "choices", "instead", "of
 pub(super) struct Reader<'a> {
     source: &'a Source,
     kinds: Kinds,
+    /// What must hold as well wherever a condition may stand.
+    always: Option<Node>,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(source: &'a Source, kinds: Kinds) -> Self {
-        Self { source, kinds }
+        Self { source, kinds, always: None }
+    }
+
+    /// The same for what is there only where a condition holds.
+    pub fn where_holds(&self, always: Option<&Node>) -> Self {
+        Self { source: self.source, kinds: self.kinds, always: always.cloned() }
+    }
+
+    /// A condition together with the one that always must hold.
+    fn both(&self, own: Option<Node>) -> Option<Node> {
+        let (Some(always), Some(own)) = (&self.always, &own) else { return own.or_else(|| self.always.clone()) };
+        let (Content::Scalar { text: first, .. }, Content::Scalar { text: second, .. }) = (&always.value, &own.value)
+        else {
+            return Some(own.clone());
+        };
+        let part = |text: &String| if text.contains(" or ") { format!("({text})") } else { text.clone() };
+        let text = format!("{} and {}", part(first), part(second));
+        Some(Node { value: Content::Scalar { text, plain: true }, span: own.span })
     }
 
     fn wrong(&self, span: Span, what: impl Into<String>) -> Error {
@@ -41,20 +60,45 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The parts of a playbook, if they are no more than so many.
-    fn few<T>(&self, parts: Vec<T>, most: usize, what: &str, span: Span) -> Result<Vec<T>> {
-        if parts.len() > most {
-            return Err(self.wrong(span, format!("a playbook has {most} {what} at most, and here are {}", parts.len())));
+    /// Fails if a playbook has more of something than it may have.
+    fn few<T>(&self, found: &[T], most: usize, what: &str, span: Span) -> Result<()> {
+        if found.len() > most {
+            return Err(self.wrong(span, format!("a playbook has {most} {what} at most, and here are {}", found.len())));
         }
-        Ok(parts)
+        Ok(())
     }
 
-    pub fn outputs(&self, node: Node) -> Result<Vec<(Key, Node)>> {
+    /// Adds the outputs, each of which has a name of its own.
+    pub fn outputs(&self, node: Node, found: &mut Vec<(Key, Node)>) -> Result<()> {
         let span = node.span;
-        self.few(self.map(node, "`outputs`")?, MEMBERS, "outputs", span)
+        self.add("an output", self.map(node, "`outputs`")?, found)?;
+        self.few(found, MEMBERS, "outputs", span)
     }
 
-    fn list(&self, node: Node, name: &str) -> Result<Vec<Node>> {
+    fn add(&self, what: &str, more: Vec<(Key, Node)>, found: &mut Vec<(Key, Node)>) -> Result<()> {
+        // Within one mapping names differ already.
+        let known: BTreeMap<&str, Span> = found.iter().map(|(key, _)| (key.text.as_str(), key.span)).collect();
+        for (key, _) in &more {
+            if let Some(first) = known.get(key.text.as_str()) {
+                return Err(self.twice(key, *first, what));
+            }
+        }
+        found.extend(more);
+        Ok(())
+    }
+
+    /// The error for a name that another part of the playbook has given already.
+    fn twice(&self, key: &Key, first: Span, what: &str) -> Error {
+        let (here, first) = (self.source.place(key.span), self.source.place(first));
+        let place = if here.file == first.file {
+            format!("stands on line {}", first.line)
+        } else {
+            format!("stands in `{}`, line {},", first.file, first.line)
+        };
+        self.wrong(key.span, format!("{what} `{}` {place} already", key.text))
+    }
+
+    pub fn list(&self, node: Node, name: &str) -> Result<Vec<Node>> {
         match node.value {
             Content::List(items) => Ok(items),
             _ => Err(self.wrong(node.span, format!("{name} wants a list, not {}", node.describe()))),
@@ -88,26 +132,32 @@ impl<'a> Reader<'a> {
             .hint("a name is lower-case words and digits with hyphens between them, a letter first"))
     }
 
-    pub fn inputs(&self, node: Node) -> Result<Vec<Input>> {
-        let mut inputs = Vec::new();
-        let mut conditions = Vec::new();
+    /// Adds the inputs, and their conditions by the place of each: one may name inputs that are read after it.
+    pub fn inputs(&self, node: Node, found: &mut Vec<Input>, conditions: &mut Vec<(usize, Node)>) -> Result<()> {
         let span = node.span;
-        for (key, node) in self.few(self.map(node, "`inputs`")?, FLAGS, "inputs", span)? {
+        for (key, node) in self.map(node, "`inputs`")? {
             self.name(&key, "input")?;
             if RESERVED.contains(&key.text.as_str()) {
                 return Err(self
                     .wrong(key.span, format!("an input cannot be called `{}`", key.text))
                     .hint("it means something in the expressions of every playbook already"));
             }
+            if found.iter().any(|input| input.name == key.text) {
+                return Err(self.wrong(key.span, format!("another part has an input `{}` already", key.text)));
+            }
             let (input, when) = self.input(key, node)?;
-            conditions.extend(when.map(|node| (inputs.len(), node)));
-            inputs.push(input);
+            conditions.extend(when.map(|node| (found.len(), node)));
+            found.push(input);
         }
-        // A condition may name inputs that stand below it.
+        self.few(found, FLAGS, "inputs", span)
+    }
+
+    /// Reads the conditions of inputs.
+    pub fn conditions(&self, inputs: &mut [Input], conditions: Vec<(usize, Node)>) -> Result<()> {
         for (index, node) in conditions {
-            inputs[index].when = Some(self.condition(&node, &inputs)?);
+            inputs[index].when = Some(self.condition(&node, inputs)?);
         }
-        Ok(inputs)
+        Ok(())
     }
 
     /// Reads a condition on inputs.
@@ -146,6 +196,7 @@ impl<'a> Reader<'a> {
     fn variable(&self, key: &Key, node: Node, inputs: &[Input]) -> Result<Variable> {
         let title = format!("variable `{}`", key.text);
         let mut found = Variable { name: key.text.clone(), ..Variable::default() };
+        let mut when = None;
         for (field, node) in self.map(node, &title)? {
             match field.text.as_str() {
                 "input" => {
@@ -164,7 +215,7 @@ impl<'a> Reader<'a> {
                     }
                 }
                 "note" => found.note = Some(self.text(&node, "`note`")?),
-                "when" => found.when = Some(self.condition(&node, inputs)?),
+                "when" => when = Some(node),
                 other => {
                     return Err(self
                         .wrong(field.span, format!("unknown field `{other}` of {title}"))
@@ -172,6 +223,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        found.when = self.both(when).map(|node| self.condition(&node, inputs)).transpose()?;
         if found.input.is_none() && found.note.is_none() {
             return Err(self
                 .wrong(key.span, format!("{title} needs `input` or `note`"))
@@ -214,6 +266,7 @@ impl<'a> Reader<'a> {
         }
         let group = fields.remove("group").map(|(_, node)| self.text(&node, "`group`")).transpose()?;
         let [default, when] = ["default", "when"].map(|field| fields.remove(field).map(|(_, node)| node));
+        let when = self.both(when);
         if let Some((unknown, _)) = fields.into_values().next() {
             return Err(self
                 .wrong(unknown.span, format!("unknown field `{}` of {title}", unknown.text))
@@ -304,16 +357,19 @@ impl<'a> Reader<'a> {
         input.parse(&text).map_err(|error| error.within(name).at(self.source.place(node.span)))
     }
 
-    pub fn values(&self, node: Node) -> Result<Vec<(Key, Node)>> {
+    pub fn values(&self, node: Node, found: &mut Vec<(Key, Node)>) -> Result<()> {
         let span = node.span;
-        let values = self.few(self.map(node, "`values`")?, MEMBERS, "values", span)?;
+        let values = self.map(node, "`values`")?;
         values.iter().try_for_each(|(key, _)| self.name(key, "value"))?;
-        Ok(values)
+        self.add("a value", values, found)?;
+        self.few(found, MEMBERS, "values", span)
     }
 
-    pub fn rules(&self, node: Node) -> Result<Vec<Rule>> {
+    pub fn rules(&self, node: Node, found: &mut Vec<Rule>) -> Result<()> {
         let span = node.span;
-        self.few(self.list(node, "`rules`")?, FLAGS, "rules", span)?.into_iter().map(|item| self.rule(item)).collect()
+        let rules = self.list(node, "`rules`")?.into_iter().map(|item| self.rule(item));
+        found.extend(rules.collect::<Result<Vec<_>>>()?);
+        self.few(found, FLAGS, "rules", span)
     }
 
     fn rule(&self, node: Node) -> Result<Rule> {
@@ -328,6 +384,7 @@ impl<'a> Reader<'a> {
                 .wrong(unknown.span, format!("unknown field `{}` of a rule", unknown.text))
                 .hint(did_you_mean(&unknown.text, &["refuse", "warn", "when", "hint"])));
         }
+        let when = self.both(when);
         let when = when.ok_or_else(|| self.wrong(span, "a rule needs `when`").hint("write an expression of inputs"))?;
         match (refuse, warn) {
             (Some(text), None) => Ok(Rule { when, refuse: true, text, hint }),
@@ -336,21 +393,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn declarations(&self, node: Node) -> Result<Vec<Declaration>> {
+    pub fn declarations(&self, node: Node, found: &mut Vec<Declaration>) -> Result<()> {
         let span = node.span;
-        let items = self.few(self.list(node, "`resources`")?, MEMBERS, "resources", span)?;
-        let declarations = items.into_iter().map(|item| self.declaration(item)).collect::<Result<Vec<_>>>()?;
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for declaration in &declarations {
-            let name = declaration.alias().text.replace('-', "_");
-            if let Some(line) = seen.insert(name, declaration.span.line) {
-                let name = declaration.alias();
+        let items = self.list(node, "`resources`")?.into_iter().map(|item| self.declaration(item));
+        found.extend(items.collect::<Result<Vec<_>>>()?);
+        self.few(found, MEMBERS, "resources", span)
+    }
+
+    /// Fails if two resources have one name.
+    pub fn distinct(&self, declarations: &[Declaration]) -> Result<()> {
+        let mut seen: BTreeMap<String, Span> = BTreeMap::new();
+        for declaration in declarations {
+            let key = declaration.alias();
+            if let Some(first) = seen.insert(key.text.replace('-', "_"), declaration.span) {
                 return Err(self
-                    .wrong(name.span, format!("a resource `{}` stands on line {line} already", name.text))
+                    .twice(&key, first, "a resource")
                     .hint("every resource of a playbook has a name of its own, whatever its kind"));
             }
         }
-        Ok(declarations)
+        Ok(())
     }
 
     fn declaration(&self, node: Node) -> Result<Declaration> {
@@ -372,6 +433,7 @@ impl<'a> Reader<'a> {
                 _ => declaration.fields.push((key, node)),
             }
         }
+        declaration.when = self.both(declaration.when.take());
         let of = if declaration.kind.text == "playbook" { "included playbook" } else { &declaration.kind.text };
         self.name(&declaration.alias(), of)?;
         Ok(declaration)

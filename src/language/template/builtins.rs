@@ -6,7 +6,7 @@ use minijinja::{Environment, Error, State, Value, filters};
 
 use super::allowance::{refused, spend, stand_at, weigh};
 use super::source::{AT, NUMBER, REPEAT, WEIGH};
-use super::url;
+use super::{address, url};
 use crate::error::did_you_mean;
 use crate::language::escape::Target;
 
@@ -50,6 +50,10 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
         stand_at(Some(byte));
         Value::from_safe_string(String::new())
     });
+    environment.add_test("loopback", |text: &str| address::is_loopback(text));
+    environment.add_test("address", |text: &str| address::is_address(text));
+    environment.add_test("below", |path: &str, folders: Rest<String>| address::is_below(path, folders));
+    environment.add_test("prefixed", |text: &str, starts: Rest<String>| address::is_prefixed(text, starts));
     environment.add_function("range", range);
     environment.remove_filter("pprint");
     environment.remove_global("debug");
@@ -85,6 +89,7 @@ fn all() -> Vec<(&'static str, Value, Cost)> {
         indented: "indent" => filters::indent;
         formatted: "format" => filters::format;
         nothing: "url" => |text: String| url::parts(&text);
+        twice: "bracketed" => |host: String| address::bracketed(&host), "scheme" => |text: String| url::scheme(&text);
         compared: "did_you_mean" => |name: String, known: Vec<String>| {
             did_you_mean(&name, &known.iter().map(String::as_str).collect::<Vec<_>>())
         };
@@ -121,6 +126,11 @@ fn count(value: &Value) -> u64 {
 #[expect(clippy::unnecessary_wraps, reason = "one of many costs")]
 fn nothing(_: &[Value]) -> Result<u64, Error> {
     Ok(0)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "one of many costs")]
+fn twice(arguments: &[Value]) -> Result<u64, Error> {
+    Ok(2 * length(&arguments[0]))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one of many costs")]

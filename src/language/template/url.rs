@@ -4,15 +4,24 @@ use minijinja::Value;
 
 use crate::formats::x509::Name;
 
-/// The mapping of a URL's parts: `scheme`, `user`, `password` (whether there is one), `host`, `port` and `path`. Where there
-/// is no port, it is 0; where the text is no URL of a host, all are empty.
+/// The scheme of a URL in small letters, whatever follows it; empty where there is none.
+pub(super) fn scheme(text: &str) -> String {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
+    scheme.to_ascii_lowercase()
+}
+
+/// The mapping of a URL's parts: `scheme`, `user`, `password` (whether there is one), `host`, `port`, `path`, and `address`, the host
+/// with its port as image references have it. Where there is no port, it is 0; where the text is no URL of a host, all are empty.
 pub(super) fn parts(text: &str) -> Value {
     let Some(parts) = parse(text) else {
-        return minijinja::context! { scheme => "", user => "", password => false, host => "", port => 0, path => "" };
+        return minijinja::context! {
+            scheme => "", user => "", password => false, host => "", port => 0, path => "", address => "",
+        };
     };
+    let address = if parts.port == 0 { parts.host.clone() } else { format!("{}:{}", parts.host, parts.port) };
     minijinja::context! {
         scheme => parts.scheme, user => parts.user, password => parts.password,
-        host => parts.host, port => parts.port, path => parts.path,
+        host => parts.host, port => parts.port, path => parts.path, address => address,
     }
 }
 
