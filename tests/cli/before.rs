@@ -116,8 +116,7 @@ fn what_a_later_version_made_is_refused_and_left_alone() {
     let sandbox = unpacked();
     let record = sandbox.home("deployments/own/deployment.json");
     let mut later: serde_json::Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
-    let next = later["version"].as_u64().unwrap() + 1;
-    later["version"] = next.into();
+    later["version"] = 99.into();
     // A later version may have written anything else in there.
     later["inputs"] = serde_json::json!("elsewhere");
     std::fs::write(&record, later.to_string()).unwrap();
@@ -142,7 +141,7 @@ fn what_a_later_version_made_is_refused_and_left_alone() {
             "{line}: {}",
             outcome.text
         );
-        assert!(outcome.text.contains(&format!("form {next}")), "{line}: {}", outcome.text);
+        assert!(outcome.text.contains("form 99"), "{line}: {}", outcome.text);
     }
     // The others go on, and an overview tells of it.
     let all = on_that_day(&sandbox, "status");

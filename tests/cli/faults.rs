@@ -55,7 +55,7 @@ fn a_damaged_record_is_shown_with_its_place() {
         ("half of it", text[..text.len() / 2].to_owned()),
         ("empty", String::new()),
         ("another field", text.replace("\"kept\"", "\"keep\"")),
-        ("a later form", text.replace("\"version\": 1", "\"version\": 2")),
+        ("a later form", text.replace("\"version\": 2", "\"version\": 99")),
     ] {
         fs::write(&record, damaged).unwrap();
         for line in ["certs", "destroy certs --yes"] {
@@ -131,7 +131,7 @@ fn no_damaged_file_of_a_deployment_is_quoted() {
             // As a number, a name of a field, in the middle of nothing.
             damages.push(text.replace(&format!("\"token\": \"{secret}\""), &format!("\"token\": {secret}")));
             damages.push(text.replace("\"kinds\": [", &format!("\"kinds\": \"{secret}\", \"{secret}\": [")));
-            damages.push(text.replace("\"version\": 1", &format!("\"version\": \"{secret}\"")));
+            damages.push(text.replace("\"version\": 2", &format!("\"version\": \"{secret}\"")));
         }
         for damaged in damages.iter().filter(|damaged| **damaged != text) {
             for line in [
