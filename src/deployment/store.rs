@@ -179,7 +179,9 @@ impl Store {
         let Some(found) = files::read(&path)? else { return Ok(None) };
         // A record of another version may be of any shape beside this.
         let form: std::result::Result<Form, _> = json::read(&found.content);
-        if let Some(version) = form.ok().map(|form| form.version).filter(|version| !(OLDEST..=VERSION).contains(version)) {
+        if let Some(version) =
+            form.ok().map(|form| form.version).filter(|version| !(OLDEST..=VERSION).contains(version))
+        {
             return Err(Error::new(format!(
                 "`{}` was written by another version of provision (form {version}, not {VERSION})",
                 path.display()
