@@ -12,6 +12,8 @@ mod adopt;
 mod adopt_containers;
 #[path = "live/backup.rs"]
 mod backup;
+#[path = "live/backup_bucket.rs"]
+mod backup_bucket;
 #[path = "live/blog.rs"]
 mod blog;
 #[path = "live/blog_ways.rs"]

@@ -16,7 +16,7 @@ pub(super) fn flags() -> [Arg; 6] {
         flag("maintain", "yes|no", "Run `provision maintain` daily by a timer [default: yes]")
             .value_parser(["yes", "no"])
             .hide_possible_values(true),
-        flag("backup-to", "FOLDER", "Write a daily backup to this folder; `none` stops it")
+        flag("backup-to", "FOLDER|URL", "Write a daily backup to this folder, or to s3://BUCKET/PREFIX; `none` stops it")
             .value_hint(ValueHint::DirPath),
         flag(
             "backup-recipient",

@@ -13,6 +13,7 @@ use crate::deployment::measured::{Backup, Measured};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::execution::plan::{Known, at, decode, located};
+use crate::formats::yaml::Source;
 use crate::report::ask_hidden;
 use crate::resource::docker::volume::VolumeKind;
 use crate::resource::run::Run;
@@ -58,16 +59,17 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, sealing: Seal
     let seal = sealing.ask(&session.stopper).await?;
     let _lock = session.lock(name, "backup").await?;
     let unfinished = Unfinished::create(&path.to_string_lossy())?;
-    within(session, name, (&path, unfinished), seal, started).await
+    within(session, name, (&path, unfinished), seal, started, async |_, whole| whole.publish()).await
 }
 
-/// Writes a backup into a file that was begun.
+/// Writes a backup into a file that was begun, and has it published once it is whole.
 pub(super) async fn within(
     session: &Session,
     name: &str,
     (path, unfinished): (&Path, Unfinished),
     seal: Seal,
     started: Instant,
+    publish: impl AsyncFnOnce(&Run, Unfinished) -> Result<()>,
 ) -> Result<()> {
     let prepared = session.reopen(name)?;
     if prepared.record.kept {
@@ -102,7 +104,7 @@ pub(super) async fn within(
     writer.finish().map_err(fail)?;
     let bytes = verify(&unfinished, path, &key, &run)?;
     run.check_cancelled()?;
-    unfinished.publish()?;
+    publish(&run, unfinished).await?;
     let mut measured = Measured::read(&run.store);
     measured.backup = Some(Backup { file: path.display().to_string(), bytes, time: contents.time });
     measured.keep(&run.store);
@@ -235,7 +237,10 @@ fn playbook_files(prepared: &Prepared) -> (Vec<(String, Vec<u8>)>, Option<String
     let main = plain(Path::new(path));
     let mut texts: BTreeMap<PathBuf, &str> =
         prepared.graph.files.iter().map(|(path, text)| (plain(path), text.as_str())).collect();
-    texts.insert(main.clone(), &record.text);
+    let source = Source::joined(path.as_str(), record.text.as_str());
+    // Its parts stand beside it.
+    let beside = |file: &str| main.with_file_name(Path::new(file).file_name().unwrap_or_default());
+    texts.extend(source.each().map(|(file, text)| (beside(file), text)));
     // The nearest folder above all of them, so that they find each other by the same names.
     let folder = main.ancestors().skip(1).find(|folder| texts.keys().all(|path| path.starts_with(folder)));
     let folder = folder.unwrap_or(Path::new("/")).to_path_buf();

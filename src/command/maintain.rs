@@ -6,6 +6,7 @@ mod examination;
 mod garbage;
 mod notify;
 mod retention;
+mod shelf;
 mod space;
 
 use std::collections::BTreeMap;

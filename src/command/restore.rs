@@ -19,7 +19,11 @@ use crate::resource::Kind;
 use crate::resource::docker::container::ContainerKind;
 use crate::session::{Prepared, Session, playbook_of};
 use crate::text::json;
+use crate::world::aws::{Aws, Place};
+use crate::world::proxy::Proxies;
 use crate::world::stop::Stopper;
+use crate::world::typed::Source;
+use crate::world::unfinished::Unfinished;
 use crate::world::{files, typed};
 
 /// What a backup is opened with, as the command line says it; with neither, the passphrase is asked for.
@@ -30,14 +34,20 @@ pub(crate) struct Opening {
 
 const FOLDER: &str = "deployment";
 const RECORD: &str = "deployment/deployment.json";
+/// How a backup in a bucket is named.
+const BUCKET: &str = "s3://";
 
 pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Opening, set: &[String]) -> Result<()> {
     let started = Instant::now();
     // Told before anybody types a passphrase; who works on it just now may be taking it away.
     session.alone(name, "restore", async |_| Ok(unused(name).map(drop)?)).await?;
-    let reader = Arc::new(open(file, &opening, &session.stopper).await?);
+    let source = match file.strip_prefix(BUCKET) {
+        Some(object) => fetched(object).await?,
+        None => typed::reader(file).map_err(unread)?,
+    };
+    let reader = Arc::new(open(source, file, &opening, &session.stopper).await?);
     session.events.send(Event::Finished {
-        resource: typed::shown(file)?,
+        resource: if file.starts_with(BUCKET) { file.to_owned() } else { typed::shown(file)? },
         kind: "file",
         action: "verified",
         milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -106,13 +116,29 @@ fn exists(name: &str, earlier: &Record) -> Error {
     Error::new(format!("the deployment `{name}` {what}")).hint(format!("nothing was changed; {hint}"))
 }
 
+fn unread(error: Error) -> Error {
+    error.or_hint("check the path; nothing was changed")
+}
+
+/// An object as a file without a name, in the cache of this host.
+async fn fetched(object: &str) -> Result<Source> {
+    let (bucket, key) = object.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).ok_or_else(
+        || Error::usage(format!("`{BUCKET}{object}` names no object")).hint("write it as in `s3://BUCKET/KEY`"),
+    )?;
+    let aws = Aws::connect(&Place::default(), None, &Proxies::of_environment()?, None).await?;
+    let cache = files::cache_home()?;
+    files::make_folder(&cache, 0o700)?;
+    let file = Unfinished::create(&cache.join(format!(".restore.{}", std::process::id())))?;
+    aws.get_file(bucket, key, &mut file.writer()?).await?;
+    file.reader().map(Source::Here)
+}
+
 /// Opens a backup, and asks for what opens it if need be.
-async fn open(file: &str, opening: &Opening, stopper: &Stopper) -> Result<Reader> {
-    let here = |error: Error| error.or_hint("check the path; nothing was changed");
-    let sealed = Reader::sealed(typed::reader(file).map_err(here)?, file)?;
+async fn open(source: Source, file: &str, opening: &Opening, stopper: &Stopper) -> Result<Reader> {
+    let sealed = Reader::sealed(source, file)?;
     let key = match (&opening.identity, &opening.passphrase_file) {
-        (Some(path), _) => Key::identities(&typed::text_apart(path, stopper).await.map_err(here)?, path)?,
-        (None, Some(path)) => Key::Passphrase(typed::secret_apart(path, "passphrase", stopper).await.map_err(here)?),
+        (Some(path), _) => Key::identities(&typed::text_apart(path, stopper).await.map_err(unread)?, path)?,
+        (None, Some(path)) => Key::Passphrase(typed::secret_apart(path, "passphrase", stopper).await.map_err(unread)?),
         (None, None) if sealed.wants_passphrase() => {
             let asked = crate::report::ask_hidden(&format!("Passphrase of `{file}`"), stopper).await?;
             Key::Passphrase(asked.ok_or_else(|| {

@@ -50,7 +50,7 @@ pub(crate) struct Upkeep {
     /// Whether the timer looks after it; none if that was never said.
     #[serde(skip_serializing_if = "Option::is_none")]
     maintain: Option<bool>,
-    /// The folder that backups are written into.
+    /// The folder that backups are written into, or a bucket as in `s3://BUCKET/PREFIX`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_to: Option<String>,
     /// Whom backups are encrypted for: recipients of age.
@@ -147,7 +147,7 @@ impl Upkeep {
         }
         if self.backup_to.is_none() && (asked.keep.is_some() || !self.recipients.is_empty()) {
             return Err(
-                Error::usage("`--backup-recipient` and `--keep` need `--backup-to`").hint("add `--backup-to FOLDER`")
+                Error::usage("`--backup-recipient` and `--keep` need `--backup-to`").hint("add `--backup-to FOLDER` or `--backup-to s3://BUCKET/PREFIX`")
             );
         }
         match asked.notify.as_ref().map(Secret::expose) {
@@ -171,20 +171,40 @@ pub(crate) fn is_off() -> bool {
     host::variable("PROVISION_MAINTAIN").as_deref() == Some("no")
 }
 
-/// The folder of backups, whole.
-fn place(folder: &str) -> Result<String> {
-    if folder.contains("://") {
-        return Err(Error::usage(format!(
-            "`--backup-to {folder}`: daily backups are written to a folder of this host"
-        ))
-        .hint("give a local folder; mount remote storage there"));
+/// The folder of backups, whole, or the bucket.
+fn place(given: &str) -> Result<String> {
+    if let Some(rest) = given.strip_prefix("s3://") {
+        return bucket(given, rest);
     }
-    let folder = files::absolute(folder)?;
+    if given.contains("://") {
+        return Err(Error::usage(format!("`--backup-to {given}` is neither a folder of this host nor a bucket"))
+            .hint("give a folder, or `s3://BUCKET/PREFIX`"));
+    }
+    let folder = files::absolute(given)?;
     if !files::is_folder(Path::new(&folder)) {
         return Err(Error::usage(format!("`--backup-to`: there is no folder `{folder}`"))
             .hint("create it first: `install -d -m 700 FOLDER`"));
     }
     Ok(folder)
+}
+
+/// A bucket with a prefix, which a timer can reach.
+fn bucket(given: &str, rest: &str) -> Result<String> {
+    let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    // As S3 names buckets (its documentation, "General purpose bucket naming rules").
+    let is_name = (3..=63).contains(&name.len())
+        && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b".-".contains(&c))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.ends_with(|c: char| c.is_ascii_alphanumeric());
+    if !is_name || prefix.len() > 500 || prefix.chars().any(char::is_control) {
+        return Err(Error::usage(format!("`--backup-to {given}` names no bucket"))
+            .hint("write it as in `s3://acme-backups/registry`"));
+    }
+    if host::variable("AWS_ACCESS_KEY_ID").is_some() {
+        return Err(Error::usage("`--backup-to`: the timer does not get the key in AWS_ACCESS_KEY_ID of this shell")
+            .hint("put the key into a profile and name that: `aws configure --profile backups`, then `AWS_PROFILE=backups`; and `unset AWS_ACCESS_KEY_ID`"));
+    }
+    Ok(format!("s3://{name}{}", if prefix.is_empty() { String::new() } else { format!("/{}", prefix.trim_matches('/')) }))
 }
 
 #[cfg(test)]
@@ -216,7 +236,9 @@ mod tests {
             (Asked { keep: Some(3), ..Asked::default() }, "need `--backup-to`"),
             (Asked { recipients: vec!["age1x".to_owned()], ..asked() }, "is no recipient"),
             (Asked { backup_to: Some("/nowhere".to_owned()), ..asked() }, "there is no folder"),
-            (Asked { backup_to: Some("s3://bucket".to_owned()), ..asked() }, "a folder of this host"),
+            (Asked { backup_to: Some("ftp://bucket".to_owned()), ..asked() }, "neither a folder of this host nor a bucket"),
+            (Asked { backup_to: Some("s3://".to_owned()), ..asked() }, "names no bucket"),
+            (Asked { backup_to: Some("s3://Acme/x".to_owned()), ..asked() }, "names no bucket"),
             (Asked { notify: Some(Secret::new("mail me")), ..Asked::default() }, "neither a URL nor"),
             (Asked { notify: Some(Secret::new("/no/program")), ..Asked::default() }, "is not an executable"),
             (Asked { notify: Some(Secret::new("https://")), ..Asked::default() }, "neither a URL nor"),

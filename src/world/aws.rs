@@ -8,6 +8,7 @@ mod identity;
 mod objects;
 mod order;
 mod sized;
+mod transfer;
 mod users;
 
 use std::collections::BTreeMap;

@@ -71,7 +71,7 @@ fn settings_that_no_timer_can_carry_out_are_refused() {
         "certs --cn a.test --backup-to .".to_owned(),
         "certs --cn a.test --keep 3".to_owned(),
         format!("certs --cn a.test --backup-to ./nowhere --backup-recipient {}", recipient.trim()),
-        format!("certs --cn a.test --backup-to s3://bucket/folder --backup-recipient {}", recipient.trim()),
+        format!("certs --cn a.test --backup-to ftp://host/folder --backup-recipient {}", recipient.trim()),
         "certs --cn a.test --backup-to . --backup-recipient age1x".to_owned(),
         "certs --cn a.test --notify mail".to_owned(),
         format!("certs --cn a.test --notify {tool}"),

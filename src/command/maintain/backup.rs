@@ -1,4 +1,4 @@
-//! The backups that are made by themselves, once a day, into a folder; the oldest of them go.
+//! The backups that are made by themselves, once a day, into a folder or a bucket; the oldest of them go.
 
 use std::path::Path;
 use std::time::Instant;
@@ -7,15 +7,17 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
+use super::shelf::Shelf;
 use super::{Care, Task};
 use crate::command::backup;
 use crate::deployment::Store;
 use crate::deployment::backup::Seal;
 use crate::deployment::measured::Measured;
 use crate::error::{Error, Result};
+use crate::resource::run::Run;
 use crate::text::size::readable;
+use crate::world::host;
 use crate::world::typed::Unfinished;
-use crate::world::{files, host, unfinished};
 
 pub(super) const TASK: Task = Task { name: "backup", run: |care| Box::pin(write(care)) };
 
@@ -26,25 +28,29 @@ const ENDING: &str = ".backup.age";
 async fn write(care: &Care<'_>) -> Result<Option<String>> {
     let Care { session, name, prepared, .. } = care;
     let upkeep = &prepared.record.upkeep;
-    let Some(folder) = upkeep.backup_to.as_deref().map(Path::new) else { return Ok(None) };
-    let (store, now) = (&prepared.run.store, host::now());
-    if Measured::read(store).backup.is_some_and(|last| {
-        is_fresh(&last.time, now) && Path::new(&last.file).starts_with(folder) && files::exists(Path::new(&last.file))
-    }) {
+    let Some(shelf) = upkeep.backup_to.as_deref().map(Shelf::of) else { return Ok(None) };
+    let (run, now) = (&prepared.run, host::now());
+    let store = &run.store;
+    let last = Measured::read(store).backup.filter(|last| is_fresh(&last.time, now));
+    if let Some(name) = last.as_ref().and_then(|last| shelf.name_of(&last.file))
+        && shelf.names(run).await?.iter().any(|known| known == name)
+    {
         return Ok(None);
     }
     let seal = Seal::recipients(&upkeep.recipients)?;
     let stamp = now.format(format_description!("[year][month][day]T[hour][minute][second]Z")).unwrap_or_default();
-    let path = folder.join(format!("{}{stamp}{ENDING}", beginning(store)));
+    let file = format!("{}{stamp}{ENDING}", beginning(store));
+    let shown = shelf.shown(&file);
     {
         let _lock = session.lock(name, "maintain").await?;
-        let file = Unfinished::Here(unfinished::Unfinished::create(&path)?);
-        backup::within(session, name, (&path, file), seal, Instant::now()).await?;
+        let publish = async |run: &Run, whole: Unfinished| shelf.publish(run, &file, whole).await;
+        let begun = (Path::new(&shown), shelf.begin(&file)?);
+        backup::within(session, name, begun, seal, Instant::now(), publish).await?;
     }
-    let removed = thin_out(folder, store, upkeep.keep())?;
+    let removed = thin_out(&shelf, run, upkeep.keep()).await?;
     let bytes = Measured::read(store).backup.map(|last| last.bytes).unwrap_or_default();
     let gone = if removed == 0 { String::new() } else { format!(", removed {removed} older") };
-    Ok(Some(format!("wrote `{}` ({}){gone}", path.display(), readable(bytes))))
+    Ok(Some(format!("wrote `{shown}` ({}){gone}", readable(bytes))))
 }
 
 fn is_fresh(time: &str, now: OffsetDateTime) -> bool {
@@ -75,10 +81,10 @@ fn older(names: Vec<String>, beginning: &str, keep: usize) -> Vec<String> {
     ours
 }
 
-fn thin_out(folder: &Path, store: &Store, keep: usize) -> Result<usize> {
-    let older = older(files::names(folder)?, &beginning(store), keep);
+async fn thin_out(shelf: &Shelf, run: &Run, keep: usize) -> Result<usize> {
+    let older = older(shelf.names(run).await?, &beginning(&run.store), keep);
     for name in &older {
-        files::remove(&folder.join(name)).map_err(|error: Error| error.within("an older backup"))?;
+        shelf.remove(run, name).await.map_err(|error: Error| error.within("an older backup"))?;
     }
     Ok(older.len())
 }
