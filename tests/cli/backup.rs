@@ -57,6 +57,44 @@ fn what_was_backed_up_comes_back_the_same() {
     assert_eq!((tree(), listing(&sandbox.home("deployments/tls"))), (before, state));
 }
 
+/// A user's own playbook in several files: its parts are remembered with it, backed up as the files that they are, and put back.
+#[test]
+fn a_playbook_in_parts_comes_back_in_parts() {
+    let sandbox = Sandbox::new();
+    let recipient = key(&sandbox, "key.txt");
+    fs::create_dir(sandbox.path("own")).unwrap();
+    let main = "parts: [words.yml, { part: more.yml, when: more }]\ninputs:\n  more: { type: bool, default: false }\n\
+                resources:\n  - file: one\n    path: \"{{ folder }}/one\"\n    content: \"{{ word }}\\n\"\n";
+    let folder = sandbox.path("written").display().to_string();
+    sandbox.write("own/site.yml", main);
+    sandbox.write("own/words.yml", &format!("values:\n  word: hello\n  folder: {folder}\n"));
+    let more = "takes: [folder, one, word]\nresources:\n  - file: two\n    path: \"{{ folder }}/two\"\n    \
+                content: \"{{ word }} again\\n\"\n    after: [one]\n";
+    sandbox.write("own/more.yml", more);
+    fs::create_dir(&folder).unwrap();
+    let run = |line: &str| {
+        let done = sandbox.run(line);
+        assert_eq!(done.code, 0, "{line}: {}", done.text);
+        done.text
+    };
+    run("apply ./own/site.yml");
+    assert!(!sandbox.path("written/two").exists());
+    run("apply ./own/site.yml --more");
+    assert_eq!(sandbox.read("written/two"), "hello again\n");
+    assert!(run("plan site --exit-code").contains("nothing to change"));
+    run(&format!("backup site one.age --recipient {recipient}"));
+    run("destroy site --yes");
+    fs::remove_dir_all(sandbox.path("own")).unwrap();
+    run("restore site one.age --identity key.txt");
+    assert_eq!(sandbox.read("written/two"), "hello again\n");
+    assert!(run("plan site --exit-code").contains("nothing to change"));
+    let kept = sandbox.home("deployments/site/playbook");
+    assert_eq!(fs::read_to_string(kept.join("more.yml")).unwrap(), more);
+    // They are a playbook again.
+    let again = run(&format!("plan {} --exit-code --more", kept.join("site.yml").display()));
+    assert!(again.contains("nothing to change"), "{again}");
+}
+
 fn size(text: &str) -> String {
     text.lines().find_map(|line| line.strip_prefix("size  ")).unwrap_or_default().to_owned()
 }
