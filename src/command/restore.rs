@@ -122,9 +122,10 @@ fn unread(error: Error) -> Error {
 
 /// An object as a file without a name, in the cache of this host.
 async fn fetched(object: &str) -> Result<Source> {
-    let (bucket, key) = object.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).ok_or_else(
-        || Error::usage(format!("`{BUCKET}{object}` names no object")).hint("write it as in `s3://BUCKET/KEY`"),
-    )?;
+    let (bucket, key) =
+        object.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).ok_or_else(|| {
+            Error::usage(format!("`{BUCKET}{object}` names no object")).hint("write it as in `s3://BUCKET/KEY`")
+        })?;
     let aws = Aws::connect(&Place::default(), None, &Proxies::of_environment()?, None).await?;
     let cache = files::cache_home()?;
     files::make_folder(&cache, 0o700)?;

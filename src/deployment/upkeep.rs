@@ -146,9 +146,8 @@ impl Upkeep {
                 .hint("`provision backup --new-key FILE` creates a key and prints its recipient"));
         }
         if self.backup_to.is_none() && (asked.keep.is_some() || !self.recipients.is_empty()) {
-            return Err(
-                Error::usage("`--backup-recipient` and `--keep` need `--backup-to`").hint("add `--backup-to FOLDER` or `--backup-to s3://BUCKET/PREFIX`")
-            );
+            return Err(Error::usage("`--backup-recipient` and `--keep` need `--backup-to`")
+                .hint("add `--backup-to FOLDER` or `--backup-to s3://BUCKET/PREFIX`"));
         }
         match asked.notify.as_ref().map(Secret::expose) {
             Some(NONE) => self.notify = None,
@@ -204,7 +203,10 @@ fn bucket(given: &str, rest: &str) -> Result<String> {
         return Err(Error::usage("`--backup-to`: the timer does not get the key in AWS_ACCESS_KEY_ID of this shell")
             .hint("put the key into a profile and name that: `aws configure --profile backups`, then `AWS_PROFILE=backups`; and `unset AWS_ACCESS_KEY_ID`"));
     }
-    Ok(format!("s3://{name}{}", if prefix.is_empty() { String::new() } else { format!("/{}", prefix.trim_matches('/')) }))
+    Ok(format!(
+        "s3://{name}{}",
+        if prefix.is_empty() { String::new() } else { format!("/{}", prefix.trim_matches('/')) }
+    ))
 }
 
 #[cfg(test)]
@@ -236,7 +238,10 @@ mod tests {
             (Asked { keep: Some(3), ..Asked::default() }, "need `--backup-to`"),
             (Asked { recipients: vec!["age1x".to_owned()], ..asked() }, "is no recipient"),
             (Asked { backup_to: Some("/nowhere".to_owned()), ..asked() }, "there is no folder"),
-            (Asked { backup_to: Some("ftp://bucket".to_owned()), ..asked() }, "neither a folder of this host nor a bucket"),
+            (
+                Asked { backup_to: Some("ftp://bucket".to_owned()), ..asked() },
+                "neither a folder of this host nor a bucket",
+            ),
             (Asked { backup_to: Some("s3://".to_owned()), ..asked() }, "names no bucket"),
             (Asked { backup_to: Some("s3://Acme/x".to_owned()), ..asked() }, "names no bucket"),
             (Asked { notify: Some(Secret::new("mail me")), ..Asked::default() }, "neither a URL nor"),

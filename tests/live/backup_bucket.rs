@@ -57,7 +57,9 @@ fn backups_go_to_a_bucket_and_come_back_from_there() {
     let certificate = std::fs::read(before.trim()).unwrap();
     on(&sandbox, &store, 3, "destroy certs --yes").ok();
     on(&sandbox, &store, 3, &format!("restore certs {newest}x --identity key.txt")).fails(1).says("there is no `s3://");
-    on(&sandbox, &store, 3, &format!("restore certs s3://{bucket} --identity key.txt")).fails(2).says("names no object");
+    on(&sandbox, &store, 3, &format!("restore certs s3://{bucket} --identity key.txt"))
+        .fails(2)
+        .says("names no object");
     on(&sandbox, &store, 3, &format!("restore certs {newest} --identity key.txt")).ok().says("verified");
     assert_eq!(std::fs::read(before.trim()).unwrap(), certificate);
     // Nothing of it stays in the cache.

@@ -11,7 +11,10 @@ use crate::world::{files, unfinished};
 pub(super) enum Shelf {
     Folder(PathBuf),
     /// The prefix is empty, or ends with `/`.
-    Bucket { bucket: String, prefix: String },
+    Bucket {
+        bucket: String,
+        prefix: String,
+    },
 }
 
 impl Shelf {

@@ -73,7 +73,9 @@ impl Aws {
             let to = size.min(from + PART);
             let content = self.piece(bucket, key, from, to).await?;
             if content.len() as u64 != to - from {
-                return Err(Error::new(format!("`s3://{target}` was cut off at byte {from}")).hint("run the command again"));
+                return Err(
+                    Error::new(format!("`s3://{target}` was cut off at byte {from}")).hint("run the command again")
+                );
             }
             let failed = |error: io::Error| Error::new(format!("`s3://{target}` cannot be kept on this host: {error}"));
             file.write_all(&content).map_err(failed)?;
