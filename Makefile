@@ -7,7 +7,7 @@ PACKAGES  = gcc pkg-config libssl-dev \
             mmdebstrap skopeo podman age curl jq openssl hyperfine mkcert time python3 python3-venv python3-yaml python3-aiosmtpd make \
             chromium chromium-driver libnss3-tools iproute2 faketime tinyproxy-bin rootlesskit slirp4netns uidmap zsh fish
 .DEFAULT_GOAL := help
-.PHONY: help setup parts build dist demo test soak ceph engines fuzz reference docs lint advisories bench
+.PHONY: help setup parts build dist demo test soak ceph engines fuzz reference docs check lint advisories bench
 
 help: ## Tell what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -68,9 +68,12 @@ docs: ## Build the documentation as a book, in target/book
 	mdbook build docs
 
 # cargo fmt skips modules that are declared inside a macro: the files are named.
-lint: ## Check the format, clippy's lints, licences and sources
+check: setup ## Check the format, clippy's lints and the licences of all crates
 	rustfmt --check $$(find src tests -name '*.rs')
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
+	scripts/licences.py
+
+lint: check ## The same, and have cargo-deny read licence files, bans and sources
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --locked --log-level error check bans licenses sources
 
