@@ -1,6 +1,7 @@
 //! Registries: the client of all that speak the API, and from the inside their store, whether it is whole, and what is to be
 //! done with it.
 
+pub(crate) mod carry;
 pub(crate) mod client;
 pub(crate) mod copy;
 pub(crate) mod fsck;

@@ -14,6 +14,7 @@ pub(crate) mod far;
 pub(crate) mod files;
 pub(crate) mod flush;
 pub(crate) mod greeting;
+pub(crate) mod held;
 pub(crate) mod helper;
 pub(crate) mod host;
 pub(crate) mod http;

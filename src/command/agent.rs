@@ -19,7 +19,7 @@ pub(crate) async fn run(path: &str) -> Result<()> {
     let text = files::read_text(Path::new(path))?;
     let job: Job = serde_json::from_str(&text)
         .map_err(|error| Error::usage(format!("`{path}` is no job: {error}")).hint("`provision fsck` writes them"))?;
-    let said = job.carry_out().await;
+    let said = job.carry_out(&|said| report::json(&serde_json::json!(said))).await;
     report::json(&serde_json::json!(said));
     report::written().await
 }

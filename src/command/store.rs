@@ -81,7 +81,7 @@ impl Place {
     pub async fn carry_out(&self, task: Task) -> Result<Said> {
         let job = Job { root: self.root().to_owned(), task };
         if self.is_on_host() {
-            return job.carry_out().await.checked();
+            return job.carry_out(&|_| {}).await.checked();
         }
         Box::pin(self.in_helper(&job)).await
     }
@@ -118,10 +118,11 @@ impl Place {
             image: found.image.unwrap_or_default(),
             user: USER.to_owned(),
             command: command.chain(["agent", &format!("{FOLDER}/job.json")]).map(str::to_owned).collect(),
-            files: archive(&itself.files, &text)?,
+            files: itself.archive("job.json", &text)?,
             volumes,
             processes_of,
             network: None,
+            is_held: false,
         };
         let mut last = None;
         let mut line = |text: &str| last = serde_json::from_str::<Said>(text).ok().or_else(|| last.take());
@@ -173,19 +174,4 @@ impl Place {
 fn missing(what: &str, name: &str) -> Error {
     Error::new(format!("`{what}` is not there"))
         .hint(format!("`provision plan {name}` shows what is missing, `provision apply {name}` makes it"))
-}
-
-/// The files of a helper, below [`FOLDER`].
-fn archive(files: &[(String, Vec<u8>)], job: &[u8]) -> Result<Vec<u8>> {
-    let mut archive = tar::Builder::new(Vec::new());
-    let failed = |error| Error::new(format!("cannot pack the program for the helper: {error}"));
-    let folder = FOLDER.trim_start_matches('/');
-    let job = ("job.json".to_owned(), job.to_vec());
-    for (name, content) in files.iter().chain([&job]) {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o755);
-        archive.append_data(&mut header, format!("{folder}/{name}"), content.as_slice()).map_err(failed)?;
-    }
-    archive.into_inner().map_err(failed)
 }

@@ -18,7 +18,7 @@ pub(super) fn stays((kind, owned): &(&'static Entry, Owned)) -> bool {
 pub(super) fn told(unused: &[(&'static Entry, Owned)], name: &str) -> Vec<String> {
     let told = unused.iter().map(|(kind, owned)| {
         format!(
-            "the {} `{}` is no longer used: it stays as it is, and nothing in it is copied; `provision destroy {} --unused` deletes it",
+            "the {} `{}` is no longer used: it stays as it is; `provision destroy {} --unused` deletes it",
             kind.name,
             owned.label,
             quoted(name)

@@ -38,6 +38,8 @@ use crate::world::http::Route;
 use crate::world::web::{Trust, Web};
 use auth::Auth;
 
+/// The repository in which a probe has its image for a moment.
+pub(crate) const PROBED: &str = "provision-probe";
 /// How many connections there are to one registry at most.
 const CONNECTIONS: usize = 8;
 

@@ -18,5 +18,5 @@ mod tests;
 mod touched;
 mod unneeded;
 
-pub(crate) use collection::{Collected, Collection, Limits};
+pub(crate) use collection::{Collected, Collection, Limits, SOCKET};
 pub(crate) use unneeded::Unneeded;

@@ -1,9 +1,11 @@
 //! What is to be done with a store, in a form that reaches the place where the store is: [`Job`], [`Said`].
 
 use std::path::Path;
+use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 
+use super::carry::{Carried, Carry, Word};
 use super::fsck::{self, Findings};
 use super::garbage::{Collected, Collection};
 use super::retention::{Planned, Retention};
@@ -30,6 +32,8 @@ pub(crate) enum Task {
     /// Takes tags away, or only lists them if the collection is a dry run.
     Retain(Box<Retention>, Collection),
     Measure,
+    /// Carries all images over, and goes on until its standard input ends.
+    Carry(Box<Carry>),
 }
 
 /// What is said of it, a line each; the last one is a result or a failure.
@@ -40,24 +44,39 @@ pub(crate) enum Said {
     Collected(Collected),
     Planned(Planned),
     Measured(Usage),
+    Carrying { text: String, bytes: u64 },
+    Carried(Carried),
+    LetGo,
     Failed { what: String, hint: Option<String> },
 }
 
+/// Tells somebody what is said before the end.
+pub(crate) type Say<'a> = &'a (dyn Fn(&Said) + Send + Sync);
+
 impl Job {
-    /// Does it here, and says how it went.
-    pub async fn carry_out(&self) -> Said {
-        match self.attempt().await {
+    /// Does it here, and says how it went; what is told before the end is given to `say`.
+    pub async fn carry_out(&self, say: Say<'_>) -> Said {
+        match self.attempt(say).await {
             Ok(said) => said,
             Err(error) => Said::Failed { what: error.to_string(), hint: error.next_step().map(str::to_owned) },
         }
     }
 
-    async fn attempt(&self) -> Result<Said> {
+    async fn attempt(&self, say: Say<'_>) -> Result<Said> {
         let store = Store::new(Objects::folder(&Path::new(&self.root).join(BELOW)));
         match &self.task {
             Task::Fsck { deep } => Ok(Said::Examined(Box::new(fsck::examine(&store, *deep).await?))),
             Task::Retain(retention, collection) => Ok(Said::Planned(collection.retain(&store, retention).await?)),
             Task::Collect(collection) => Ok(Said::Collected(collection.run(&store).await?)),
+            Task::Carry(carry) => {
+                let word = |word| match word {
+                    Word::Carrying { text, bytes } => say(&Said::Carrying { text, bytes }),
+                    Word::Carried(carried) => say(&Said::Carried(carried)),
+                };
+                // Its type would be too large for the compiler otherwise.
+                let run: Pin<Box<dyn Future<Output = Result<()>>>> = Box::pin(carry.run(&word));
+                run.await.map(|()| Said::LetGo)
+            }
             Task::Measure => Ok(Said::Measured(Usage::of_store(&store).await?)),
         }
     }

@@ -16,7 +16,7 @@ use crate::event::Events;
 use crate::secret::Secret;
 use crate::text::shell::quoted;
 use crate::world::aws::{Aws, Clients, Place};
-use crate::world::engine::{Engine, Identity};
+use crate::world::engine::{Engine, Held, Identity};
 use crate::world::host;
 use crate::world::proxy::Proxies;
 use crate::world::stop::Cancel;
@@ -84,6 +84,8 @@ pub(crate) struct Run {
     aws: Clients,
     /// What was told already.
     told: Mutex<BTreeSet<String>>,
+    /// Helpers that go on until the run has ended, by the container that they are for.
+    held: tokio::sync::Mutex<BTreeMap<String, Held>>,
     /// The ids of containers of others that this run stops, so that they hold no port any more.
     yielding: Mutex<BTreeSet<String>>,
     /// Lets it be told to stop.
@@ -109,6 +111,7 @@ impl Run {
             folders: Mutex::default(),
             aws: Clients::default(),
             told: Mutex::default(),
+            held: tokio::sync::Mutex::default(),
             yielding: Mutex::default(),
             cancel: Arc::default(),
         }
@@ -117,6 +120,20 @@ impl Run {
     /// The same run, as one that puts volumes back from a backup.
     pub fn restoring(self, restore: Restore) -> Self {
         Self { restore: Some(restore), ..self }
+    }
+
+    /// Has a helper go on until it is let go, or this process ends.
+    pub async fn hold(&self, container: &str, helper: Held) {
+        self.held.lock().await.insert(container.to_owned(), helper);
+    }
+
+    /// Lets the helper of a container go, if there is one.
+    pub async fn let_go(&self, container: &str) -> Result<()> {
+        let helper = self.held.lock().await.remove(container);
+        match helper {
+            Some(helper) => helper.release().await,
+            None => Ok(()),
+        }
     }
 
     /// Notes that these containers are stopped before anything of this run needs what they hold.

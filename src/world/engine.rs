@@ -26,7 +26,7 @@ use hyper::body::{Body, Incoming};
 
 pub(crate) use containers::{Execution, Heard};
 pub(crate) use endpoint::{Endpoint, docker_folder};
-pub(crate) use helper::Helper;
+pub(crate) use helper::{Held, Helper};
 pub(crate) use identity::Identity;
 pub(crate) use images::{PullError, Step};
 pub(crate) use labelled::{Thing, ThingKind};
@@ -51,6 +51,7 @@ pub(crate) const RESOURCE: &str = "provision.resource";
 /// Seconds until an answer of the engine must have begun; stopping a container takes up to 10.
 const TIMEOUT: u64 = 120;
 
+#[derive(Clone)]
 pub(crate) struct Engine {
     docker: Docker,
     endpoint: Endpoint,

@@ -1,7 +1,7 @@
 //! An HTTP client that trusts one authority only and knows where a name is to be found: [`Client`].
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::tls::TlsInfo;
@@ -27,6 +27,8 @@ pub(crate) enum Route {
     /// At an address, whatever its name resolves to.
     Address(SocketAddr),
     Through(Proxy),
+    /// By a socket of this host.
+    Socket(PathBuf),
 }
 
 /// One request: method, URL, and what goes with it.
@@ -67,6 +69,7 @@ impl Client {
         builder = builder.tls_certs_only(certificates);
         builder = match route {
             Route::Direct => builder,
+            Route::Socket(path) => builder.unix_socket(path),
             Route::Address(address) => builder.resolve(host, address),
             Route::Through(proxy) => {
                 let through = reqwest::Proxy::all(&proxy.url).map_err(fail)?;

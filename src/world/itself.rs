@@ -57,3 +57,23 @@ pub(crate) fn read() -> Result<Itself> {
     };
     Ok(Itself { files, command })
 }
+
+impl Itself {
+    /// All of it with one more file, as a tar archive of the root of a container.
+    ///
+    /// # Errors
+    /// It cannot be packed.
+    pub fn archive(&self, name: &str, content: &[u8]) -> Result<Vec<u8>> {
+        let mut archive = tar::Builder::new(Vec::new());
+        let failed = |error| Error::new(format!("cannot pack the program for the helper: {error}"));
+        let folder = FOLDER.trim_start_matches('/');
+        let more = (name.to_owned(), content.to_vec());
+        for (name, content) in self.files.iter().chain([&more]) {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o755);
+            archive.append_data(&mut header, format!("{folder}/{name}"), content.as_slice()).map_err(failed)?;
+        }
+        archive.into_inner().map_err(failed)
+    }
+}

@@ -102,6 +102,22 @@ impl Nginx {
         Ok(())
     }
 
+    /// The same, but goes on after `patience`; whether all had ended by then.
+    ///
+    /// # Errors
+    /// It refuses its configuration, or has ended.
+    pub async fn reload_and_wait_at_most(&self, patience: Duration) -> Result<bool> {
+        let older = self.reload().await?;
+        let begun = Instant::now();
+        while !self.workers().is_disjoint(&older) {
+            if begun.elapsed() > patience {
+                return Ok(false);
+            }
+            host::sleep(PAUSE).await;
+        }
+        Ok(true)
+    }
+
     /// Its workers, also those that only end what they have begun.
     fn workers(&self) -> BTreeSet<u32> {
         let found = std::fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -117,6 +117,7 @@ fn trusting(builder: reqwest::ClientBuilder, trust: &Trust<'_>) -> reqwest::Resu
 fn routed(builder: reqwest::ClientBuilder, host: &str, route: &Route) -> reqwest::Result<reqwest::ClientBuilder> {
     Ok(match route {
         Route::Direct => builder,
+        Route::Socket(path) => builder.unix_socket(path.clone()),
         Route::Address(address) => builder.resolve(host, SocketAddr::new(address.ip(), address.port())),
         Route::Through(proxy) => {
             let through = reqwest::Proxy::all(&proxy.url)?;

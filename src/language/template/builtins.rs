@@ -9,6 +9,7 @@ use super::source::{AT, NUMBER, REPEAT, WEIGH};
 use super::{address, url};
 use crate::error::did_you_mean;
 use crate::language::escape::Target;
+use crate::text::digest::{hex, sha256_bytes};
 
 /// How many numbers a range may have.
 const RANGE: u64 = 10_000;
@@ -88,6 +89,7 @@ fn all() -> Vec<(&'static str, Value, Cost)> {
         replaced: "replace" => filters::replace;
         indented: "indent" => filters::indent;
         formatted: "format" => filters::format;
+        nothing: "digest" => |text: String| hex(&sha256_bytes(text.as_bytes())[..8]);
         nothing: "url" => |text: String| url::parts(&text);
         twice: "bracketed" => |host: String| address::bracketed(&host), "scheme" => |text: String| url::scheme(&text);
         compared: "did_you_mean" => |name: String, known: Vec<String>| {

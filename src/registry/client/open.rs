@@ -1,6 +1,6 @@
 //! From what a user types to a client: a deployment's name, or an address.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Address, Login, Nature, Registry};
 use crate::deployment::{Record, Store, names};
@@ -76,6 +76,16 @@ impl Registry {
             keeps_all: input("delete").is_some_and(|delete| *delete == false),
         };
         Self::with(address, &route, &trust, login, nature)
+    }
+
+    /// A registry behind a socket of this host, which asks nobody who they are. `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// No client can be made.
+    pub fn at_socket(path: &Path, name: &str) -> Result<Self> {
+        let (name, host) = (name.to_owned(), "localhost".to_owned());
+        let address = Address { base: "http://localhost".to_owned(), name, host, port: 80 };
+        Self::new(address, &Route::Socket(path.to_owned()), &Trust::Authority(""), None)
     }
 
     async fn elsewhere(address: Address) -> Result<Self> {

@@ -42,6 +42,26 @@ impl Copier {
         rows.into_iter().collect()
     }
 
+    /// What of an image the source itself does not have, so that nobody can pull it there either; none if it is whole.
+    pub async fn lacking(&self, repository: &str, reference: &str) -> Result<Option<String>> {
+        let mut pending = vec![reference.to_owned()];
+        while let Some(reference) = pending.pop() {
+            let Some(manifest) = self.from.manifest(repository, &reference).await? else {
+                return Ok(Some(format!("the manifest {reference} is missing")));
+            };
+            if manifest.is_index() {
+                pending.extend(manifest.manifests()?.into_iter().map(|child| child.digest.to_string()));
+                continue;
+            }
+            for blob in manifest.blobs()? {
+                if self.from.has_blob(repository, &blob.digest).await?.is_none() {
+                    return Ok(Some(format!("the layer {} is missing", blob.digest)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     async fn compared(&self, pair: &Pair) -> Result<Row> {
         let ((repository, tag), (target, target_tag)) = (&pair.from, &pair.to);
         let (source, found) =

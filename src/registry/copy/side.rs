@@ -91,14 +91,14 @@ impl Side {
         }
     }
 
-    pub(super) async fn manifest(&self, repository: &str, reference: &str) -> Result<Option<Manifest>> {
+    pub async fn manifest(&self, repository: &str, reference: &str) -> Result<Option<Manifest>> {
         match self {
             Self::Registry(registry) => registry.manifest(repository, reference).await,
             Self::Layout(layout) => layout.manifest(repository, reference),
         }
     }
 
-    pub(super) async fn look_up(&self, repository: &str, reference: &str) -> Result<Option<Descriptor>> {
+    pub async fn look_up(&self, repository: &str, reference: &str) -> Result<Option<Descriptor>> {
         match self {
             Self::Registry(registry) => registry.look_up(repository, reference).await,
             Self::Layout(layout) => Ok(layout.manifest(repository, reference)?.map(|manifest| manifest.descriptor())),
@@ -112,7 +112,7 @@ impl Side {
         }
     }
 
-    pub(super) async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<Option<u64>> {
+    pub async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<Option<u64>> {
         match self {
             Self::Registry(registry) => registry.has_blob(repository, digest).await,
             Self::Layout(layout) => layout.has_blob(digest).await,

@@ -23,7 +23,7 @@ use crate::world::{files, host};
 
 /// What nginx calls the note of who asked for what, and where the collector is asked.
 const LOG: &str = "touched.log";
-const SOCKET: &str = "gate.sock";
+pub(crate) const SOCKET: &str = "gate.sock";
 /// What an earlier note is called while it is read.
 const EARLIER: &str = "touched.earlier.";
 /// How long older requests may take to end: the longest push.

@@ -2,6 +2,7 @@
 
 mod backup;
 mod body;
+mod carry;
 mod diff;
 mod files;
 mod mounts;
@@ -61,6 +62,8 @@ pub(crate) struct Actual {
     files: BTreeMap<String, FileState>,
     /// What is known of it from when it was made.
     record: Record,
+    /// Where its images are and are to be, if these are two stores.
+    moves: Option<carry::Moves>,
     looked: OffsetDateTime,
 }
 
@@ -78,6 +81,8 @@ pub(crate) enum Undo {
     Started { name: String },
     /// It was stopped and started.
     Restarted { name: String },
+    /// The images of the one before it, which an earlier run had left beside it, were carried over.
+    Carried { name: String },
     /// Files in it were overwritten; a tar archive holds each as it was.
     Uploaded { name: String, before: Vec<(String, Vec<u8>)>, signal: Option<String> },
 }
@@ -214,10 +219,16 @@ impl ContainerKind {
         Self::create(spec, &next, at).await?;
         at.run.check_cancelled()?;
         let overlaps = actual.overlaps(spec);
+        if let Some(moves) = actual.moves.as_ref().filter(|moves| moves.carried) {
+            moves.check(actual, overlaps)?;
+        }
         let started = Instant::now();
         if spec.may_overlap() || overlaps {
             Self::start(spec, &next, at).await?;
             record::keep(&next, started.elapsed(), at).await?;
+            if let Some(moves) = actual.moves.as_ref().filter(|moves| moves.carried) {
+                Box::pin(moves.carry(&name, spec, at)).await?;
+            }
             engine.rename_container(&name, &predecessor(&name)).await?;
             engine.rename_container(&next, &name).await?;
             if overlaps {
@@ -271,7 +282,8 @@ async fn read(spec: &Spec, name: &str, at: &At) -> Result<Option<Actual>> {
     if !dying {
         owners::check(&mut seen, &files, spec, &container, engine).await?;
     }
-    Ok(Some(Actual { container, image, files: seen, record: record::read(at)?, looked }))
+    let moves = carry::look(spec, &container, &seen, name, engine).await?;
+    Ok(Some(Actual { container, image, files: seen, record: record::read(at)?, moves, looked }))
 }
 
 /// Each file of a container against what is there.
@@ -372,6 +384,10 @@ impl Kind for ContainerKind {
             Action::Update if differs(|field| field.starts_with(diff::FILES)) => {
                 reload::reload(spec, &actual, at).await
             }
+            Action::Update if differs(|field| field == carry::FIELD) => match &actual.moves {
+                Some(moves) => Box::pin(moves.carry(&spec.name(at), spec, at)).await,
+                None => Ok(()),
+            },
             // Its name alone.
             Action::Update => Ok(()),
             _ => Self::replace(spec, &actual, at).await,
@@ -383,8 +399,11 @@ impl Kind for ContainerKind {
         match undo {
             Undo::Created { name } => engine.remove_container(&name).await,
             Undo::Replaced { name, running, ready } => {
-                Box::pin(Self::take_back(&name, running, ready.as_ref(), at)).await
+                Box::pin(Self::take_back(&name, running, ready.as_ref(), at)).await?;
+                // nginx takes pushes again: it leads to the old one by now.
+                at.run.let_go(&name).await
             }
+            Undo::Carried { name } => at.run.let_go(&name).await,
             Undo::Started { name } => engine.stop_container(&name).await,
             Undo::Restarted { name } => engine.start_container(&name).await,
             Undo::Renamed { from, to } => match engine.container(&to).await? {
@@ -401,7 +420,12 @@ impl Kind for ContainerKind {
                 let engine = at.engine().await?;
                 // One that ran on beside its successor ends what it is doing first.
                 engine.stop_container(&predecessor(&name)).await?;
+                at.run.let_go(&name).await?;
                 engine.remove_container(&predecessor(&name)).await
+            }
+            Undo::Carried { name } => {
+                at.engine().await?.stop_container(&predecessor(&name)).await?;
+                at.run.let_go(&name).await
             }
             _ => Ok(()),
         }

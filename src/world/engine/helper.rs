@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 
 use super::{DEPLOYMENT, Engine};
 use crate::error::{Error, Result};
+use super::transport::Meter;
 use crate::world::limit::Limit;
 
 /// What is taken of its output from one line to the next, and how long nothing at all may come.
@@ -34,6 +35,19 @@ pub(crate) struct Helper {
     pub processes_of: Option<String>,
     /// The network that it is in; none of its own by default.
     pub network: Option<String>,
+    /// Whether it goes on as long as this process holds its standard input open.
+    pub is_held: bool,
+}
+
+/// A helper that goes on until it is let go, or this process ends.
+pub(crate) struct Held {
+    engine: Engine,
+    id: String,
+    name: String,
+    attached: AttachContainerResults,
+    meter: Meter,
+    unfinished: Vec<u8>,
+    words: Vec<u8>,
 }
 
 impl Helper {
@@ -50,6 +64,9 @@ impl Helper {
             entrypoint: Some(self.command.clone()),
             cmd: Some(Vec::new()),
             user: Some(self.user.clone()),
+            attach_stdin: Some(self.is_held),
+            open_stdin: Some(self.is_held),
+            stdin_once: Some(self.is_held),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             labels: Some(HashMap::from([(DEPLOYMENT.to_owned(), self.deployment.clone())])),
@@ -84,6 +101,35 @@ impl Engine {
         done.and_then(|words| removed.map(|()| words))
     }
 
+    /// Starts a helper that goes on as long as it is held. What an earlier run left of it is removed first.
+    ///
+    /// # Errors
+    /// It cannot be made or started; it is removed then.
+    pub async fn hold(&self, helper: &Helper) -> Result<Held> {
+        self.remove_container(&helper.name).await?;
+        let id = self.create_container(&helper.name, helper.body()).await?;
+        match self.started(&id, helper).await {
+            Ok(held) => Ok(held),
+            Err(error) => {
+                self.remove_container(&id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn started(&self, id: &str, helper: &Helper) -> Result<Held> {
+        self.write_folder(id, "/", std::iter::once(Ok(helper.files.clone().into()))).await?;
+        let (docker, meter) = self.flowing(OUTPUT);
+        let options = query::AttachContainerOptionsBuilder::default();
+        let options = options.stdin(true).stdout(true).stderr(true).stream(true).build();
+        let attached = docker.attach_container(id, Some(options)).await;
+        let (name, task) = (helper.name.clone(), format!("follow the container `{}`", helper.name));
+        let attached = attached.map_err(|error| self.failed(&task, &error))?;
+        self.start_container(id).await?;
+        let (engine, id) = (self.clone(), id.to_owned());
+        Ok(Held { engine, id, name, attached, meter, unfinished: Vec::new(), words: Vec::new() })
+    }
+
     async fn helped(&self, id: &str, helper: &Helper, line: &mut (dyn FnMut(&str) + Send)) -> Result<String> {
         self.write_folder(id, "/", std::iter::once(Ok(helper.files.clone().into()))).await?;
         let (docker, meter) = self.flowing(OUTPUT);
@@ -110,5 +156,38 @@ impl Engine {
             return Err(Error::new(format!("cannot {task}: {breach}")));
         }
         Ok(String::from_utf8_lossy(&words).into_owned())
+    }
+}
+
+impl Held {
+    /// The next line that it prints; none once it has ended.
+    pub async fn line(&mut self) -> Result<Option<String>> {
+        loop {
+            if let Some(end) = self.unfinished.iter().position(|byte| *byte == b'\n') {
+                let said: Vec<u8> = self.unfinished.drain(..=end).collect();
+                return Ok(Some(String::from_utf8_lossy(&said).trim_end().to_owned()));
+            }
+            let Some(part) = self.attached.output.next().await else { return Ok(None) };
+            let failed = |error| self.engine.cut(&format!("follow the container `{}`", self.name), &self.meter, &error);
+            match part.map_err(failed)? {
+                bollard::container::LogOutput::StdErr { message } => self.words.extend_from_slice(&message),
+                other => self.unfinished.extend_from_slice(&other.into_bytes()),
+            }
+            self.meter.mark();
+            let superfluous = self.words.len().saturating_sub(WORDS);
+            self.words.drain(..superfluous);
+        }
+    }
+
+    /// What it said on its standard error.
+    pub fn words(&self) -> String {
+        String::from_utf8_lossy(&self.words).into_owned()
+    }
+
+    /// Ends and removes it.
+    pub async fn release(self) -> Result<()> {
+        let Self { engine, id, attached, .. } = self;
+        drop(attached);
+        engine.remove_container(&id).await
     }
 }

@@ -4,11 +4,9 @@ use futures_util::future::try_join;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::registry::client::{Digest, Manifest, Registry, media};
+use crate::registry::client::{Digest, Manifest, PROBED as REPOSITORY, Registry, media};
 use crate::world::host;
 
-/// The repository that the image of the probe is in meanwhile.
-const REPOSITORY: &str = "provision-probe";
 const TAG: &str = "probe";
 
 /// Pushes a small image, pulls it, compares the digests and deletes it.

@@ -38,6 +38,8 @@ pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
     let mut name = Fields::default();
     name.add("name", actual.name(), spec.name(at));
     let state = state::told(&actual.container, actual.looked);
+    let moves = actual.moves.as_ref();
+    let is_left = moves.is_some_and(|moves| moves.is_late);
     let action = match (fixed.0.is_empty(), files.0.is_empty(), actual.state()) {
         // What makes one end again and again may lie in what it has written itself.
         (_, _, State::Dying | State::Looping) => Action::Replace,
@@ -46,7 +48,8 @@ pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
         _ => Action::Replace,
     };
     let state = state.map(|old| Field { name: STATE.to_owned(), old, new: "running".to_owned() });
-    let fields = name.0.into_iter().chain(fixed.0).chain(files.0).chain(state).collect();
+    let moves = moves.filter(|_| is_left || action == Action::Replace).map(|moves| moves.field());
+    let fields = name.0.into_iter().chain(fixed.0).chain(files.0).chain(state).chain(moves).collect();
     told(Change::of(action, fields).with(texts(spec, actual)), spec, actual)
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backup::Dump;
+use super::carry::Carries;
 use super::outward::CallsOut;
 use crate::error::{Error, Result, did_you_mean};
 use crate::language::format::Format;
@@ -69,6 +70,8 @@ pub(crate) struct Spec {
     /// A text that differs where a new one can run beside the old, sharing its volumes but none of its files there. The old
     /// one then goes on until the whole run has succeeded.
     pub overlap: Option<String>,
+    /// How its images get to the store of its successor, where it is a registry.
+    pub carry: Option<Carries>,
     /// Bytes of memory, as `512m`; at least 6 MiB.
     pub memory: Option<String>,
     /// How many processors it may use, as `1.5`.
