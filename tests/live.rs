@@ -22,6 +22,8 @@ mod blog_ways;
 mod browser;
 #[path = "live/canary.rs"]
 mod canary;
+#[path = "live/carried.rs"]
+mod carried;
 #[path = "live/ceph.rs"]
 mod ceph;
 #[path = "live/ci.rs"]

@@ -115,6 +115,7 @@ impl Place {
         let helper = Helper {
             name: format!("{name}-helper"),
             deployment: name.to_owned(),
+            labels: BTreeMap::new(),
             image: found.image.unwrap_or_default(),
             user: USER.to_owned(),
             command: command.chain(["agent", &format!("{FOLDER}/job.json")]).map(str::to_owned).collect(),
@@ -122,6 +123,7 @@ impl Place {
             volumes,
             processes_of,
             network: None,
+            powers: Vec::new(),
             is_held: false,
         };
         let mut last = None;

@@ -13,6 +13,7 @@ use super::store::{BELOW, Store};
 use super::usage::Usage;
 use crate::error::{Error, Result};
 use crate::world::objects::Objects;
+use crate::world::owners;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +33,8 @@ pub(crate) enum Task {
     /// Takes tags away, or only lists them if the collection is a dry run.
     Retain(Box<Retention>, Collection),
     Measure,
+    /// Gives all that is in the folder to a user and a group.
+    Give { user: u32, group: u32, only_of_root: bool },
     /// Carries all images over, and goes on until its standard input ends.
     Carry(Box<Carry>),
 }
@@ -44,6 +47,8 @@ pub(crate) enum Said {
     Collected(Collected),
     Planned(Planned),
     Measured(Usage),
+    /// How many entries were given, and whose something is that was left.
+    Given { count: u64, other: Option<(u32, u32)> },
     Carrying { text: String, bytes: u64 },
     Carried(Carried),
     LetGo,
@@ -76,6 +81,11 @@ impl Job {
                 // Its type would be too large for the compiler otherwise.
                 let run: Pin<Box<dyn Future<Output = Result<()>>>> = Box::pin(carry.run(&word));
                 run.await.map(|()| Said::LetGo)
+            }
+            Task::Give { user, group, only_of_root } => {
+                let (root, right) = (Path::new(&self.root), |found: u32| found == *user);
+                let count = owners::give(root, |found| if *only_of_root { found == 0 } else { !right(found) }, (*user, *group))?;
+                Ok(Said::Given { count, other: owners::sample(root, right)?.example.map(|(_, owner)| owner) })
             }
             Task::Measure => Ok(Said::Measured(Usage::of_store(&store).await?)),
         }

@@ -56,7 +56,8 @@ fn contained(host: &Host) -> Option<String> {
     let container = host.container()?;
     let images = host.config()?.0.images.as_ref()?;
     let user = container.user.split(':').next().unwrap_or_default();
-    (user != OURS).then(|| {
+    // What belongs to root is given to ours by the run itself.
+    (![OURS, "", "0", "root"].contains(&user)).then(|| {
         shell::line([
             "docker",
             "run",

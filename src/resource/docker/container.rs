@@ -1,6 +1,7 @@
 //! A container: created, or replaced when a field differs, and given up only for a successor that is ready: [`ContainerKind`].
 
 mod backup;
+mod below;
 mod body;
 mod carry;
 mod diff;
@@ -62,6 +63,8 @@ pub(crate) struct Actual {
     files: BTreeMap<String, FileState>,
     /// What is known of it from when it was made.
     record: Record,
+    /// What in its volumes belongs to others.
+    below: Vec<below::Below>,
     /// Where its images are and are to be, if these are two stores.
     moves: Option<carry::Moves>,
     looked: OffsetDateTime,
@@ -95,6 +98,11 @@ fn successor(name: &str) -> String {
 /// The name under which the container that was called `name` stands aside.
 fn predecessor(name: &str) -> String {
     format!("{name}.old")
+}
+
+/// The name of the helper that carries the images of the container `name`.
+fn carrier(name: &str) -> String {
+    format!("{name}.carry")
 }
 
 impl Actual {
@@ -194,11 +202,15 @@ impl ContainerKind {
     async fn make(spec: &Spec, at: &At) -> Result<()> {
         let name = spec.name(at);
         at.will(&Undo::Created { name: name.clone() })?;
+        below::prepare(spec, at).await?;
         Self::create(spec, &name, at).await?;
         at.run.check_cancelled()?;
         let started = Instant::now();
         Self::start(spec, &name, at).await?;
         record::keep(&name, started.elapsed(), at).await?;
+        if let Some(moves) = carry::left(spec, &name, at.engine().await?).await? {
+            Box::pin(moves.carry(&name, spec, at)).await?;
+        }
         backup::load(spec, &name, at).await
     }
 
@@ -283,7 +295,8 @@ async fn read(spec: &Spec, name: &str, at: &At) -> Result<Option<Actual>> {
         owners::check(&mut seen, &files, spec, &container, engine).await?;
     }
     let moves = carry::look(spec, &container, &seen, name, engine).await?;
-    Ok(Some(Actual { container, image, files: seen, record: record::read(at)?, moves, looked }))
+    let below = below::look(spec, &container, engine).await?;
+    Ok(Some(Actual { below, container, image, files: seen, record: record::read(at)?, moves, looked }))
 }
 
 /// Each file of a container against what is there.
@@ -329,6 +342,7 @@ impl Kind for ContainerKind {
             let labels = stranger.config.as_ref().and_then(|config| config.labels.as_ref());
             return Err(At::taken("container", &name, labels));
         }
+        below::check(actual.map(|actual| &actual.below[..]).unwrap_or_default(), spec, at).await?;
         if change.is_change() { ports::check(spec, actual, at).await } else { Ok(()) }
     }
 
@@ -364,6 +378,7 @@ impl Kind for ContainerKind {
 
     async fn apply(spec: &Spec, actual: Option<Actual>, change: &Change, at: &At) -> Result<()> {
         let Some(actual) = actual else { return Self::make(spec, at).await };
+        below::mend(&actual.below, spec, at).await?;
         let (from, to) = (actual.name(), spec.name(at));
         if actual.state() == State::Dying {
             at.engine().await?.remove_container(&from).await?;

@@ -18,7 +18,7 @@ use crate::world::accounts::{self, GROUPS, USERS};
 use crate::world::files;
 use crate::world::host;
 use crate::world::inode::{Body, Inode};
-use crate::world::owners;
+use crate::world::owners::{self, Sample};
 
 pub(crate) struct FolderKind;
 
@@ -76,8 +76,8 @@ pub(crate) struct Actual {
     marked: bool,
     /// Whether something is in it.
     filled: bool,
-    /// Something in it that is not the service's, and whose it is.
-    foreign: Option<(PathBuf, (u32, u32))>,
+    /// What is in it that is not the service's.
+    foreign: Sample,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -133,7 +133,8 @@ fn holds(path: &Path) -> Result<bool> {
 /// Gives what is in a folder back to whom it belonged.
 fn give_back(path: &Path, below: Option<(u32, u32)>) -> Result<()> {
     let user = Inode::read(path)?.map(|now| now.user);
-    user.zip(below).map_or(Ok(()), |(user, (owner, group))| owners::give(path, |found| found == user, (owner, group)))
+    let Some((user, (owner, group))) = user.zip(below) else { return Ok(()) };
+    owners::give(path, |found| found == user, (owner, group)).map(drop)
 }
 
 /// Fails if somebody else's folder would get another owner or mode: those who use it would be shut out.
@@ -178,7 +179,8 @@ impl Kind for FolderKind {
         let (place, found) = (spec.place(at), Inode::read(&spec.place(at))?);
         let filled = found.as_ref().is_some_and(|found| found.body == Body::Folder) && holds(&place)?;
         let user = spec.owner().ok().filter(|_| spec.data && !at.store().is_rendering());
-        let foreign = user.map(|(user, _)| owners::other(&place, user)).transpose()?.flatten();
+        let sampled = user.map(|(user, _)| owners::sample(&place, |found| found == user)).transpose()?;
+        let foreign = sampled.unwrap_or_default();
         Ok(Some(Actual { record, former, found, marked: mark::is_in(&place), filled, foreign }))
     }
 
@@ -209,10 +211,11 @@ impl Kind for FolderKind {
             let owner = format!("{}:{}", accounts::name_of(USERS, found.user), accounts::name_of(GROUPS, found.group));
             fields.extend(Field::compare("owner", &owner, &spec.owner));
         }
-        if let Some((path, (user, group))) = &actual.foreign {
+        if let Some((path, (user, group))) = &actual.foreign.example {
             let owner = format!("{}:{}", accounts::name_of(USERS, *user), accounts::name_of(GROUPS, *group));
+            let Sample { looked, foreign: count, .. } = &actual.foreign;
             let told = path.strip_prefix(at.store().root()).unwrap_or(path).display();
-            fields.extend(Field::compare("owner of what is in it", &format!("{owner} (such as /{told})"), &spec.owner));
+            fields.extend(Field::compare("owner of what is in it", &format!("{owner} ({count} of {looked} looked at, such as /{told})"), &spec.owner));
         }
         if spec.mark && !actual.marked {
             fields.extend(Field::compare("mark", "", mark::NAME));
@@ -239,8 +242,9 @@ impl Kind for FolderKind {
         let aside = steps.iter().map(before).collect::<Result<Vec<Kept>>>()?;
         let (user, group) = if at.store().is_rendering() { host::ids() } else { spec.owner()? };
         // Looked for anew: the user of a service may have come with its package only now.
-        let foreign = if spec.data && !at.store().is_rendering() { owners::other(&path, user)? } else { None };
-        let given = foreign.map(|(_, owner)| owner);
+        let is_looked_at = spec.data && !at.store().is_rendering();
+        let foreign = is_looked_at.then(|| owners::sample(&path, |found| found == user)).transpose()?;
+        let given = foreign.and_then(|foreign| foreign.example).map(|(_, owner)| owner);
         at.will(&Undo {
             path: path.clone(),
             before: found.clone(),

@@ -1,6 +1,6 @@
 //! A container that does one thing and is gone: [`Helper`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bollard::container::AttachContainerResults;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
@@ -23,6 +23,8 @@ const PROCESSES: i64 = 64;
 pub(crate) struct Helper {
     pub name: String,
     pub deployment: String,
+    /// Labels beside that of the deployment.
+    pub labels: BTreeMap<String, String>,
     /// An image that is there already; nothing of it is used but that it can be run.
     pub image: String,
     pub user: String,
@@ -35,6 +37,8 @@ pub(crate) struct Helper {
     pub processes_of: Option<String>,
     /// The network that it is in; none of its own by default.
     pub network: Option<String>,
+    /// Capabilities that it has beside none.
+    pub powers: Vec<String>,
     /// Whether it goes on as long as this process holds its standard input open.
     pub is_held: bool,
 }
@@ -59,6 +63,8 @@ impl Helper {
             read_only: Some(*read_only),
             ..Mount::default()
         });
+        let mut labels = self.labels.clone();
+        labels.insert(DEPLOYMENT.to_owned(), self.deployment.clone());
         ContainerCreateBody {
             image: Some(self.image.clone()),
             entrypoint: Some(self.command.clone()),
@@ -69,11 +75,12 @@ impl Helper {
             stdin_once: Some(self.is_held),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            labels: Some(HashMap::from([(DEPLOYMENT.to_owned(), self.deployment.clone())])),
+            labels: Some(labels.into_iter().collect()),
             host_config: Some(HostConfig {
                 mounts: Some(mounts.collect()),
                 auto_remove: Some(true),
                 cap_drop: Some(vec!["ALL".to_owned()]),
+                cap_add: Some(self.powers.clone()),
                 security_opt: Some(vec!["no-new-privileges".to_owned()]),
                 memory: Some(MEMORY),
                 pids_limit: Some(PROCESSES),

@@ -11,7 +11,7 @@ use super::files::FileState;
 use super::ours;
 use super::spec::Spec;
 use super::state::{self, State};
-use super::{Actual, Undo, predecessor};
+use super::{Actual, Undo, carrier, predecessor};
 use crate::error::{Error, Result};
 use crate::registry::carry::{Carried, Carry, Configured};
 use crate::registry::job::{Job, Said, Task};
@@ -74,13 +74,18 @@ pub(super) async fn look(
     engine: &Engine,
 ) -> Result<Option<Moves>> {
     let Some(carry) = &spec.carry else { return Ok(None) };
-    if matches!(files.get(&carry.config), Some(FileState::Differs { .. })) || volumes(found) != spec.volumes {
+    let mounted = volumes(found);
+    let is_as_wanted = |(path, volume): (&String, &String)| mounted.get(path) == Some(volume);
+    let differs = matches!(files.get(&carry.config), Some(FileState::Differs { .. }));
+    if differs || !spec.volumes.iter().all(is_as_wanted) {
         return between(spec, carry, found, false, engine).await;
     }
-    if !carry.when {
-        return Ok(None);
-    }
-    // A run that was killed has left the old one, which may serve still.
+    left(spec, name, engine).await
+}
+
+/// The same where a run that was killed has left the old one beside its successor; it may serve still.
+pub(super) async fn left(spec: &Spec, name: &str, engine: &Engine) -> Result<Option<Moves>> {
+    let Some(carry) = spec.carry.as_ref().filter(|carry| carry.when) else { return Ok(None) };
     match engine.container(&predecessor(name)).await? {
         Some(old) if state::of(&old, host::now()) == State::Running => between(spec, carry, &old, true, engine).await,
         _ => Ok(None),
@@ -203,8 +208,9 @@ impl Moves {
         volumes.extend(self.volume.iter().map(|(volume, path)| (volume.clone(), path.clone(), true)));
         let command = itself.command.iter().map(String::as_str);
         Ok(Helper {
-            name: format!("{name}.carry"),
+            name: carrier(name),
             deployment: at.store().name().to_owned(),
+            labels: at.labels(),
             image: spec.image.clone(),
             user: spec.user.clone().unwrap_or_default(),
             command: command.chain(["agent", &format!("{FOLDER}/job.json")]).map(str::to_owned).collect(),
@@ -212,6 +218,7 @@ impl Moves {
             volumes,
             processes_of: Some(carry.proxy.clone()),
             network: spec.networks.first().cloned(),
+            powers: Vec::new(),
             is_held: true,
         })
     }

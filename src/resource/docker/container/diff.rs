@@ -49,7 +49,8 @@ pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
     };
     let state = state.map(|old| Field { name: STATE.to_owned(), old, new: "running".to_owned() });
     let moves = moves.filter(|_| is_left || action == Action::Replace).map(|moves| moves.field());
-    let fields = name.0.into_iter().chain(fixed.0).chain(files.0).chain(state).chain(moves).collect();
+    let below = actual.below.iter().map(super::below::Below::field);
+    let fields = name.0.into_iter().chain(fixed.0).chain(files.0).chain(state).chain(moves).chain(below).collect();
     told(Change::of(action, fields).with(texts(spec, actual)), spec, actual)
 }
 

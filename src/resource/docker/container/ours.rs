@@ -2,7 +2,7 @@
 
 use bollard::models::{ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum};
 
-use super::{predecessor, successor};
+use super::{carrier, predecessor, successor};
 use crate::error::Result;
 use crate::resource::{At, Owned};
 use crate::world::engine::{ID, RESOURCE};
@@ -15,7 +15,7 @@ pub(super) async fn find(name: &str, at: &At) -> Result<Option<ContainerInspectR
         return Ok(named);
     }
     let owned = engine.containers_of(at.store().id()).await?;
-    let aside = [successor(name), predecessor(name)];
+    let aside = [successor(name), predecessor(name), carrier(name)];
     let renamed = owned.iter().filter(|found| {
         found.labels.as_ref().and_then(|labels| labels.get(RESOURCE)) == Some(&at.id) && !aside.contains(&called(found))
     });
@@ -56,7 +56,7 @@ pub(super) async fn owned(at: &At) -> Result<Vec<Owned>> {
         let name = called(found);
         (name == At { id, ..at.clone() }.default_name(), name.starts_with(at.store().name()))
     };
-    let aside = |name: &str| name.ends_with(".new") || name.ends_with(".old");
+    let aside = |name: &str| [".new", ".old", ".carry", ".owners"].iter().any(|end| name.ends_with(end));
     found.sort_by_key(|found| std::cmp::Reverse((!aside(&called(found)), given(found), rank(found))));
     let mut seen = std::collections::BTreeSet::new();
     let owned = found.into_iter().map(|container| {

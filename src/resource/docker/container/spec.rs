@@ -40,6 +40,9 @@ pub(crate) struct Spec {
     /// Files in it by their paths. A path that ends in a slash is a folder, made if it is missing.
     #[serde(default)]
     pub(super) files: BTreeMap<String, FileSpec>,
+    /// Folders in volumes of which all must belong to a user, `USER:GROUP` in numbers, whoever has filled them.
+    #[serde(default)]
+    pub owners: BTreeMap<String, String>,
     /// Volumes by the paths where they are mounted.
     #[serde(default)]
     pub volumes: BTreeMap<String, String>,
