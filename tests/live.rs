@@ -88,6 +88,8 @@ mod migrate_folder;
 mod outside;
 #[path = "live/overview.rs"]
 mod overview;
+#[path = "live/owners.rs"]
+mod owners;
 #[path = "live/pairs.rs"]
 mod pairs;
 #[path = "live/pauses.rs"]

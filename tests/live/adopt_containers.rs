@@ -65,9 +65,8 @@ fn a_registry_in_a_container_is_taken_over_with_its_volume_and_given_back() {
     let before = curl(&format!("{url}/v2/_catalog")).ok().out;
 
     let (told, file, chown) = earlier.adopt("old");
-    told.says(&format!("listens on `0.0.0.0:{port}`, for every network"))
-        .says("what remains:\n")
-        .says(&format!("--volume={name}-old:/images"));
+    told.says(&format!("listens on `0.0.0.0:{port}`, for every network"));
+    assert_eq!(chown, "", "images of root are given over by the run itself");
     let inputs = std::fs::read_to_string(&file).unwrap();
     for line in [format!("port: {port}"), format!("data-volume: {name}-old"), format!("  - {name}-old")] {
         assert!(inputs.lines().any(|found| found == line), "{line}: {inputs}");
@@ -76,14 +75,20 @@ fn a_registry_in_a_container_is_taken_over_with_its_volume_and_given_back() {
     earlier.sandbox.plan(&given).ok().says(&format!("{name}-old.state: running → stopped"));
     assert_eq!(earlier.state("old"), "running always", "a plan changes nothing");
 
-    // A run that fails, here since the images belong to root, leaves the one before as it was.
-    earlier.sandbox.registry(&given).fails(1).says("answers 500").says("everything is as it was before");
+    // Images of a user who may use them still are not taken away, and the one before stays as it was.
+    let give = |user: &str| {
+        let image = &earlier.registry;
+        shell(&format!("docker run --rm --user=0 --network=none --entrypoint=chown --volume={name}-old:/images {image} -R {user} /images/docker")).ok();
+    };
+    give("1000:1000");
+    let refused = earlier.sandbox.registry(&given).fails(1).says("belong to 1000:1000").says("--entrypoint=chown");
+    refused.says("everything is as it was before");
     assert_eq!(earlier.state("old"), "running always");
     curl(&format!("{url}/v2/")).ok();
 
-    // The command that was printed gives them to the new one.
-    shell(&chown).ok();
-    earlier.sandbox.registry(&given).ok().says("checked   probe round-trip");
+    // What belongs to root is given to the new one with a word; root can use it as before.
+    give("0:0");
+    earlier.sandbox.registry(&given).ok().says("belong to 65532:65532 now").says("checked   probe round-trip");
     assert_eq!(earlier.state("old"), "exited no");
     let with = format!("--cacert {} -u admin:{}", earlier.sandbox.output("ca"), earlier.sandbox.password());
     // The probe's own repository is empty, and its name stays.
