@@ -228,6 +228,7 @@ impl ContainerKind {
             Self::start(&tried, &next, at).await?;
             engine.remove_container(&next).await?;
         }
+        below::prepare(spec, at).await?;
         Self::create(spec, &next, at).await?;
         at.run.check_cancelled()?;
         let overlaps = actual.overlaps(spec);
