@@ -152,7 +152,7 @@ fn images_are_carried_to_a_bucket_and_back_while_clients_pull_and_push() {
     let name = &sandbox.name;
     let key = sandbox.write("key", &format!("{}\n{}\n", store.id, store.secret));
     sandbox.registry(&["--trust", "no"]).ok();
-    let filled = Filled::of(&sandbox, 20);
+    let filled = Filled::of(&sandbox, 2);
     let to_s3 = [
         "--flavor", "s3", "--endpoint", &store.url, "--bucket", &bucket, "--iam", "none", "--access-key-file", &key,
     ];
