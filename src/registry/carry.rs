@@ -11,6 +11,7 @@ mod listing;
 mod pass;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ use crate::event::{Event, Events};
 use crate::registry::client::Registry;
 use crate::world::held::released;
 use crate::world::nginx::Nginx;
+use gate::Gate;
 use pass::Pass;
 
 /// How often all is looked through while pushes go on.
@@ -81,49 +83,55 @@ impl Carry {
     /// # Errors
     /// What kept an image from being carried; or the run that wanted it has ended.
     pub async fn run(&self, say: Say<'_>) -> Result<()> {
-        let work = async {
-            let (carried, gate) = self.carried(say).await?;
-            say(Word::Carried(carried));
-            Ok::<_, Error>(gate)
-        };
-        let mut held = released();
-        tokio::pin!(work);
-        let gate = tokio::select! {
-            done = &mut work => done?,
-            _ = &mut held => return Err(Error::new("the run that wanted the images carried over has ended")),
-        };
-        drop(held.await);
-        drop(gate);
-        Ok(())
-    }
-
-    async fn carried(&self, say: Say<'_>) -> Result<(Carried, gate::Gate)> {
         let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let work = async {
-            let events = Events::new(sender);
-            let (from, to) = (Registry::at_socket(&self.from, "old-store")?, Registry::at_socket(&self.to, "new-store")?);
-            let mut pass = Pass::new(from, to, !self.is_late, events);
-            for _ in 0..PASSES {
-                if pass.go(&self.listing).await? <= FEW {
-                    break;
-                }
-            }
-            let gate = gate::Gate::open(&self.folder)?;
-            Nginx::of(self.nginx)?.reload_and_wait_at_most(OLDER).await?;
-            pass.go(&self.listing).await?;
-            Ok::<_, Error>((pass.carried().await?, gate))
-        };
+        let work = carry_out(self, Events::new(sender), say);
         let tell = async {
             while let Some(event) = told.recv().await {
                 if let Event::Progress { text, done, .. } = event {
                     say(Word::Carrying { text, bytes: done });
                 }
             }
-            std::future::pending::<()>().await;
         };
-        tokio::select! {
-            done = work => done,
-            () = tell => Err(Error::new("nothing is told any more")),
+        // The channel ends with the work.
+        futures_util::future::join(work, tell).await.0
+    }
+}
+
+/// The failure of a helper that nobody holds any more.
+fn left_alone() -> Error {
+    Error::new("the run that wanted the images carried over has ended")
+}
+
+async fn carry_out(carry: &Carry, events: Events, say: Say<'_>) -> Result<()> {
+    let mut held = released();
+    let (from, to) = (Registry::at_socket(&carry.from, "old-store")?, Registry::at_socket(&carry.to, "new-store")?);
+    let mut pass = Pass::new(from, to, !carry.is_late, events);
+    for _ in 0..PASSES {
+        let copied = tokio::select! {
+            copied = pass.go(&carry.listing) => copied?,
+            _ = &mut held => return Err(left_alone()),
+        };
+        if copied <= FEW {
+            break;
         }
     }
+    let gate = Gate::open(&carry.folder)?;
+    // One that answers nginx from here on without a break.
+    let mut serving = pin!(gate.serve());
+    let last = async {
+        Nginx::of(carry.nginx)?.reload_and_wait_at_most(OLDER).await?;
+        pass.go(&carry.listing).await?;
+        pass.carried().await
+    };
+    let carried = tokio::select! {
+        carried = last => carried?,
+        () = &mut serving => return Err(Error::new("nginx is not answered any more")),
+        _ = &mut held => return Err(left_alone()),
+    };
+    say(Word::Carried(carried));
+    tokio::select! {
+        () = &mut serving => {}
+        _ = &mut held => {}
+    }
+    Ok(())
 }

@@ -59,7 +59,7 @@ impl Configured {
             let Some((key, value)) = words.split_once(':').filter(|_| !words.starts_with('#')) else { continue };
             let value = scalar(value.trim());
             match (level, section.as_str(), &driver) {
-                (0, ..) => section = key.to_owned(),
+                (0, ..) => key.clone_into(&mut section),
                 (2, "http", _) if key == "addr" => socket = Some(PathBuf::from(value)),
                 (2, "storage", _) if DRIVERS.contains(&key) => driver = Some(key.to_owned()),
                 (2, "storage", _) => section.clear(),

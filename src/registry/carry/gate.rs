@@ -28,13 +28,13 @@ const REFUSED: &str = "{\"errors\":[{\"code\":\"UNAVAILABLE\",\"message\":\"the 
 
 pub(super) struct Gate {
     path: PathBuf,
-    serving: tokio::task::JoinHandle<()>,
+    listener: UnixListener,
     /// Keeps a collection from answering in its place.
     _lock: files::Lock,
 }
 
 impl Gate {
-    /// Begins to answer nginx.
+    /// Begins to listen.
     ///
     /// # Errors
     /// A collection answers it, or the folder cannot be written.
@@ -47,24 +47,24 @@ impl Gate {
         let failed = |error: std::io::Error| files::failed("listen on", &path, &error);
         let listener = UnixListener::bind(&path).map_err(failed)?;
         files::set_mode(&path, 0o666)?;
-        Ok(Self { path, serving: tokio::spawn(serve(listener)), _lock: lock })
+        Ok(Self { path, listener, _lock: lock })
+    }
+
+    /// Answers until it is dropped.
+    pub async fn serve(&self) {
+        let mut questions = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Ok((stream, _)) = self.listener.accept() => questions.push(tokio::time::timeout(PATIENCE, answer(stream))),
+                Some(_) = questions.next() => {}
+            }
+        }
     }
 }
 
 impl Drop for Gate {
     fn drop(&mut self) {
         drop(files::remove(&self.path));
-        self.serving.abort();
-    }
-}
-
-async fn serve(listener: UnixListener) {
-    let mut questions = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            Ok((stream, _)) = listener.accept() => questions.push(tokio::time::timeout(PATIENCE, answer(stream))),
-            Some(_) = questions.next() => {}
-        }
     }
 }
 

@@ -120,13 +120,10 @@ impl Pass {
         match rows.into_iter().next() {
             Some(row) if row.state == State::Gone => Ok(Became::Gone),
             // A tag that was pushed to meanwhile is looked at in the next pass, and the last one has no such.
-            Some(row) => match row.target_digest {
-                Some(digest) => Ok(Became::Same(digest.to_string())),
-                None => {
-                    let place = named(&pair.from);
-                    Err(Error::new(format!("the image `{place}` was copied, and the new store does not have it")))
-                }
-            },
+            Some(row) => row.target_digest.map(|digest| Became::Same(digest.to_string())).ok_or_else(|| {
+                let place = named(&pair.from);
+                Error::new(format!("the image `{place}` was copied, and the new store does not have it"))
+            }),
             None => Ok(Became::Gone),
         }
     }

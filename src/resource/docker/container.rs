@@ -232,8 +232,8 @@ impl ContainerKind {
         Self::create(spec, &next, at).await?;
         at.run.check_cancelled()?;
         let overlaps = actual.overlaps(spec);
-        if let Some(moves) = actual.moves.as_ref().filter(|moves| moves.carried) {
-            moves.check(actual, overlaps)?;
+        if actual.moves.as_ref().is_some_and(|moves| moves.carried) {
+            carry::Moves::check(actual, overlaps)?;
         }
         let started = Instant::now();
         if spec.may_overlap() || overlaps {

@@ -148,8 +148,8 @@ impl Moves {
         Field { name: FIELD.to_owned(), old: self.from_told.clone(), new }
     }
 
-    /// Fails where the images cannot be carried over while the old registry serves.
-    pub fn check(&self, actual: &Actual, overlaps: bool) -> Result<()> {
+    /// Fails where images cannot be carried over while the old registry serves.
+    pub fn check(actual: &Actual, overlaps: bool) -> Result<()> {
         if actual.state() != State::Running {
             return Err(Error::new("the registry does not run, and its images cannot be carried over")
                 .hint("run the command without the new store first: `provision apply` starts the registry again"));

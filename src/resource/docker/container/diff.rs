@@ -48,7 +48,7 @@ pub(super) fn compare(spec: &Spec, actual: &Actual, at: &At) -> Change {
         _ => Action::Replace,
     };
     let state = state.map(|old| Field { name: STATE.to_owned(), old, new: "running".to_owned() });
-    let moves = moves.filter(|_| is_left || action == Action::Replace).map(|moves| moves.field());
+    let moves = moves.filter(|_| is_left || action == Action::Replace).map(super::carry::Moves::field);
     let below = actual.below.iter().map(super::below::Below::field);
     let fields = name.0.into_iter().chain(fixed.0).chain(files.0).chain(state).chain(moves).chain(below).collect();
     told(Change::of(action, fields).with(texts(spec, actual)), spec, actual)
