@@ -34,7 +34,11 @@ pub(crate) enum Task {
     Retain(Box<Retention>, Collection),
     Measure,
     /// Gives all that is in the folder to a user and a group.
-    Give { user: u32, group: u32, only_of_root: bool },
+    Give {
+        user: u32,
+        group: u32,
+        only_of_root: bool,
+    },
     /// Carries all images over, and goes on until its standard input ends.
     Carry(Box<Carry>),
 }
@@ -48,11 +52,20 @@ pub(crate) enum Said {
     Planned(Planned),
     Measured(Usage),
     /// How many entries were given, and whose something is that was left.
-    Given { count: u64, other: Option<(u32, u32)> },
-    Carrying { text: String, bytes: u64 },
+    Given {
+        count: u64,
+        other: Option<(u32, u32)>,
+    },
+    Carrying {
+        text: String,
+        bytes: u64,
+    },
     Carried(Carried),
     LetGo,
-    Failed { what: String, hint: Option<String> },
+    Failed {
+        what: String,
+        hint: Option<String>,
+    },
 }
 
 /// Tells somebody what is said before the end.
@@ -84,7 +97,11 @@ impl Job {
             }
             Task::Give { user, group, only_of_root } => {
                 let (root, right) = (Path::new(&self.root), |found: u32| found == *user);
-                let count = owners::give(root, |found| if *only_of_root { found == 0 } else { !right(found) }, (*user, *group))?;
+                let count = owners::give(
+                    root,
+                    |found| if *only_of_root { found == 0 } else { !right(found) },
+                    (*user, *group),
+                )?;
                 Ok(Said::Given { count, other: owners::sample(root, right)?.example.map(|(_, owner)| owner) })
             }
             Task::Measure => Ok(Said::Measured(Usage::of_store(&store).await?)),

@@ -9,8 +9,7 @@ use crate::migrate::Stock;
 use crate::s3::sandbox;
 use crate::stores::Store;
 
-const ACCEPT: &str =
-    "-H 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json'";
+const ACCEPT: &str = "-H 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json'";
 /// More than any run asks of an engine.
 const NEVER: usize = 1_000_000;
 
@@ -133,9 +132,8 @@ impl Filled {
         assert!(pushed.len() > 1, "{} pushes and {refused} refused", pushed.len());
         let Self { curl, url, .. } = self;
         for tag in pushed {
-            let code = shell(&format!(
-                "{curl} -o /dev/null -w '%{{http_code}}' {ACCEPT} {url}/v2/odd/pushed/manifests/{tag}"
-            ));
+            let code =
+                shell(&format!("{curl} -o /dev/null -w '%{{http_code}}' {ACCEPT} {url}/v2/odd/pushed/manifests/{tag}"));
             assert_eq!(code.out.trim(), "200", "the push of {tag} was acknowledged ({refused} were refused)");
         }
     }
@@ -153,9 +151,8 @@ fn images_are_carried_to_a_bucket_and_back_while_clients_pull_and_push() {
     let key = sandbox.write("key", &format!("{}\n{}\n", store.id, store.secret));
     sandbox.registry(&["--trust", "no"]).ok();
     let filled = Filled::of(&sandbox, 2);
-    let to_s3 = [
-        "--flavor", "s3", "--endpoint", &store.url, "--bucket", &bucket, "--iam", "none", "--access-key-file", &key,
-    ];
+    let to_s3 =
+        ["--flavor", "s3", "--endpoint", &store.url, "--bucket", &bucket, "--iam", "none", "--access-key-file", &key];
     let plan = sandbox.plan(&to_s3).ok();
     plan.says("images are copied there only with `--carry-images`");
     let carried = [&to_s3[..], &["--carry-images"]].concat();
@@ -200,10 +197,10 @@ fn killed_at(test: &str, images: u32, stride: usize) {
 
     // While images flow: the old registry goes on, takes pushes again, and the next run needs no more to be said.
     let arguments = to(0);
-    let mut run = sandbox.start(
-        &[&arguments.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--output", "json"]].concat(),
-    );
-    let flows = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok).any(|line| line.contains("copied"));
+    let mut run =
+        sandbox.start(&[&arguments.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--output", "json"]].concat());
+    let flows =
+        BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok).any(|line| line.contains("copied"));
     run.kill().unwrap();
     run.wait().unwrap();
     assert!(flows, "no progress was told");

@@ -22,7 +22,11 @@ use crate::world::proxy::Proxies;
 pub(crate) enum Listing {
     /// In a folder, the root of the registry.
     Folder(PathBuf),
-    Bucket { place: Place, bucket: String, root: String },
+    Bucket {
+        place: Place,
+        bucket: String,
+        root: String,
+    },
     /// From the registry.
     Registry,
 }

@@ -215,7 +215,11 @@ impl Kind for FolderKind {
             let owner = format!("{}:{}", accounts::name_of(USERS, *user), accounts::name_of(GROUPS, *group));
             let Sample { looked, foreign: count, .. } = &actual.foreign;
             let told = path.strip_prefix(at.store().root()).unwrap_or(path).display();
-            fields.extend(Field::compare("owner of what is in it", &format!("{owner} ({count} of {looked} looked at, such as /{told})"), &spec.owner));
+            fields.extend(Field::compare(
+                "owner of what is in it",
+                &format!("{owner} ({count} of {looked} looked at, such as /{told})"),
+                &spec.owner,
+            ));
         }
         if spec.mark && !actual.marked {
             fields.extend(Field::compare("mark", "", mark::NAME));

@@ -7,9 +7,9 @@ use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
 use bollard::query_parameters as query;
 use futures_util::StreamExt;
 
+use super::transport::Meter;
 use super::{DEPLOYMENT, Engine};
 use crate::error::{Error, Result};
-use super::transport::Meter;
 use crate::world::limit::Limit;
 
 /// What is taken of its output from one line to the next, and how long nothing at all may come.

@@ -14,9 +14,9 @@ use crate::resource::At;
 use crate::resource::change::Field;
 use crate::text::shell;
 use crate::world::engine::{Engine, Helper, ID};
+use crate::world::host;
 use crate::world::inside::{self, Sampled};
 use crate::world::itself::{self, FOLDER};
-use crate::world::host;
 
 /// How the fields of a plan about it begin.
 pub(super) const OWNERS: &str = "owners.";
@@ -46,12 +46,7 @@ pub(super) async fn look(spec: &Spec, found: &ContainerInspectResponse, engine: 
     Ok(below)
 }
 
-async fn sampled(
-    found: &ContainerInspectResponse,
-    path: &str,
-    user: u32,
-    engine: &Engine,
-) -> Result<Option<Sampled>> {
+async fn sampled(found: &ContainerInspectResponse, path: &str, user: u32, engine: &Engine) -> Result<Option<Sampled>> {
     let process = found.state.as_ref().and_then(|state| state.pid).filter(|process| *process > 0);
     let id = found.id.as_deref().unwrap_or_default();
     if let Some(sample) = process.and_then(|process| inside::sample(process, id, path, user)) {
@@ -173,7 +168,9 @@ async fn give(spec: &Spec, path: &str, (user, group): (u32, u32), at: &At) -> Re
     })?;
     match said.checked()? {
         Said::Given { count: 0, other: None } => Ok(()),
-        Said::Given { other: Some(owner), .. } if only_of_root => Err(of_others(&volume, inner, owner, (user, group), spec)),
+        Said::Given { other: Some(owner), .. } if only_of_root => {
+            Err(of_others(&volume, inner, owner, (user, group), spec))
+        }
         Said::Given { count, .. } => {
             let told = if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") };
             at.events().note(Some(&at.id), format!("{told} below `{path}` belong to {user}:{group} now"));

@@ -170,9 +170,8 @@ impl Moves {
         let engine = at.engine().await?;
         let config = engine.download(&carry.proxy, NGINX).await?.unwrap_or_default();
         if !config.windows(ASKS.len()).any(|window| window == ASKS) {
-            return Err(Error::new("nginx in front of this registry does not ask yet before it takes a manifest").hint(
-                "run `provision apply` for the deployment as it is, then the change with `--carry-images`",
-            ));
+            return Err(Error::new("nginx in front of this registry does not ask yet before it takes a manifest")
+                .hint("run `provision apply` for the deployment as it is, then the change with `--carry-images`"));
         }
         // Where nginx has turned to the successor already, what is there is newer.
         let serves = self.from.socket.display().to_string().into_bytes();
@@ -201,7 +200,8 @@ impl Moves {
             root: String::new(),
             task: Task::Carry(Box::new(Carry { from, to, listing, is_late, folder, nginx: 1 })),
         };
-        let job = serde_json::to_vec(&job).map_err(|error| Error::new(format!("cannot write the job down: {error}")))?;
+        let job =
+            serde_json::to_vec(&job).map_err(|error| Error::new(format!("cannot write the job down: {error}")))?;
         let itself = itself::read()?;
         let socket = spec.volumes.get(&carry.socket).cloned().unwrap_or_default();
         let mut volumes = vec![(socket, carry.socket.clone(), false), (carry.watch.clone(), WATCH.to_owned(), false)];
@@ -235,7 +235,8 @@ impl Moves {
                 readable(*bytes)
             ),
         );
-        let some = |names: &[String]| names.iter().take(NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let some =
+            |names: &[String]| names.iter().take(NAMED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let lists = [
             (&carried.broken, "is not whole in the old store either, and was left there"),
             (&carried.newer, "was pushed to the new store since, and stays as it is there"),
