@@ -20,6 +20,8 @@ mod blog;
 mod blog_ways;
 #[path = "live/browser.rs"]
 mod browser;
+#[path = "live/buckets.rs"]
+mod buckets;
 #[path = "live/canary.rs"]
 mod canary;
 #[path = "live/carried.rs"]

@@ -128,6 +128,11 @@ pub(super) fn told(collected: &Collected, wanted: Wanted) -> Vec<String> {
         }
     };
     lines.push(format!("no image needs {waiting}: {when}"));
+    if collected.keeps_versions {
+        lines.push(
+            "the bucket keeps earlier versions of what was freed: their space comes free when its lifecycle lets them expire".to_owned(),
+        );
+    }
     if collected.is_cut {
         lines.push("the time that it may take was over: the next run frees the rest".to_owned());
     }

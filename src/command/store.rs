@@ -1,15 +1,23 @@
 //! The store of a registry that was set up here: where it is, and how a job gets there: [`carry_out`].
 
-use std::collections::BTreeMap;
+mod bucket;
 
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use bollard::models::ContainerInspectResponse;
 use serde_json::Value as Json;
 
+use bucket::Location;
 use crate::deployment::Record;
 use crate::error::{Error, Result};
 use crate::registry::job::{Job, Said, Task};
 use crate::session::{Prepared, Session, playbook_of};
 use crate::world::engine::{Engine, Helper};
+use crate::world::files;
 use crate::world::itself::{self, FOLDER};
+use crate::world::proxy::Proxies;
 
 /// Whom a registry in a container runs as.
 const USER: &str = "65532:65532";
@@ -18,6 +26,10 @@ pub(crate) const WATCH: &str = "/run/watch";
 /// The registry's configuration, and what stands in it where it has a cache.
 const CONFIG: &str = "/etc/provision/config.yml";
 const CACHE: &[u8] = b"blobdescriptor";
+/// The same of a registry that is a service of this host.
+const CONFIG_OF_HOST: &str = "/etc/docker/registry/config.yml";
+/// The authorities that its store is trusted by, if it was given any.
+const AUTHORITY: &str = "/etc/provision/store-ca.crt";
 /// The configuration of the nginx in front of it, and what stands in it where it tells who asks for which key, or pushes which tag.
 const NGINX: &str = "/etc/provision/nginx.conf";
 const KEYS: &[u8] = b"X-Watch-Key";
@@ -53,7 +65,9 @@ impl Place {
         let inputs = playbook_of(record)?.settle(&record.inputs)?;
         let place = Self { prepared, inputs };
         match place.input("flavor") {
-            "local" => Ok(place),
+            "local" | "s3" => Ok(place),
+            "inmemory" => Err(Error::new(format!("`{name}` keeps all images in memory, where nothing else can look at them"))
+                .hint("`--flavor local` keeps images on a disk")),
             flavor => Err(Error::new(format!("the store of `{name}` is of the flavor `{flavor}`, which is not read here"))
                 .hint("stop pushes, then run `registry garbage-collect --dry-run` of the registry's own image beside the store")),
         }
@@ -61,8 +75,9 @@ impl Place {
 
     /// Whether a deployment has such a store.
     pub fn is_one(record: &Record) -> Result<bool> {
-        let flavor = |inputs: BTreeMap<String, Json>| inputs.get("flavor").and_then(Json::as_str) == Some("local");
-        Ok(record.playbook.name == "registry" && flavor(playbook_of(record)?.settle(&record.inputs)?))
+        let inputs = playbook_of(record)?.settle(&record.inputs)?;
+        let flavor = inputs.get("flavor").and_then(Json::as_str);
+        Ok(record.playbook.name == "registry" && matches!(flavor, Some("local" | "s3")))
     }
 
     pub fn input(&self, name: &str) -> &str {
@@ -73,37 +88,74 @@ impl Place {
         self.input("on") == "host"
     }
 
-    fn root(&self) -> &str {
-        if self.is_on_host() { self.input("data-folder") } else { ROOT }
+    fn is_bucket(&self) -> bool {
+        self.input("flavor") == "s3"
     }
 
     /// Does something with the store where it is: on this host, or beside the registry's container.
     pub async fn carry_out(&self, task: Task) -> Result<Said> {
-        let job = Job { root: self.root().to_owned(), task };
-        if self.is_on_host() {
-            return job.carry_out(&|_| {}).await.checked();
+        if !self.is_on_host() {
+            return Box::pin(self.in_helper(task)).await;
         }
-        Box::pin(self.in_helper(&job)).await
+        let job = if self.is_bucket() {
+            let config = Path::new(CONFIG_OF_HOST);
+            let text = files::read_through(config)?.ok_or_else(|| missing(CONFIG_OF_HOST, self.name()))?;
+            let proxies = self.prepared.run.proxies()?;
+            let Location { address, root } = Location::read(CONFIG_OF_HOST, &text, None, proxies)?;
+            Job { root, bucket: Some(address), task }
+        } else {
+            Job { root: self.input("data-folder").to_owned(), bucket: None, task }
+        };
+        Box::pin(job.carry_out(&|_| {})).await.checked()
     }
 
-    async fn in_helper(&self, job: &Job) -> Result<Said> {
+    fn name(&self) -> &str {
+        self.prepared.run.store.name()
+    }
+
+    /// The job with the address of the store, and what of it a helper is given: its volume, or its network.
+    async fn place(&self, engine: &Engine, task: Task, found: &ContainerInspectResponse) -> Result<(Job, Reach)> {
+        let name = self.name();
+        let container = format!("{name}-registry");
+        if !self.is_bucket() {
+            let mut mounts = found.mounts.iter().flatten();
+            let volume = mounts.find(|mount| mount.destination.as_deref() == Some(ROOT));
+            let volume = volume.and_then(|mount| mount.name.clone());
+            let volume = volume.ok_or_else(|| missing(&format!("{container}: {ROOT}"), name))?;
+            return Ok((Job { root: ROOT.to_owned(), bucket: None, task }, Reach::Volume(volume)));
+        }
+        let config = format!("`{CONFIG}` of `{container}`");
+        let text = inside(engine, &container, CONFIG).await?.ok_or_else(|| missing(&config, name))?;
+        let authority = inside(engine, &container, AUTHORITY).await?;
+        let authority = authority.map(|pem| String::from_utf8_lossy(&pem).into_owned());
+        // As the registry's container has it: one that only the host itself reaches is none for containers.
+        let proxies = self.prepared.run.proxies()?;
+        let proxies = if proxies.on_loopback().is_some() { Proxies::default() } else { proxies };
+        let Location { address, root } = Location::read(&config, &text, authority, proxies)?;
+        let networks = found.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+        let network = networks.and_then(|networks| networks.keys().min().cloned());
+        let network = network.ok_or_else(|| missing(&format!("the network of `{container}`"), name))?;
+        Ok((Job { root, bucket: Some(address), task }, Reach::Network(network)))
+    }
+
+    async fn in_helper(&self, task: Task) -> Result<Said> {
         let run = &self.prepared.run;
         let name = run.store.name();
         let engine = run.engine().await?;
         let container = format!("{name}-registry");
         let found = engine.container(&container).await?.ok_or_else(|| missing(&container, name))?;
-        let mounts = found.mounts.unwrap_or_default();
-        let volume = mounts.into_iter().find(|mount| mount.destination.as_deref() == Some(ROOT));
-        let volume =
-            volume.and_then(|mount| mount.name).ok_or_else(|| missing(&format!("{container}: {ROOT}"), name))?;
-        let (mut volumes, mut processes_of) = (vec![(volume, ROOT.to_owned(), true)], None);
+        let (mut job, reach) = self.place(engine, task, &found).await?;
+        let (mut volumes, mut processes_of, mut network) = (Vec::new(), None, None);
+        match reach {
+            Reach::Volume(volume) => volumes.push((volume, ROOT.to_owned(), true)),
+            Reach::Network(name) => network = Some(name),
+        }
         let itself = itself::read()?;
-        let mut job = job.clone();
         let asks = if matches!(job.task, Task::Retain(..)) { TAGS } else { KEYS };
         if let Some(collection) = job.task.collection() {
             let proxy = format!("{name}-proxy");
             let watch = self.watched(engine, &proxy, asks).await?;
-            volumes[0].2 = collection.dry_run;
+            volumes.iter_mut().for_each(|(_, _, only_read)| *only_read = collection.dry_run);
             volumes.push((watch, WATCH.to_owned(), false));
             processes_of = Some(proxy);
             collection.program.clone_from(&itself.command);
@@ -122,7 +174,7 @@ impl Place {
             files: itself.archive("job.json", &text)?,
             volumes,
             processes_of,
-            network: None,
+            network,
             powers: Vec::new(),
             is_held: false,
         };
@@ -136,6 +188,12 @@ impl Place {
         })?;
         said.checked()
     }
+}
+
+/// What a helper is given to get at a store.
+enum Reach {
+    Volume(String),
+    Network(String),
 }
 
 impl Place {
@@ -176,4 +234,20 @@ impl Place {
 fn missing(what: &str, name: &str) -> Error {
     Error::new(format!("`{what}` is not there"))
         .hint(format!("`provision plan {name}` shows what is missing, `provision apply {name}` makes it"))
+}
+
+/// The content of a file in a container; none if it is not there.
+async fn inside(engine: &Engine, container: &str, path: &str) -> Result<Option<Vec<u8>>> {
+    let Some(archive) = engine.download(container, path).await? else { return Ok(None) };
+    let failed = |error| Error::new(format!("cannot read `{path}` in the container `{container}`: {error}"));
+    for entry in tar::Archive::new(archive.as_slice()).entries().map_err(failed)? {
+        let mut entry = entry.map_err(failed)?;
+        if entry.header().entry_type().is_file() {
+            let mut content = Vec::new();
+            // It is in memory already, whole.
+            entry.read_to_end(&mut content).map_err(failed)?;
+            return Ok(Some(content));
+        }
+    }
+    Ok(None)
 }

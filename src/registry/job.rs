@@ -12,14 +12,16 @@ use super::retention::{Planned, Retention};
 use super::store::{BELOW, Store};
 use super::usage::Usage;
 use crate::error::{Error, Result};
-use crate::world::objects::Objects;
+use crate::world::objects::{Address, Objects};
 use crate::world::owners;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Job {
-    /// The root folder of the registry.
+    /// The root folder of the registry, in the bucket if there is one.
     pub root: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<Address>,
     pub task: Task,
 }
 
@@ -81,7 +83,11 @@ impl Job {
     }
 
     async fn attempt(&self, say: Say<'_>) -> Result<Said> {
-        let store = Store::new(Objects::folder(&Path::new(&self.root).join(BELOW)));
+        let objects = match &self.bucket {
+            Some(bucket) => Objects::bucket(bucket, &format!("{}/{BELOW}", self.root.trim_matches('/'))).await?,
+            None => Objects::folder(&Path::new(&self.root).join(BELOW)),
+        };
+        let store = Store::new(objects);
         match &self.task {
             Task::Fsck { deep } => Ok(Said::Examined(Box::new(fsck::examine(&store, *deep).await?))),
             Task::Retain(retention, collection) => Ok(Said::Planned(collection.retain(&store, retention).await?)),

@@ -1,10 +1,11 @@
-//! The store of a registry (distribution 2.x and 3.x) as it stands on a disk: [`Store`].
+//! The store of a registry (distribution 2.x and 3.x) as it stands on a disk, or in a bucket: [`Store`].
 //!
 //! `blobs/` holds every layer, configuration and manifest once. `repositories/` holds links, small files with a digest: which
 //! repository may serve which blob, which blobs are manifests there, and what each tag is.
 
 mod blobs;
 mod digest;
+mod known;
 pub(crate) mod layout;
 mod manifest;
 mod repositories;
@@ -17,6 +18,8 @@ use crate::world::objects::Objects;
 
 pub(crate) use blobs::{Blobs, Need};
 pub(crate) use digest::Digest;
+pub(crate) use known::Parsed;
+use known::Known;
 pub(crate) use layout::Item;
 pub(crate) use manifest::mentioned;
 pub(crate) use manifest::{Descriptor, Manifest};
@@ -33,6 +36,8 @@ const LINK: u64 = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     pub objects: Objects,
+    /// What is known of its manifests.
+    pub known: Known,
 }
 
 /// What a link says.
@@ -47,7 +52,13 @@ pub(crate) enum Link {
 
 impl Store {
     pub fn new(objects: Objects) -> Self {
-        Self { objects }
+        Self { objects, known: Known::default() }
+    }
+
+    /// The same store, asked no more often than so many times a second.
+    pub fn paced(&self, per_second: Option<u32>) -> Self {
+        let paced = per_second.map(|per_second| self.objects.clone().paced(per_second));
+        Self { objects: paced.unwrap_or_else(|| self.objects.clone()), known: self.known.clone() }
     }
 
     pub fn link(&self, path: &str) -> Result<Link> {
@@ -60,8 +71,4 @@ impl Store {
         })
     }
 
-    /// The bytes of a manifest; none if they are not there.
-    pub fn manifest(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
-        self.objects.read(&digest.data(), MANIFEST + 1)
-    }
 }

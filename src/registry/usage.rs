@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::garbage::Unneeded;
 use super::images::Image;
-use super::store::{Blobs, Digest, Manifest, Repositories, Store};
+use super::store::{Blobs, Digest, Parsed, Repositories, Store};
 use crate::error::Result;
 
 /// The space of a registry in bytes; what several repositories have is counted once in all.
@@ -77,12 +77,14 @@ impl Usage {
         let mut repositories = Repositories::new(store);
         while let Some(repository) = repositories.next(&mut |_, _, _| {})? {
             let mut contents = BTreeMap::new();
-            for digest in repository.revisions.keys() {
-                let content = store.manifest(digest)?.unwrap_or_default();
-                let manifest = Manifest::read(&content).unwrap_or_default();
-                let needs = manifest.needs().chain([digest]);
-                contents.extend(needs.map(|digest| (*digest, blobs.size(digest).unwrap_or_default())));
-            }
+            let size = |digest: &Digest| (*digest, blobs.size(digest).unwrap_or_default());
+            contents.extend(repository.revisions.keys().map(size));
+            let is_there = |digest: &Digest| blobs.size(digest).is_some();
+            store.parsed(&repository.revisions, &is_there, &mut |_, parsed| {
+                if let Parsed::Whole(manifest) = parsed {
+                    contents.extend(manifest.needs().map(size));
+                }
+            })?;
             if !contents.is_empty() {
                 ledger.add(&repository.name, repository.tags.len(), contents);
             }

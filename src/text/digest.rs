@@ -15,3 +15,9 @@ pub(crate) fn sha256_bytes(content: &[u8]) -> [u8; 32] {
 pub(crate) fn sha256(content: &[u8]) -> String {
     hex(&sha256_bytes(content))
 }
+
+/// A content's MD5, as stores mark what they hold; none where the library refuses to make one.
+pub(crate) fn md5(content: &[u8]) -> Option<[u8; 16]> {
+    let made = openssl::hash::hash(openssl::hash::MessageDigest::md5(), content).ok()?;
+    made.as_ref().try_into().ok()
+}

@@ -1,40 +1,26 @@
-//! Files of a store of any size, read in their order without holding them all: [`Objects`].
-#![expect(clippy::disallowed_methods, reason = "this is a place with I/O")]
+//! Files of a store of any size, in a folder or in a bucket, read in their order without holding them all: [`Objects`].
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+mod bucket;
+mod called;
+mod folder;
+mod pace;
+mod trial;
+
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
+pub(crate) use bucket::Address;
+use bucket::Bucket;
+use folder::Folder;
+use pace::Pace;
+pub(crate) use trial::Trial;
 
-/// A folder with the files of a store.
+/// The files of a store.
 #[derive(Debug, Clone)]
-pub(crate) struct Objects {
-    root: PathBuf,
-    pace: Option<Arc<Pace>>,
-}
-
-/// How often files are asked for at most, all users of a store together.
-#[derive(Debug)]
-struct Pace {
-    apart: Duration,
-    next: Mutex<Instant>,
-}
-
-impl Pace {
-    /// Blocks this thread until the next one may be asked for.
-    fn wait(&self) {
-        let now = Instant::now();
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = (*next).max(now);
-        *next = turn + self.apart;
-        drop(next);
-        thread::sleep(turn - now);
-    }
+pub(crate) enum Objects {
+    Folder(Folder),
+    Bucket(Bucket),
 }
 
 /// One file of a store.
@@ -45,148 +31,145 @@ pub(crate) struct Entry {
     pub size: u64,
     /// Nanoseconds since 1970.
     pub modified: i128,
+    /// The MD5 of its content, where the store tells one; that of an encrypted object may be another number.
+    pub md5: Option<[u8; 16]>,
 }
 
-/// The files below a folder of a store, one after the other, folder by folder and sorted by name in each.
-pub(crate) struct Walk {
-    root: PathBuf,
-    pace: Option<Arc<Pace>>,
-    /// What is still to be looked at, the next at the end: paths that count from the root, and whether each is a folder.
-    pending: Vec<(String, bool)>,
+/// The files below a folder of a store, one after the other: what belongs to one repository stands together, and blobs are in the
+/// order of their digests.
+pub(crate) enum Walk {
+    Folder(folder::Walk),
+    Bucket(bucket::Walk),
+}
+
+/// A file that goes, and the folder above it that stays even if it is empty then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Goes<'a> {
+    pub path: &'a str,
+    pub above: &'a str,
+}
+
+/// What became of files that were to go.
+#[derive(Debug)]
+pub(crate) struct Deleted {
+    /// Whether each is gone, in the order in which they were given.
+    pub gone: Vec<bool>,
+    /// Why the others are not.
+    pub failed: Option<Error>,
 }
 
 impl Objects {
     pub fn folder(root: &Path) -> Self {
-        Self { root: root.into(), pace: None }
+        Self::Folder(Folder::new(root))
     }
 
-    /// The same with so many files and folders a second at most.
-    pub fn paced(self, per_second: u32) -> Self {
-        let pace = Pace { apart: Duration::from_secs(1) / per_second.max(1), next: Mutex::new(Instant::now()) };
-        Self { pace: Some(Arc::new(pace)), ..self }
+    /// The objects of a bucket whose names begin with `prefix`, names of folders without a slash at the end.
+    ///
+    /// # Errors
+    /// The address cannot be understood. Nothing is asked for yet.
+    pub async fn bucket(address: &Address, prefix: &str) -> Result<Self> {
+        Bucket::open(address, prefix).await.map(Self::Bucket)
     }
 
-    fn wait(&self) {
-        self.pace.as_ref().map(|pace| pace.wait()).unwrap_or_default();
+    /// The same with so many files and folders a second at most; of a bucket, so many requests.
+    pub fn paced(mut self, per_second: u32) -> Self {
+        let pace = Some(Arc::new(Pace::new(per_second)));
+        match &mut self {
+            Self::Folder(folder) => folder.pace = pace,
+            Self::Bucket(bucket) => bucket.pace = pace,
+        }
+        self
+    }
+
+    /// How many files are best deleted at once.
+    pub fn at_once(&self) -> usize {
+        match self {
+            Self::Folder(_) => 1,
+            Self::Bucket(_) => bucket::AT_ONCE,
+        }
+    }
+
+    /// Whether each file that is asked for costs a request, so that it is better asked for no more than once.
+    pub fn is_far(&self) -> bool {
+        matches!(self, Self::Bucket(_))
+    }
+
+    /// Tries whether files can be made and deleted here, and whether a list shows both at once.
+    ///
+    /// # Errors
+    /// It cannot be relied on for a collection, and why.
+    pub fn try_out(&self) -> Result<Trial> {
+        match self {
+            Self::Folder(_) => Ok(Trial::default()),
+            Self::Bucket(bucket) => trial::of(bucket),
+        }
     }
 
     /// The files below `prefix`, a path of whole names, or of all the store if it is empty.
     pub fn walk(&self, prefix: &str) -> Walk {
-        Walk {
-            root: self.root.clone(),
-            pace: self.pace.clone(),
-            pending: vec![(prefix.trim_end_matches('/').to_owned(), true)],
+        match self {
+            Self::Folder(folder) => Walk::Folder(folder.walk(prefix)),
+            Self::Bucket(bucket) => Walk::Bucket(bucket.walk(prefix)),
         }
     }
 
     /// The first `limit` bytes of a file; none if it is not there.
     pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        self.wait();
-        let failed = |error: io::Error| self.failed("read", path, &error);
-        let Some(file) = there(File::open(self.root.join(path))).map_err(failed)? else { return Ok(None) };
-        let mut content = Vec::new();
-        file.take(limit).read_to_end(&mut content).map_err(failed)?;
-        Ok(Some(content))
+        match self {
+            Self::Folder(folder) => folder.read(path, limit),
+            Self::Bucket(bucket) => bucket.read(path, limit),
+        }
+    }
+
+    /// The same for several files; each is given to `take` with its place among them, in their order.
+    pub fn read_all(
+        &self,
+        paths: &[String],
+        limit: u64,
+        take: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::Folder(folder) => {
+                paths.iter().enumerate().try_for_each(|(at, path)| take(at, folder.read(path, limit)?))
+            }
+            Self::Bucket(bucket) => bucket.read_all(paths, limit, take),
+        }
     }
 
     /// Gives `sink` the whole of a file, part by part; false if it is not there.
     pub fn stream(&self, path: &str, sink: &mut dyn FnMut(&[u8])) -> Result<bool> {
-        self.wait();
-        let failed = |error: io::Error| self.failed("read", path, &error);
-        let Some(mut file) = there(File::open(self.root.join(path))).map_err(failed)? else { return Ok(false) };
-        let mut part = vec![0; 1 << 18];
-        loop {
-            match file.read(&mut part).map_err(failed)? {
-                0 => return Ok(true),
-                length => sink(&part[..length]),
-            }
+        match self {
+            Self::Folder(folder) => folder.stream(path, sink),
+            Self::Bucket(bucket) => bucket.stream(path, sink),
         }
     }
 
     /// What is known of one file; none if it is not there.
     pub fn look(&self, path: &str) -> Result<Option<Entry>> {
-        self.wait();
-        let found = there(fs::symlink_metadata(self.root.join(path)));
-        let found = found.map_err(|error| self.failed("look at", path, &error))?;
-        Ok(found.map(|found| entry(path.to_owned(), &found)))
-    }
-
-    /// Deletes a file, and then the folders above it that are empty, up to `above`, which stays.
-    pub fn delete(&self, path: &str, above: &str) -> Result<()> {
-        self.wait();
-        let whole = self.root.join(path);
-        there(fs::remove_file(&whole)).map_err(|error| self.failed("delete", path, &error))?;
-        let stop = self.root.join(above);
-        for folder in whole.ancestors().skip(1).take_while(|folder| *folder != stop && folder.starts_with(&stop)) {
-            if fs::remove_dir(folder).is_err() {
-                break;
-            }
+        match self {
+            Self::Folder(folder) => folder.look(path),
+            Self::Bucket(bucket) => bucket.look(path),
         }
-        Ok(())
     }
 
-    fn failed(&self, task: &str, path: &str, error: &io::Error) -> Error {
-        failed(task, &self.root.join(path), error)
+    /// Deletes files, and the folders above them that are empty then. One that is not there is gone.
+    ///
+    /// A deletion whose answer is lost may be carried out later: then this waits for so long before it tells of the failure that
+    /// nothing comes after it any more.
+    pub fn delete(&self, goes: &[Goes]) -> Deleted {
+        match self {
+            Self::Folder(folder) => folder.delete_all(goes),
+            Self::Bucket(bucket) => bucket.delete(goes),
+        }
     }
 }
 
 impl Walk {
     /// The next file; none after the last one. What disappears meanwhile is left out.
     pub fn next(&mut self) -> Result<Option<Entry>> {
-        while let Some((path, is_folder)) = self.pending.pop() {
-            self.pace.as_ref().map(|pace| pace.wait()).unwrap_or_default();
-            let whole = self.root.join(&path);
-            if is_folder {
-                self.open(&path, &whole).map_err(|error| failed("list", &whole, &error))?;
-                continue;
-            }
-            if let Some(found) =
-                there(fs::symlink_metadata(&whole)).map_err(|error| failed("look at", &whole, &error))?
-            {
-                return Ok(Some(entry(path, &found)));
-            }
+        match self {
+            Self::Folder(walk) => walk.next(),
+            Self::Bucket(walk) => walk.next(),
         }
-        Ok(None)
-    }
-
-    /// Puts what is in a folder at the end of what is to be looked at, the first name last.
-    fn open(&mut self, path: &str, whole: &Path) -> io::Result<()> {
-        let Some(names) = there(fs::read_dir(whole))? else { return Ok(()) };
-        let from = self.pending.len();
-        for found in names {
-            let Some(found) = there(found)? else { continue };
-            let Some(kind) = there(found.file_type())? else { continue };
-            let name = found.file_name();
-            let name = name.to_string_lossy();
-            let path = if path.is_empty() { name.into_owned() } else { format!("{path}/{name}") };
-            self.pending.push((path, kind.is_dir()));
-        }
-        self.pending[from..].sort_unstable_by(|one, other| other.cmp(one));
-        Ok(())
-    }
-}
-
-fn entry(path: String, found: &fs::Metadata) -> Entry {
-    let modified = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
-    Entry { path, size: if found.is_file() { found.len() } else { 0 }, modified }
-}
-
-/// What is not there is none, and no failure.
-fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn failed(task: &str, path: &Path, error: &io::Error) -> Error {
-    let failed = Error::new(format!("cannot {task} `{}`: {error}", path.display()));
-    match error.kind() {
-        ErrorKind::PermissionDenied => failed.hint("run the command as root, or as the user that the registry runs as"),
-        ErrorKind::ReadOnlyFilesystem => {
-            failed.hint("the store is read-only: mount it for writing, then run the command again")
-        }
-        _ => failed,
     }
 }

@@ -20,18 +20,20 @@ pub(super) enum Checked {
 impl Checked {
     pub fn all(look: &mut Look, repository: &Repository) -> Result<BTreeMap<Digest, Self>> {
         let mut all = BTreeMap::new();
-        for digest in repository.revisions.keys() {
-            let found = match look.store.manifest(digest)? {
+        let digests: Vec<Digest> = repository.revisions.keys().copied().collect();
+        look.store.manifests(&digests, &mut |digest, content| {
+            let found = match content {
                 None => Self::Missing,
-                Some(content) if Digest::of(&content) != *digest => Self::Wrong,
+                Some(content) if Digest::of(&content) != digest => Self::Wrong,
                 Some(content) => Manifest::read(&content).map_or(Self::Unreadable, Self::Whole),
             };
-            look.blobs.need(digest);
+            look.blobs.need(&digest);
             if let Self::Whole(manifest) = &found {
                 manifest.needs().for_each(|digest| look.blobs.need(digest));
             }
-            all.insert(*digest, found);
-        }
+            all.insert(digest, found);
+            Ok(())
+        })?;
         Ok(all)
     }
 

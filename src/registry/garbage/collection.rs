@@ -18,12 +18,15 @@ use crate::error::{Error, Result};
 use crate::registry::retention::Rules;
 use crate::registry::store::Store;
 use crate::world::nginx::Nginx;
+use crate::world::objects::Trial;
 use crate::world::watchdog::Watchdog;
 use crate::world::{files, host};
 
 /// What nginx calls the note of who asked for what, and where the collector is asked.
 const LOG: &str = "touched.log";
 pub(crate) const SOCKET: &str = "gate.sock";
+/// What is known of the manifests of a store that is far away.
+const KNOWN: &str = "manifests";
 /// What an earlier note is called while it is read.
 const EARLIER: &str = "touched.earlier.";
 /// How long older requests may take to end: the longest push.
@@ -98,13 +101,16 @@ pub(crate) struct Collected {
     /// Whether its time was over before all was freed that could be.
     #[serde(default)]
     pub is_cut: bool,
+    /// Whether the bucket keeps what is deleted as earlier versions, with their space.
+    #[serde(default)]
+    pub keeps_versions: bool,
 }
 
 impl Collection {
     /// Does it; without a grace, what the first round lists goes in a second one.
     pub async fn run(&self, store: &Store) -> Result<Collected> {
-        let paced = self.limits.per_second.map(|per_second| Store::new(store.objects.clone().paced(per_second)));
-        let store = paced.as_ref().unwrap_or(store);
+        let store = &store.paced(self.limits.per_second);
+        self.recall(store)?;
         let end = self.limits.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let first = self.round(store, end).await?;
         if self.dry_run || self.grace > 0 || first.next > 0 {
@@ -124,25 +130,39 @@ impl Collection {
         let list = List::read(&folder)?;
         if self.dry_run {
             let marked = self.mark(store, &list, end).await?;
+            self.remember(store)?;
             let next = Self::next(&list, &marked, &|_| false);
             return Ok(self.collected(&next, &marked, Freed::default()));
         }
         let keys: Vec<Key> = list.0.keys().cloned().collect();
         let work = async |touched: &Touched, nginx: &Nginx| self.under_the_gate(store, list, end, touched, nginx).await;
-        self.guarded(keys, work).await
+        let (collected, trial) = self.guarded(store, keys, work).await?;
+        Ok(Collected { keeps_versions: trial.keeps_versions, ..collected })
+    }
+
+    /// Takes over what an earlier run found out of manifests.
+    pub(super) fn recall(&self, store: &Store) -> Result<()> {
+        if store.objects.is_far() { store.known.read(&Path::new(&self.folder).join(KNOWN)) } else { Ok(()) }
+    }
+
+    /// Keeps it for a later run.
+    pub(super) fn remember(&self, store: &Store) -> Result<()> {
+        if store.objects.is_far() { store.known.write(&Path::new(&self.folder).join(KNOWN)) } else { Ok(()) }
     }
 
     /// Does something that requests about these keys, or about tags, wait for. Older requests are over by then.
     pub(super) async fn guarded<T>(
         &self,
+        store: &Store,
         keys: Vec<Key>,
         work: impl AsyncFnOnce(&Touched, &Nginx) -> Result<T>,
-    ) -> Result<T> {
+    ) -> Result<(T, Trial)> {
         let folder = PathBuf::from(&self.folder);
         let _lock = files::lock_folder_now(&folder)?.ok_or_else(|| {
             Error::new("another collection of this registry is under way")
                 .hint("run the command again when it has ended")
         })?;
+        let trial = store.objects.try_out()?;
         let is_deaf = self.is_without(Element::Touch);
         let touched = Arc::new(Touched::new(keys.into_iter(), is_deaf));
         let gate = (!self.is_without(Element::Gate)).then(|| open_gate(&folder, &touched)).transpose()?;
@@ -155,7 +175,7 @@ impl Collection {
         self.barrier(&nginx).await?;
         let done = work(&touched, &nginx).await;
         drop(gate);
-        done
+        done.map(|done| (done, trial))
     }
 
     fn is_without(&self, element: Element) -> bool {
@@ -179,11 +199,16 @@ impl Collection {
         let mut freed = Freed::default();
         let sweep = Sweep { store, touched, list: &list, until, end };
         let mut marked = self.mark(store, &list, end).await?;
-        sweep.manifests(&marked, &mut freed)?;
+        self.remember(store)?;
+        if let Err(error) = sweep.manifests(&marked, &mut freed) {
+            return Err(freed.before(error));
+        }
         if freed.manifests > 0 {
             marked = self.mark(store, &list, None).await?;
         }
-        sweep.blobs(&marked, &mut freed)?;
+        if let Err(error) = sweep.blobs(&marked, &mut freed) {
+            return Err(freed.before(error));
+        }
         // What is gone is no garbage any more.
         let marked = if freed == Freed::default() { marked } else { self.mark(store, &list, None).await? };
         let next = Self::next(&list, &marked, &|key| touched.is_touched(key));

@@ -7,7 +7,7 @@ use super::key::Key;
 use crate::error::{Error, Result};
 use crate::registry::retention::Rules;
 use crate::registry::store::{
-    Blobs, Digest, Item, Link, Manifest, Need, Repositories, Repository, Store, layout, mentioned, unreadable,
+    Blobs, Digest, Item, Link, Manifest, Need, Parsed, Repositories, Repository, Store, layout, mentioned, unreadable,
 };
 use crate::world::objects::Entry;
 
@@ -109,16 +109,14 @@ impl Marked {
     async fn repository(&mut self, store: &Store, repository: &Repository, untagged: &Untagged) -> Result<()> {
         self.manifests += repository.revisions.len() as u64;
         let mut manifests = BTreeMap::new();
-        let mut is_clear = true;
-        for digest in repository.revisions.keys() {
-            let Some(content) = store.manifest(digest)? else { continue };
-            if let Some(manifest) = Manifest::read(&content).filter(|_| Digest::of(&content) == *digest) {
-                manifests.insert(*digest, manifest);
-            } else {
-                is_clear = false;
-                mentioned(&content).for_each(|digest| self.blobs.need(&digest));
-            }
-        }
+        let mut odd = Vec::new();
+        let is_there = |digest: &Digest| self.blobs.size(digest).is_some();
+        store.parsed(&repository.revisions, &is_there, &mut |digest, parsed| match parsed {
+            Parsed::Whole(manifest) => drop(manifests.insert(digest, manifest)),
+            Parsed::Odd(content) => odd.push(content),
+        })?;
+        let is_clear = odd.is_empty();
+        odd.iter().flat_map(|content| mentioned(content)).for_each(|digest| self.blobs.need(&digest));
         if !is_clear {
             // What a manifest needs that is not understood may be anything in its repository.
             self.keep_all(store, repository)?;

@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 
 use super::collection::Collection;
 use super::key::Key;
+use super::sweep::held_up;
 use super::touched::Touched;
 use crate::error::{Error, Result};
 use crate::registry::retention::{Gone, Planned, Retention};
 use crate::registry::store::{Digest, Link, Store, layout};
 use crate::world::host;
+use crate::world::objects::Goes;
 
 impl Collection {
     /// Takes the tags away, or only lists them in a dry run.
@@ -20,10 +22,11 @@ impl Collection {
     /// Something else would go than was agreed to, or a tag was pushed meanwhile. The error tells how many are gone.
     pub async fn retain(&self, store: &Store, retention: &Retention) -> Result<Planned> {
         let now = || i64::try_from(host::now().unix_timestamp_nanos()).unwrap_or_default();
-        let paced = self.limits.per_second.map(|per_second| Store::new(store.objects.clone().paced(per_second)));
-        let store = paced.as_ref().unwrap_or(store);
+        let store = &store.paced(self.limits.per_second);
+        self.recall(store)?;
         if self.dry_run {
-            return Planned::make(store, retention, now()).await;
+            let planned = Planned::make(store, retention, now()).await?;
+            return self.remember(store).map(|()| planned);
         }
         let work = async |touched: &Touched, _: &_| {
             let planned = Planned::make(store, retention, now()).await?;
@@ -37,9 +40,10 @@ impl Collection {
                         .hint(format!("{done} of {} tags are gone; make another plan", planned.gone.len())));
                 }
             }
+            self.remember(store)?;
             Ok(removed)
         };
-        self.guarded(Vec::new(), work).await
+        self.guarded(store, Vec::new(), work).await.map(|(removed, _)| removed)
     }
 }
 
@@ -93,13 +97,15 @@ pub(super) fn remove(store: &Store, touched: &Touched, gone: &Gone) -> Result<bo
             paths.push(entry.path);
         }
         // Its link at last: if the run ends before, the tag is as it was.
-        paths.sort_by_key(|path| *path == current);
-        for path in paths {
+        paths.retain(|path| *path != current);
+        let above = format!("repositories/{repository}/_manifests/tags");
+        let goes: Vec<Goes> = paths.iter().map(|path| Goes { path, above: &above }).collect();
+        let last = [Goes { path: &current, above: &above }];
+        for some in goes.chunks(store.objects.at_once()).chain([&last[..]]) {
             if !in_time() {
-                return Err(Error::new("the run was held up in the middle of a deletion, and has ended")
-                    .hint("the registry goes on as before; run the command again"));
+                return Err(held_up());
             }
-            store.objects.delete(&path, &format!("repositories/{repository}/_manifests/tags"))?;
+            store.objects.delete(some).failed.map_or(Ok(()), Err)?;
         }
         Ok(())
     })?;

@@ -8,8 +8,10 @@ use tokio::sync::Notify;
 
 use super::key::Key;
 
-/// How long one deletion may take. nginx waits longer for the gate, and the watchdog ends a collection that holds a key for longer.
+/// How long after its beginning a deletion may go on with another file. nginx waits longer for the gate.
 pub(crate) const HOLD: Duration = Duration::from_secs(5);
+/// How long keys may be held at most: for the last file of a deletion, and for an answer of a store that does not come.
+const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,7 +20,7 @@ struct State {
     touched: BTreeSet<Key>,
     /// Somebody asked in a form that may mean any key.
     everything: bool,
-    locked: Option<(Key, Instant)>,
+    locked: Option<(BTreeSet<Key>, Instant)>,
     /// Whether what is asked for may go all the same: only for the tests that show what comes of it.
     is_deaf: bool,
 }
@@ -62,7 +64,7 @@ impl Touched {
             let unlocked = self.unlocked.notified();
             tokio::pin!(unlocked);
             unlocked.as_mut().enable();
-            if !self.state().locked.as_ref().is_some_and(|(locked, _)| keys.contains(locked)) {
+            if !self.state().locked.as_ref().is_some_and(|(locked, _)| keys.iter().any(|key| locked.contains(key))) {
                 return;
             }
             unlocked.await;
@@ -90,22 +92,34 @@ impl Touched {
 
     /// Deletes a key while nobody can ask for it; false if somebody has asked.
     pub fn delete<E>(&self, key: &Key, work: impl FnOnce(&dyn Fn() -> bool) -> Result<(), E>) -> Result<bool, E> {
-        {
+        Ok(self.delete_all([key.clone()], |_, in_time| work(in_time))?.is_some())
+    }
+
+    /// The same for several, of which those that somebody has asked for are left out; none if that are all.
+    pub fn delete_all<T, E>(
+        &self,
+        keys: impl IntoIterator<Item = Key>,
+        work: impl FnOnce(&BTreeSet<Key>, &dyn Fn() -> bool) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let going: BTreeSet<Key> = {
             let mut state = self.state();
-            if state.everything || state.touched.contains(key) {
-                return Ok(false);
+            let is_asked_for = |key: &Key| state.everything || state.touched.contains(key);
+            let going: BTreeSet<Key> = keys.into_iter().filter(|key| !is_asked_for(key)).collect();
+            if going.is_empty() {
+                return Ok(None);
             }
-            state.locked = Some((key.clone(), Instant::now()));
-        }
+            state.locked = Some((going.clone(), Instant::now()));
+            going
+        };
         let begun = Instant::now();
-        let done = work(&|| begun.elapsed() < HOLD);
+        let done = work(&going, &|| begun.elapsed() < HOLD);
         self.state().locked = None;
         self.unlocked.notify_waiters();
-        done.map(|()| true)
+        done.map(Some)
     }
 
     /// Whether a key is held for longer than a deletion takes.
     pub fn hangs(&self) -> bool {
-        self.state().locked.as_ref().is_some_and(|(_, since)| since.elapsed() > HOLD)
+        self.state().locked.as_ref().is_some_and(|(_, since)| since.elapsed() > LONGEST)
     }
 }

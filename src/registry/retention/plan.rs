@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Retention;
 use super::keep::{Tagged, verdicts};
 use crate::error::Result;
-use crate::registry::store::{Blobs, Digest, Manifest, Repositories, Repository, Store, mentioned};
+use crate::registry::store::{Blobs, Digest, Manifest, Parsed, Repositories, Repository, Store, mentioned};
 
 /// One tag that goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,14 +95,13 @@ async fn tags(store: &Store, repository: &Repository) -> Result<BTreeMap<String,
 
 /// The manifests of a repository. What one names that is not understood is needed.
 fn manifests(store: &Store, repository: &Repository, blobs: &mut Blobs) -> Result<BTreeMap<Digest, Manifest>> {
-    let mut manifests = BTreeMap::new();
-    for digest in repository.revisions.keys() {
-        let Some(content) = store.manifest(digest)? else { continue };
-        match Manifest::read(&content) {
-            Some(manifest) => drop(manifests.insert(*digest, manifest)),
-            None => mentioned(&content).for_each(|digest| blobs.need(&digest)),
-        }
-    }
+    let (mut manifests, mut odd) = (BTreeMap::new(), Vec::new());
+    let is_there = |digest: &Digest| blobs.size(digest).is_some();
+    store.parsed(&repository.revisions, &is_there, &mut |digest, parsed| match parsed {
+        Parsed::Whole(manifest) => drop(manifests.insert(digest, manifest)),
+        Parsed::Odd(content) => odd.push(content),
+    })?;
+    odd.iter().flat_map(|content| mentioned(content)).for_each(|digest| blobs.need(&digest));
     Ok(manifests)
 }
 

@@ -1,7 +1,9 @@
 //! A SHA-256 digest, 32 bytes, of which a million are held at once: [`Digest`].
 
-use crate::text::digest::hex;
 use std::fmt;
+
+use crate::text::digest::{hex, md5};
+use crate::world::objects::Entry;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Digest(pub [u8; 32]);
@@ -31,6 +33,16 @@ impl Digest {
 
     pub fn hex(&self) -> String {
         hex(&self.0)
+    }
+
+    /// Whether a file is known to say this digest, and nothing else, without a look into it.
+    pub fn is_said_by(&self, entry: &Entry) -> bool {
+        self.has_text(entry.md5)
+    }
+
+    /// Whether this is the MD5 of its text.
+    pub fn has_text(&self, number: Option<[u8; 16]>) -> bool {
+        number.is_some_and(|found| md5(self.to_string().as_bytes()) == Some(found))
     }
 
     /// The path of the blob's bytes.

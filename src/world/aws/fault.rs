@@ -39,6 +39,7 @@ const CLOCK: [&str; 4] = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTh
 const ELSEWHERE: [&str; 4] =
     ["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "TemporaryRedirect"];
 const NO_CREDENTIALS: &str = "there are no credentials in the environment, in the profile, or of this machine";
+const BROKEN_OFF: &str = "its answer broke off";
 const BUSY: [&str; 5] = ["SlowDown", "ServiceUnavailable", "Throttling", "InternalError", "RequestTimeout"];
 /// The answers of a store that has to do with the caller or with the moment, whatever is asked for.
 const NOT_ABOUT_THE_CALL: [u16; 4] = [401, 403, 429, 503];
@@ -148,6 +149,25 @@ impl Fault {
             message,
             html,
         }
+    }
+
+    /// An answer that began, and broke off.
+    pub(super) fn broken_off(call: Call, why: &str) -> Self {
+        let message = format!("{BROKEN_OFF}: {why}");
+        Self { call: Box::new(call), code: None, status: None, message, date: None, region: None, html: false }
+    }
+
+    pub fn is_broken_off(&self) -> bool {
+        self.status.is_none() && self.message.starts_with(BROKEN_OFF)
+    }
+
+    /// What an answer about several things told of one of them.
+    pub(super) fn told(call: Call, code: &str, message: &str) -> Self {
+        // The same codes come with a status where the call is about one thing alone.
+        let status = if code == "AccessDenied" { 403 } else { 200 };
+        let code = Some(code.to_owned()).filter(|code| !code.is_empty());
+        let message = message.to_owned();
+        Self { call: Box::new(call), code, status: Some(status), message, date: None, region: None, html: false }
     }
 
     pub fn is(&self, codes: &[&str]) -> bool {
