@@ -136,6 +136,7 @@ async fn give(spec: &Spec, path: &str, (user, group): (u32, u32), at: &At) -> Re
     let Some((volume, inner)) = volume_of(spec, path) else { return Ok(()) };
     let only_of_root = !is_own(&volume, at).await?;
     let job = Job {
+        bucket: None,
         root: format!("{PLACE}/{inner}").trim_end_matches('/').to_owned(),
         task: Task::Give { user, group, only_of_root },
     };

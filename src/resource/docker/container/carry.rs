@@ -197,6 +197,7 @@ impl Moves {
         let (from, to) = (self.from.socket.clone(), self.to.socket.clone());
         let (listing, folder) = (self.from.listing(authority), PathBuf::from(KEYS));
         let job = Job {
+            bucket: None,
             root: String::new(),
             task: Task::Carry(Box::new(Carry { from, to, listing, is_late, folder, nginx: 1 })),
         };
