@@ -9,7 +9,6 @@ use std::path::Path;
 use bollard::models::ContainerInspectResponse;
 use serde_json::Value as Json;
 
-use bucket::Location;
 use crate::deployment::Record;
 use crate::error::{Error, Result};
 use crate::registry::job::{Job, Said, Task};
@@ -18,6 +17,7 @@ use crate::world::engine::{Engine, Helper};
 use crate::world::files;
 use crate::world::itself::{self, FOLDER};
 use crate::world::proxy::Proxies;
+use bucket::Location;
 
 /// Whom a registry in a container runs as.
 const USER: &str = "65532:65532";

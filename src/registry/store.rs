@@ -18,8 +18,8 @@ use crate::world::objects::Objects;
 
 pub(crate) use blobs::{Blobs, Need};
 pub(crate) use digest::Digest;
-pub(crate) use known::Parsed;
 use known::Known;
+pub(crate) use known::Parsed;
 pub(crate) use layout::Item;
 pub(crate) use manifest::mentioned;
 pub(crate) use manifest::{Descriptor, Manifest};
@@ -70,5 +70,4 @@ impl Store {
             None => Link::Other(text),
         })
     }
-
 }

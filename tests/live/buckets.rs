@@ -44,9 +44,8 @@ impl Stage {
     fn image(&self, content: &str, references: &[&str], subject: Option<&str>) -> (String, String) {
         let config = format!("{{\"image\":\"{content}\"}}");
         assert_eq!(self.client.upload("team/app", &config), 201);
-        let about = subject.map_or_else(String::new, |subject| {
-            format!(",\"subject\":{}", described("manifest.v1+json", subject))
-        });
+        let about = subject
+            .map_or_else(String::new, |subject| format!(",\"subject\":{}", described("manifest.v1+json", subject)));
         let manifest = format!(
             "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{},\"layers\":[]{about}}}",
             described("config.v1+json", &config)
@@ -190,10 +189,19 @@ fn a_store_that_cannot_be_relied_on_is_left_as_it_is() {
 
     // It is read-only.
     proxy.fail(move |call| (call.method == "PUT").then(|| denied(403)));
-    stage.run("gc --now").fails(1).says(&format!("s3 PutObject of `{bucket}/images/docker/registry/v2/provision-trial/")).says("is denied");
+    stage
+        .run("gc --now")
+        .fails(1)
+        .says(&format!("s3 PutObject of `{bucket}/images/docker/registry/v2/provision-trial/"))
+        .says("is denied");
     // It refuses deletions, all of them or one by one.
     proxy.fail(move |call| (call.method == "DELETE" || call.path.contains("?delete")).then(|| denied(403)));
-    stage.run("gc --now").fails(1).says(&format!("s3 DeleteObject of `{bucket}/images/docker/")).says("is denied").says("s3:DeleteObject");
+    stage
+        .run("gc --now")
+        .fails(1)
+        .says(&format!("s3 DeleteObject of `{bucket}/images/docker/"))
+        .says("is denied")
+        .says("s3:DeleteObject");
     let mut deletions = 0;
     let refusal = format!(
         "<DeleteResult><Error><Key>{}</Key><Code>InvalidRequest</Code><Message>it is locked</Message></Error></DeleteResult>",
@@ -203,11 +211,17 @@ fn a_store_that_cannot_be_relied_on_is_left_as_it_is() {
     proxy.fail(move |call| {
         deletions += usize::from(call.method == "POST" && call.path.contains("delete"));
         // The first one is the trial.
-        (call.method == "POST" && call.path.contains("delete") && deletions == 2).then_some(
-            Fault::Answer { status: 200, headers: "Content-Type: application/xml\r\n", body: refusal },
-        )
+        (call.method == "POST" && call.path.contains("delete") && deletions == 2).then_some(Fault::Answer {
+            status: 200,
+            headers: "Content-Type: application/xml\r\n",
+            body: refusal,
+        })
     });
-    stage.run("gc --now").fails(1).says(&format!("s3 DeleteObjects of `{bucket}/{}`", data(&layer))).says("it is locked");
+    stage
+        .run("gc --now")
+        .fails(1)
+        .says(&format!("s3 DeleteObjects of `{bucket}/{}`", data(&layer)))
+        .says("it is locked");
     // Its list is late, or in no order.
     let empty = "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>";
     proxy.fail(move |call| {
@@ -240,8 +254,7 @@ fn a_store_that_cannot_be_relied_on_is_left_as_it_is() {
     stage.run("fsck").fails(1).says("s3 ListObjectsV2").says("does not know this access key");
 
     proxy.heal();
-    let left: Vec<String> =
-        store.objects(bucket).into_iter().filter(|key| !key.contains("provision-trial")).collect();
+    let left: Vec<String> = store.objects(bucket).into_iter().filter(|key| !key.contains("provision-trial")).collect();
     assert_eq!(left, whole.iter().filter(|key| !key.contains("provision-trial")).cloned().collect::<Vec<_>>());
     // What the runs left that failed goes with the next, and then all is as ever.
     stage.run("gc --now").ok().says("freed 1 blobs (100 kB)");
@@ -333,7 +346,8 @@ fn tags_in_a_bucket_go_by_rules_and_can_be_put_back() {
     for tag in ["v1", "v1.0", "v10", "v2"] {
         configs.push(stage.image(tag, &[tag], None).0);
     }
-    let file = stage.sandbox.write("rules.yml", "- repositories: \"team/*\"\n  keep: { tags: [v1.0, v10] }\n  untagged: 1s\n");
+    let file =
+        stage.sandbox.write("rules.yml", "- repositories: \"team/*\"\n  keep: { tags: [v1.0, v10] }\n  untagged: 1s\n");
     stage.run(&format!("retention set {file}")).ok();
     let listed = stage.run("retention plan --dry-run").ok().says("2 of 4 tags go");
     assert!(listed.out.contains("team/app:v1 ") && listed.out.contains("team/app:v2 "), "{}", listed.out);
@@ -375,7 +389,15 @@ fn a_collection_of_a_bucket_that_is_killed_is_gone_on_with() {
         let helper = format!("{}-helper", stage.sandbox.name);
         let (mut seen, begun) = (0, std::time::Instant::now());
         while seen < after && begun.elapsed() < Duration::from_secs(30) {
-            seen += proxy.calls().iter().filter(|call| call.path.contains("docker%2Fregistry") || call.path.contains("provision-trial") || call.method == "POST").count();
+            seen += proxy
+                .calls()
+                .iter()
+                .filter(|call| {
+                    call.path.contains("docker%2Fregistry")
+                        || call.path.contains("provision-trial")
+                        || call.method == "POST"
+                })
+                .count();
             thread::sleep(Duration::from_millis(5));
         }
         shell(&format!("docker kill {helper}"));

@@ -156,7 +156,10 @@ impl Aws {
         let denied: Vec<usize> = (0..keys.len()).filter(|at| is_denied(&fates[*at])).collect();
         let again: Vec<String> = denied.iter().map(|at| keys[*at].clone()).collect();
         if !again.is_empty() {
-            denied.into_iter().zip(self.delete_each_once(bucket, &again).await?).for_each(|(at, fate)| fates[at] = fate);
+            denied
+                .into_iter()
+                .zip(self.delete_each_once(bucket, &again).await?)
+                .for_each(|(at, fate)| fates[at] = fate);
         }
         Ok(fates)
     }
@@ -197,10 +200,7 @@ fn once() -> Builder {
 }
 
 /// The first bytes of a body.
-async fn start(
-    body: &mut ByteStream,
-    limit: usize,
-) -> Result<Vec<u8>, aws_sdk_s3::primitives::ByteStreamError> {
+async fn start(body: &mut ByteStream, limit: usize) -> Result<Vec<u8>, aws_sdk_s3::primitives::ByteStreamError> {
     let mut content = Vec::new();
     while content.len() < limit
         && let Some(part) = body.try_next().await?

@@ -58,6 +58,7 @@ fn listed(bucket: &Bucket) -> Result<Vec<super::Entry>> {
 
 /// A list that shows what was a moment ago tells nothing of what is needed now.
 fn late(bucket: &Bucket, what: &str) -> Error {
-    let error = format!("the list of `{}` is late: it does not show that an object was {what} a moment ago", bucket.name);
+    let error =
+        format!("the list of `{}` is late: it does not show that an object was {what} a moment ago", bucket.name);
     Error::new(error).hint("nothing was changed: what is needed cannot be told from such a list; run the command again, or let the registry collect itself while no client can reach it")
 }
