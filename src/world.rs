@@ -29,6 +29,7 @@ pub(crate) mod nginx;
 pub(crate) mod objects;
 pub(crate) mod output;
 pub(crate) mod owners;
+pub(crate) mod packed;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod read;

@@ -130,6 +130,8 @@ mod stores;
 mod stores_changed;
 #[path = "live/stores_odd.rs"]
 mod stores_odd;
+#[path = "live/takeover.rs"]
+mod takeover;
 #[path = "live/templates.rs"]
 mod templates;
 #[path = "live/trust.rs"]

@@ -109,6 +109,7 @@ fn variable() -> Json {
                 "additionalProperties": { "type": "string" },
             },
             "note": { "type": "string", "description": "What a user should know of it." },
+            "file-only": { "type": "boolean", "description": "Whether it counts in a file alone, and not in the environment." },
             "when": { "type": "string", "description": "An expression of inputs: where it counts." },
         },
     })

@@ -33,6 +33,8 @@ pub(crate) enum InputType {
     Choice,
     /// A path on this host; a relative one counts from the folder where the command was typed.
     Path,
+    /// A file of the machine where the command is typed, with `--host` as well. Its path is kept, and it is read while a run needs it.
+    Upload,
     /// The text of a file on this host, read when the command is typed, and kept.
     File,
     /// The certificates in a file on this host, in PEM. What else stands there is neither kept nor handed on.
@@ -50,13 +52,14 @@ pub(crate) enum InputType {
 }
 
 impl InputType {
-    pub const NAMES: [&str; 13] = [
+    pub const NAMES: [&str; 14] = [
         "string",
         "port",
         "domain",
         "bool",
         "choice",
         "path",
+        "upload",
         "file",
         "certificates",
         "size",
@@ -215,10 +218,11 @@ impl Input {
                 let choices: Vec<&str> = self.choices.iter().map(String::as_str).collect();
                 Err(Error::new(format!("there is no choice `{text}`")).hint(did_you_mean(text, &choices)))
             }
-            InputType::Path if text.is_empty() => {
+            InputType::Path | InputType::Upload if text.is_empty() => {
                 Err(Error::new("an empty path").hint("`.` is the folder where the command is typed"))
             }
             InputType::Path => files::absolute(text).map(Json::from),
+            InputType::Upload => typed::shown(text).map(Json::from),
             InputType::File => typed::read_text(&typed::shown(text)?).map(Json::from),
             InputType::Certificates => {
                 let path = typed::shown(text)?;

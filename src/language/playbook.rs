@@ -60,6 +60,8 @@ pub(crate) struct Variable {
     pub note: Option<String>,
     /// Where it counts; without one, where its input does.
     pub when: Option<Condition>,
+    /// Whether it counts in a file alone, and not in the environment, where it may be about something else.
+    pub file_only: bool,
 }
 
 /// One item of `rules:`: inputs that do not go together, or of which a user should know something.

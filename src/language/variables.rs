@@ -62,7 +62,7 @@ pub(crate) fn gather(
     given.extend(flags);
     let Some(Listed(listed)) = environment else { return Ok((given, fresh)) };
     for variable in &playbook.variables {
-        let Some(set) = listed.get(&variable.name).cloned().or_else(|| in_environment(&variable.name)) else {
+        let Some(set) = listed.get(&variable.name).cloned().or_else(|| in_environment(variable)) else {
             continue;
         };
         if set.value.is_empty() || idle(variable, playbook, &given)?.is_some() {
@@ -165,7 +165,8 @@ fn take(variable: &Variable, set: &Set, input: &Input, events: &Events) -> Resul
     Ok(value)
 }
 
-fn in_environment(name: &str) -> Option<Set> {
+fn in_environment(variable: &Variable) -> Option<Set> {
+    let name = Some(&variable.name).filter(|_| !variable.file_only)?;
     host::variable(name).map(|value| Set { value, place: "in the environment".to_owned(), in_file: false })
 }
 

@@ -45,6 +45,7 @@ kinds! {
     aws::iam_user::IamUserKind,
     aws::access_key::AccessKeyKind,
     docker::container::ContainerKind,
+    docker::database_import::DatabaseImportKind,
     host::file::FileKind,
     host::package::PackageKind,
     host::folder::FolderKind,

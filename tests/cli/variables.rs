@@ -122,3 +122,18 @@ fn a_variable_is_declared_with_an_input_or_a_note() {
         ])
     );
 }
+
+#[test]
+fn the_variables_of_an_old_blog_become_inputs_of_the_new_one() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "old.env",
+        "WORDPRESS_DB_HOST=mysql\nWORDPRESS_DB_NAME=news\nWORDPRESS_DB_USER=writer\nWORDPRESS_DB_PASSWORD=hush\nWORDPRESS_TABLE_PREFIX=x 7\n\
+         WORDPRESS_CONFIG_EXTRA=define('A', 1);\nWORDPRESS_AUTH_KEY=hush\nMYSQL_ROOT_PASSWORD=hush\n",
+    );
+    let mut text = run(&sandbox, "plan blog --env-file old.env", &[]);
+    // In the environment they may be about something else.
+    text.push_str(&run(&sandbox, "plan blog --table-prefix x-7", &[("MYSQL_USER", "me"), ("MYSQL_PASSWORD", "hush")]));
+    assert!(!text.replace("MYSQL_PASSWORD=hush", "").contains("hush"), "a secret shows: {text}");
+    snapshot!("variables_blog", text);
+}

@@ -51,6 +51,41 @@ impl Sealed {
     pub fn wants_passphrase(&self) -> bool {
         self.decryptor.is_scrypt()
     }
+
+    /// What is encrypted, of whatever form.
+    ///
+    /// # Errors
+    /// A key that does not open it, or a header that is damaged. That it is cut off is told where its end is read.
+    pub fn open(self, key: &Key) -> Result<impl Read + Send + use<>> {
+        self.stream(key).map(|(stream, _)| stream)
+    }
+
+    /// The stream, and what errors call the file.
+    fn stream(self, key: &Key) -> Result<(Stream, String)> {
+        let Self { decryptor, path } = self;
+        match (decryptor.is_scrypt(), key.is_passphrase()) {
+            (true, false) => {
+                return Err(Error::new(format!("`{path}` is encrypted with a passphrase, not to a recipient"))
+                    .hint("leave `--identity` out, and give the passphrase"));
+            }
+            (false, true) => {
+                return Err(Error::new(format!("`{path}` is encrypted to recipients, not with a passphrase"))
+                    .hint("give the key of one of them: `--identity FILE`"));
+            }
+            _ => {}
+        }
+        let stream = key.with(|identities| decryptor.decrypt(identities));
+        let stream = stream.map_err(|error| match error {
+            DecryptError::Io(error) => damaged(&path, &error),
+            DecryptError::InvalidMac | DecryptError::InvalidHeader => broken_header(&path),
+            DecryptError::ExcessiveWork { .. } => {
+                Error::new(format!("`{path}` needs more work to decrypt than a backup should"))
+                    .hint("`age -d` opens it, if you trust where it comes from")
+            }
+            _ => key.refused(&path),
+        })?;
+        Ok((stream, path))
+    }
 }
 
 impl Reader {
@@ -91,28 +126,7 @@ impl Reader {
     /// # Errors
     /// A key that does not open it, a newer form, a file that is cut off or damaged: each told apart.
     pub fn open(sealed: Sealed, key: &Key) -> Result<Self> {
-        let Sealed { decryptor, path } = sealed;
-        match (decryptor.is_scrypt(), key.is_passphrase()) {
-            (true, false) => {
-                return Err(Error::new(format!("`{path}` is encrypted with a passphrase, not to a recipient"))
-                    .hint("leave `--identity` out, and give the passphrase"));
-            }
-            (false, true) => {
-                return Err(Error::new(format!("`{path}` is encrypted to recipients, not with a passphrase"))
-                    .hint("give the key of one of them: `--identity FILE`"));
-            }
-            _ => {}
-        }
-        let stream = key.with(|identities| decryptor.decrypt(identities));
-        let stream = stream.map_err(|error| match error {
-            DecryptError::Io(error) => damaged(&path, &error),
-            DecryptError::InvalidMac | DecryptError::InvalidHeader => broken_header(&path),
-            DecryptError::ExcessiveWork { .. } => {
-                Error::new(format!("`{path}` needs more work to decrypt than a backup should"))
-                    .hint("`age -d` opens it, if you trust where it comes from")
-            }
-            _ => key.refused(&path),
-        })?;
+        let (stream, path) = sealed.stream(key)?;
         Self::verify(stream, &path)
     }
 

@@ -215,11 +215,12 @@ impl<'a> Reader<'a> {
                     }
                 }
                 "note" => found.note = Some(self.text(&node, "`note`")?),
+                "file-only" => found.file_only = self.text(&node, "`file-only`")? == "true",
                 "when" => when = Some(node),
                 other => {
                     return Err(self
                         .wrong(field.span, format!("unknown field `{other}` of {title}"))
-                        .hint(did_you_mean(other, &["input", "values", "note", "when"])));
+                        .hint(did_you_mean(other, &["input", "values", "note", "when", "file-only"])));
                 }
             }
         }
@@ -339,7 +340,7 @@ impl<'a> Reader<'a> {
             InputType::Secret => Err(self
                 .wrong(node.span, format!("{name} would show in the playbook"))
                 .hint("leave the default empty: a `secret` resource makes one where none is given")),
-            InputType::File | InputType::Certificates => Err(self
+            InputType::Upload | InputType::File | InputType::Certificates => Err(self
                 .wrong(node.span, format!("{name} would be a file of the user who types the command"))
                 .hint("leave the default empty")),
             _ => self.value(input, node, name),

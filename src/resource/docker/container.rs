@@ -6,6 +6,7 @@ mod body;
 mod carry;
 mod diff;
 mod files;
+mod folders;
 mod mounts;
 mod ours;
 mod outward;
@@ -159,6 +160,8 @@ impl ContainerKind {
             engine.connect_network(&network, request).await?;
         }
         backup::write(spec, name, at).await?;
+        folders::check_foreign(spec, name, at).await?;
+        folders::copy(spec, name, at).await?;
         files::upload(spec, name, engine).await
     }
 
@@ -342,6 +345,12 @@ impl Kind for ContainerKind {
         if let Some(stranger) = stranger {
             let labels = stranger.config.as_ref().and_then(|config| config.labels.as_ref());
             return Err(At::taken("container", &name, labels));
+        }
+        if change.is_change() {
+            if let Some(actual) = actual {
+                folders::check_foreign(spec, &actual.name(), at).await?;
+            }
+            folders::check(spec, at).await?;
         }
         below::check(actual.map(|actual| &actual.below[..]).unwrap_or_default(), spec, at).await?;
         if change.is_change() { ports::check(spec, actual, at).await } else { Ok(()) }

@@ -97,6 +97,13 @@ pub(crate) struct Spec {
     pub health: Option<Health>,
     /// How it takes up changed files without being replaced.
     pub reload: Option<Reload>,
+    /// Folders of this host by the paths that they are copied to before it is started. It must be one that runs `once`, and a volume must
+    /// be mounted there.
+    #[serde(default)]
+    pub(super) folders: BTreeMap<String, FolderSpec>,
+    /// Files in its volumes that another program has made: while one of them is there, it is neither made nor replaced.
+    #[serde(default)]
+    pub(super) foreign: BTreeMap<String, Foreign>,
     /// Volumes, by their paths, that a backup holds as what a program makes of them.
     #[serde(default)]
     pub backup: BTreeMap<String, Dump>,
@@ -125,6 +132,28 @@ pub(super) struct FileSpec {
 
 fn root() -> String {
     "0:0".to_owned()
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FolderSpec {
+    /// The folder of this host. Of what is in it, regular files and folders are copied; with anything else it is refused.
+    pub(super) from: String,
+    /// `USER:GROUP`, in numbers, to whom all of it then belongs.
+    pub(super) owner: String,
+    /// Names of which one at least must be in it, so that another folder is not taken for it.
+    #[serde(default)]
+    pub(super) holds: Vec<String>,
+}
+
+/// Why a container does not go with a file that is there.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Foreign {
+    /// What is in the way.
+    pub(super) refuse: String,
+    /// What to do.
+    pub(super) hint: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -301,6 +330,12 @@ impl Spec {
                 "add `networks:`; on Docker's default bridge, `networks: [bridge]`, a link shows the other's environment",
             );
         }
+        if let Some(path) = self.folders.keys().find(|path| self.once.is_none() || self.volume_of(path).is_none()) {
+            return fault(
+                &format!("`folders` names `{path}`, which is not in a volume of a container that runs `once`"),
+                "give it `once` and `volumes`",
+            );
+        }
         if self.once.is_some() && (self.restart != Restart::No || self.ready.is_some() || self.health.is_some()) {
             return fault(
                 "a container that runs `once` is done when it has ended",
@@ -337,12 +372,7 @@ impl Spec {
                 _ => return Err(Error::new(format!("the file `{path}` needs either `content` or `template`"))),
             };
             let mode = spec.mode.unwrap_or(Mode::new(if folder { 0o755 } else { 0o444 }));
-            let owner =
-                spec.owner.split_once(':').and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)));
-            let (user, group) = owner.ok_or_else(|| {
-                Error::new(format!("`{}` is no owner", spec.owner))
-                    .hint("write the numbers of user and group, as in `65532:65532`")
-            })?;
+            let (user, group) = owner(&spec.owner)?;
             files.push(File { path: path.clone(), content, mode, user, group });
         }
         Ok(files)
@@ -364,6 +394,14 @@ impl Spec {
         let outside = files.iter().filter(|file| self.volume_of(&file.path).is_none());
         Ok(outside.map(|file| file.folder().to_owned()).collect())
     }
+}
+
+/// The numbers of a user and a group.
+pub(super) fn owner(text: &str) -> Result<(u64, u64)> {
+    let owner = text.split_once(':').and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)));
+    owner.ok_or_else(|| {
+        Error::new(format!("`{text}` is no owner")).hint("write the numbers of user and group, as in `65532:65532`")
+    })
 }
 
 /// A file or, without content, a folder as it should be.
