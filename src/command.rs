@@ -9,6 +9,7 @@ pub(crate) mod clients;
 pub(crate) mod complete;
 pub(crate) mod copy;
 pub(crate) mod destroy;
+pub(crate) mod drill;
 pub(crate) mod du;
 pub(crate) mod elsewhere;
 pub(crate) mod fsck;

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::secret::Secret;
 use crate::world::typed;
 
-pub(super) fn flags() -> [Arg; 6] {
+pub(super) fn flags() -> [Arg; 8] {
     let flag = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).help_heading("Maintenance (kept for later runs)")
     };
@@ -34,6 +34,11 @@ pub(super) fn flags() -> [Arg; 6] {
         flag("gc", "yes|no", "Free what no image of a registry needs, daily [default: yes; only listed where an earlier version set it up]")
             .value_parser(["yes", "no"])
             .hide_possible_values(true),
+        flag("drill", "HOW", "Restore the last backup beside once a month, compare it and remove it: `monthly`; `none` stops it")
+            .value_parser(["monthly", "none"])
+            .hide_possible_values(true),
+        flag("drill-key", "FILE", "The age identity that opens daily backups for `--drill`")
+            .value_hint(ValueHint::FilePath),
     ]
 }
 
@@ -46,6 +51,8 @@ pub(super) fn asked(matches: &ArgMatches) -> Asked {
         keep: matches.try_get_one::<u32>("keep").ok().flatten().copied(),
         notify: word(matches, "notify").map(Secret::new),
         gc: word(matches, "gc").map(|text| text == "yes"),
+        drill: word(matches, "drill").map(str::to_owned),
+        drill_key: word(matches, "drill-key").map(str::to_owned),
     }
 }
 

@@ -136,6 +136,7 @@ verbs! {
         copy::Copy,
         migrate::Migrate,
         tunnel::Tunnel,
+        drill::Drill,
         du::Du,
         fsck::Fsck,
         gc::Gc,

@@ -33,7 +33,8 @@ pub(crate) async fn run(session: &Session, name: &str, deep: bool) -> Result<boo
     Ok(!findings.damages.is_empty())
 }
 
-fn told(damage: &Damage, images: &[&str]) -> Event {
+/// The images that a damage is about; its path if there are none.
+pub(super) fn place(damage: &Damage, images: &[&str]) -> String {
     let more = images.len().saturating_sub(IMAGES);
     let mut place = images[..images.len() - more].join(", ");
     if images.is_empty() {
@@ -42,6 +43,11 @@ fn told(damage: &Damage, images: &[&str]) -> Event {
     if more > 0 {
         place.push_str(&format!(" and {more} more"));
     }
+    place
+}
+
+fn told(damage: &Damage, images: &[&str]) -> Event {
+    let place = place(damage, images);
     let (consequence, remedy) = match damage.mend {
         Mend::Push => ("it cannot be pulled whole", "push the image again from a host that has it".to_owned()),
         Mend::DeleteAndPush => (

@@ -2,6 +2,7 @@
 
 mod backup;
 mod certificates;
+mod drill;
 mod examination;
 mod garbage;
 mod notify;
@@ -35,8 +36,8 @@ struct Task {
 }
 
 /// What is looked after, one file each, in this order: a backup holds the certificates that were renewed before it.
-const TASKS: [Task; 6] =
-    [certificates::TASK, examination::TASK, backup::TASK, retention::TASK, garbage::TASK, space::TASK];
+const TASKS: [Task; 7] =
+    [certificates::TASK, examination::TASK, backup::TASK, drill::TASK, retention::TASK, garbage::TASK, space::TASK];
 
 /// A deployment as its upkeep finds it.
 struct Care<'a> {

@@ -41,17 +41,8 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
     let started = Instant::now();
     // Told before anybody types a passphrase; who works on it just now may be taking it away.
     session.alone(name, "restore", async |_| Ok(unused(name).map(drop)?)).await?;
-    let source = match file.strip_prefix(BUCKET) {
-        Some(object) => fetched(object).await?,
-        None => typed::reader(file).map_err(unread)?,
-    };
-    let reader = Arc::new(open(source, file, &opening, &session.stopper).await?);
-    session.events.send(Event::Finished {
-        resource: if file.starts_with(BUCKET) { file.to_owned() } else { typed::shown(file)? },
-        kind: "file",
-        action: "verified",
-        milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-    });
+    let reader = Arc::new(open(file, &opening, &session.stopper).await?);
+    tell_verified(session, file, started)?;
     let mut record = record(&reader, file)?;
     let mut playbook = playbook_of(&record)?;
     playbook.inputs.iter_mut().for_each(|input| input.by_set = true);
@@ -66,7 +57,18 @@ pub(crate) async fn run(session: &Session, name: &str, file: &str, opening: Open
     session.alone(name, "restore", async |turn| within(session, name, &reader, &record, turn, started).await).await
 }
 
-async fn within(
+/// Tells that a backup was read to its end.
+pub(super) fn tell_verified(session: &Session, file: &str, started: Instant) -> Result<()> {
+    session.events.send(Event::Finished {
+        resource: if file.starts_with(BUCKET) { file.to_owned() } else { typed::shown(file)? },
+        kind: "file",
+        action: "verified",
+        milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
+    Ok(())
+}
+
+pub(super) async fn within(
     session: &Session,
     name: &str,
     reader: &Arc<Reader>,
@@ -135,7 +137,11 @@ async fn fetched(object: &str) -> Result<Source> {
 }
 
 /// Opens a backup, and asks for what opens it if need be.
-async fn open(source: Source, file: &str, opening: &Opening, stopper: &Stopper) -> Result<Reader> {
+pub(super) async fn open(file: &str, opening: &Opening, stopper: &Stopper) -> Result<Reader> {
+    let source = match file.strip_prefix(BUCKET) {
+        Some(object) => fetched(object).await?,
+        None => typed::reader(file).map_err(unread)?,
+    };
     let sealed = Reader::sealed(source, file)?;
     let key = match (&opening.identity, &opening.passphrase_file) {
         (Some(path), _) => Key::identities(&typed::text_apart(path, stopper).await.map_err(unread)?, path)?,
@@ -155,7 +161,7 @@ async fn open(source: Source, file: &str, opening: &Opening, stopper: &Stopper) 
     Reader::open(sealed, &key)
 }
 
-fn record(reader: &Reader, file: &str) -> Result<Record> {
+pub(super) fn record(reader: &Reader, file: &str) -> Result<Record> {
     let content = reader.entry(RECORD)?.unwrap_or_default();
     json::read(&content).map_err(|why| Error::new(format!("`{file}`: its entry `{RECORD}` cannot be read: {why}")))
 }

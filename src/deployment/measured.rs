@@ -34,6 +34,9 @@ pub(crate) struct Measured {
     /// When the store was examined last.
     #[serde(default)]
     pub examined: Option<String>,
+    /// When a backup was last restored beside, to see whether it could be.
+    #[serde(default)]
+    pub drilled: Option<String>,
     /// When upkeep last looked for what no image needs.
     #[serde(default)]
     pub collected: Option<String>,

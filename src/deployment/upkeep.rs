@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::deployment::backup::Seal;
+use crate::deployment::backup::{Key, Seal};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::world::{files, host};
@@ -42,6 +42,8 @@ pub(crate) struct Asked {
     pub keep: Option<u32>,
     pub notify: Option<Secret>,
     pub gc: Option<bool>,
+    pub drill: Option<String>,
+    pub drill_key: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -63,6 +65,12 @@ pub(crate) struct Upkeep {
     /// Whether what no image of a registry needs is freed; none if that was never said, and then it is only listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gc: Option<bool>,
+    /// How often the last backup is restored beside, to see whether it could be: `monthly`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<String>,
+    /// The file with the identity of age that opens it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill_key: Option<String>,
     /// Which engine and which account it is about, as the environment of the last run had it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
@@ -137,7 +145,10 @@ impl Upkeep {
             self.recipients.clone_from(&asked.recipients);
         }
         match asked.backup_to.as_deref() {
-            Some(NONE) => self = Self { backup_to: None, recipients: Vec::new(), keep: None, ..self },
+            Some(NONE) => {
+                let (drill, drill_key) = (None, None);
+                self = Self { backup_to: None, recipients: Vec::new(), keep: None, drill, drill_key, ..self };
+            }
             Some(folder) => self.backup_to = Some(place(folder)?),
             None => {}
         }
@@ -149,12 +160,36 @@ impl Upkeep {
             return Err(Error::usage("`--backup-recipient` and `--keep` need `--backup-to`")
                 .hint("add `--backup-to FOLDER` or `--backup-to s3://BUCKET/PREFIX`"));
         }
+        self = self.drilled(asked)?;
         match asked.notify.as_ref().map(Secret::expose) {
             Some(NONE) => self.notify = None,
             Some(text) => self.notify = Some(Receiver::read(text)?),
             None => {}
         }
         Ok(self)
+    }
+
+    /// What a command line says of drills.
+    fn drilled(self, asked: &Asked) -> Result<Self> {
+        let key = asked.drill_key.as_deref().map(|key| key_file(key)).transpose()?.or_else(|| self.drill_key.clone());
+        let drill = asked.drill.clone().or_else(|| self.drill.clone());
+        if drill.as_deref() == Some(NONE) {
+            return Ok(Self { drill: None, drill_key: None, ..self });
+        }
+        let hint = "write `--drill monthly --drill-key FILE`, with the key of one of the recipients of `--backup-recipient`";
+        match (&drill, &key) {
+            (Some(_), None) => Err(Error::usage("`--drill` needs `--drill-key`: a timer cannot ask what opens a backup").hint(hint)),
+            (None, Some(_)) => Err(Error::usage("`--drill-key` needs `--drill`").hint(hint)),
+            (Some(_), Some(_)) if self.backup_to.is_none() => {
+                Err(Error::usage("`--drill` needs `--backup-to`: it restores the last of the daily backups").hint("add `--backup-to FOLDER`"))
+            }
+            _ => Ok(Self { drill, drill_key: key, ..self }),
+        }
+    }
+
+    /// What nobody looks after.
+    pub fn none() -> Self {
+        Self { maintain: Some(false), ..Self::default() }
     }
 
     /// The same with the environment of this process, if upkeep is to go on with it.
@@ -168,6 +203,14 @@ impl Upkeep {
 /// Whether the environment wants no timer, whatever a deployment says.
 pub(crate) fn is_off() -> bool {
     host::variable("PROVISION_MAINTAIN").as_deref() == Some("no")
+}
+
+/// The file that backups are opened with, whole.
+fn key_file(path: &str) -> Result<String> {
+    let path = files::absolute(path)?;
+    let text = files::read_text(Path::new(&path)).map_err(|error| error.within("`--drill-key`").into_usage())?;
+    Key::identities(&text, &path).map_err(|error| error.within("`--drill-key`").into_usage())?;
+    Ok(path)
 }
 
 /// The folder of backups, whole, or the bucket.
