@@ -44,6 +44,8 @@ mod containers;
 mod converge;
 #[path = "live/elsewhere.rs"]
 mod elsewhere;
+#[path = "live/drill.rs"]
+mod drill;
 #[path = "live/engine.rs"]
 mod engine;
 #[path = "live/engine_table.rs"]

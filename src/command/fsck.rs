@@ -1,10 +1,12 @@
 //! `provision fsck`: whether every image of a registry is whole.
 
+mod repair;
+
 use super::store::Place;
 use crate::error::Result;
 use crate::event::Event;
+use crate::registry::client::Registry;
 use crate::registry::fsck::{Damage, Findings, Mend};
-use crate::registry::job::{Said, Task};
 use crate::session::Session;
 use crate::text::size::readable;
 
@@ -13,12 +15,19 @@ const IMAGES: usize = 20;
 /// How many unknown files are named at most.
 const FILES: usize = 20;
 
-/// Tells all damage; true if there is any.
-pub(crate) async fn run(session: &Session, name: &str, deep: bool) -> Result<bool> {
+/// Tells all damage, that is left if it is repaired; true if there is any.
+pub(crate) async fn run(session: &Session, name: &str, deep: bool, source: Option<&str>) -> Result<bool> {
     let place = Place::find(session, name)?;
-    let Said::Examined(findings) = place.carry_out(Task::Fsck { deep }).await?.checked()? else {
-        return Err(crate::error::Error::new("the examination gave no findings"));
+    let from = match source {
+        Some(source) => Some((source, Registry::open(source).await?)),
+        None => None,
     };
+    let mut findings = repair::examine(&place, deep).await?;
+    if let Some((source, from)) = from {
+        let (left, mended) = Box::pin(repair::repair(session, &place, &from, findings, deep)).await?;
+        session.events.note(None, format!("{mended} mended with what `{source}` has, {} not", left.damages.len()));
+        findings = left;
+    }
     findings.damages.iter().for_each(|(damage, images)| {
         let images: Vec<&str> = images.iter().map(String::as_str).collect();
         session.events.send(told(damage, &images));

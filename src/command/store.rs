@@ -147,7 +147,7 @@ impl Place {
         let (mut job, reach) = self.place(engine, task, &found).await?;
         let (mut volumes, mut processes_of, mut network) = (Vec::new(), None, None);
         match reach {
-            Reach::Volume(volume) => volumes.push((volume, ROOT.to_owned(), true)),
+            Reach::Volume(volume) => volumes.push((volume, ROOT.to_owned(), !matches!(job.task, Task::Discard(_)))),
             Reach::Network(name) => network = Some(name),
         }
         let itself = itself::read()?;

@@ -9,7 +9,7 @@ use super::carry::{Carried, Carry, Word};
 use super::fsck::{self, Findings};
 use super::garbage::{Collected, Collection};
 use super::retention::{Planned, Retention};
-use super::store::{BELOW, Store};
+use super::store::{BELOW, Digest, Store};
 use super::usage::Usage;
 use crate::error::{Error, Result};
 use crate::world::objects::{Address, Objects};
@@ -43,6 +43,8 @@ pub(crate) enum Task {
     },
     /// Carries all images over, and goes on until its standard input ends.
     Carry(Box<Carry>),
+    /// Deletes the bytes of these digests (`sha256:…`) where they are other ones, so that a push brings the right ones.
+    Discard(Vec<String>),
 }
 
 /// What is said of it, a line each; the last one is a result or a failure.
@@ -53,6 +55,7 @@ pub(crate) enum Said {
     Collected(Collected),
     Planned(Planned),
     Measured(Usage),
+    Discarded(u64),
     /// How many entries were given, and whose something is that was left.
     Given {
         count: u64,
@@ -110,9 +113,24 @@ impl Job {
                 )?;
                 Ok(Said::Given { count, other: owners::sample(root, right)?.example.map(|(_, owner)| owner) })
             }
+            Task::Discard(digests) => Ok(Said::Discarded(discard(&store, digests)?)),
             Task::Measure => Ok(Said::Measured(Usage::of_store(&store).await?)),
         }
     }
+}
+
+/// Deletes bytes that are not what their digest says; gives how many there were.
+fn discard(store: &Store, digests: &[String]) -> Result<u64> {
+    let mut count = 0;
+    for digest in digests.iter().filter_map(|text| Digest::read(text)) {
+        let mut hash = openssl::sha::Sha256::new();
+        let there = store.objects.stream(&digest.data(), &mut |part| hash.update(part))?;
+        if there && hash.finish() != digest.0 {
+            store.objects.delete(&digest.data(), "blobs/sha256")?;
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 impl Task {

@@ -44,3 +44,60 @@ fn damage_is_named_by_image_and_tag() {
     assert_eq!(shell(&format!("docker ps -aq --filter name={}-helper", sandbox.name)).out, "");
     sandbox.destroy().ok();
 }
+
+/// One damage of each kind, each alone, mended with what another registry has.
+#[test]
+fn damage_is_mended_with_what_another_registry_has() {
+    let (sandbox, other) = (Sandbox::new("mend"), Sandbox::new("mendfrom"));
+    sandbox.registry(&[]).ok();
+    other.registry(&[]).ok();
+    push(&sandbox, "one", &["team/app:v1", "team/app:v2"]);
+    push(&sandbox, "two", &["team/web:v1"]);
+    // The source's deployment is in another folder: it is named by its address, as any registry.
+    let source = format!("localhost:{}", other.port);
+    let (from, to) = (sandbox.password(), other.password());
+    for image in ["team/app:v1", "team/app:v2"] {
+        shell(&format!(
+            "skopeo copy --quiet --src-creds admin:{from} --dest-creds admin:{to} --src-cert-dir /etc/docker/certs.d/localhost:{} --dest-cert-dir /etc/docker/certs.d/{source} docker://localhost:{}/{image} docker://{source}/{image}",
+            sandbox.port, sandbox.port
+        ))
+        .ok();
+    }
+    shell(&format!("docker login -u admin --password-stdin {source} 2>/dev/null >/dev/null <<<'{to}'")).ok();
+    let volume =
+        shell(&format!("docker volume inspect {0}-data --format '{{{{.Mountpoint}}}}'", sandbox.name)).ok().out;
+    let store = format!("{}/docker/registry/v2", volume.trim());
+    let hash = |folder: &str| {
+        shell(&format!("basename $(ls -d {store}/repositories/team/{folder}/sha256/* | head -1)")).ok().out.trim().to_owned()
+    };
+    let (layer, manifest) = (hash("app/_layers"), hash("app/_manifests/revisions"));
+    let data = |hash: &str| format!("{store}/blobs/sha256/{}/{hash}/data", &hash[..2]);
+    let app = format!("{store}/repositories/team/app");
+    let fsck = |more: &[&str]| sandbox.command(&[&["fsck", &sandbox.name, "--deep"], more].concat());
+    fsck(&["--repair-from", &source]).ok().says("0 mended");
+    for (what, damage) in [
+        ("a layer is gone", format!("rm {}", data(&layer))),
+        ("a layer is cut", format!("truncate -s -1 {}", data(&layer))),
+        ("a layer has another byte", format!("printf x | dd of={} conv=notrunc status=none", data(&layer))),
+        ("a manifest is gone", format!("rm {}", data(&manifest))),
+        ("a manifest has another byte", format!("printf x | dd of={} conv=notrunc status=none", data(&manifest))),
+        ("the link to a layer is gone", format!("rm {app}/_layers/sha256/{layer}/link")),
+        ("the link to a layer is empty", format!(": >{app}/_layers/sha256/{layer}/link")),
+        ("the link to a manifest is gone", format!("rm {app}/_manifests/revisions/sha256/{manifest}/link")),
+        ("the link of a push is gone", format!("rm {app}/_manifests/tags/v1/index/sha256/{manifest}/link")),
+    ] {
+        shell(&damage).ok();
+        fsck(&[]).fails(3);
+        let mended = fsck(&["--repair-from", &source]);
+        assert_eq!(mended.code, 0, "{what}: {}", mended.all());
+        fsck(&[]).ok().says("no damage");
+    }
+    // What the source does not have stays damaged, and is named by its image.
+    let web = hash("web/_layers");
+    shell(&format!("rm {}", data(&web))).ok();
+    fsck(&["--repair-from", &source]).fails(3).says("team/web:v1").says("0 mended with what");
+    fsck(&["--repair-from", "nowhere"]).fails(1).says("is no deployment, and no address of a registry");
+    shell(&format!("docker logout {source}")).ok();
+    other.destroy().ok();
+    sandbox.destroy().ok();
+}

@@ -38,7 +38,7 @@ const PRELUDE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_k
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spec {
     /// The dump: SQL, packed by gzip or not, encrypted by age or not. With `--host` it is a file of the machine where the command is typed.
-    file: String,
+    dump: String,
     /// A file with the identity of age that opens it.
     #[serde(default)]
     identity: String,
@@ -123,13 +123,13 @@ impl Spec {
     async fn look(&self) -> Result<Chosen> {
         let spec = self.clone();
         let work = move || {
-            let mut statements = Statements::new(source::open(&spec.file, &spec.opening())?);
+            let mut statements = Statements::new(source::open(&spec.dump, &spec.opening())?);
             let mut look = Look::default();
-            while let Some(statement) = statements.next().map_err(|error| source::damaged(&spec.file, &error))? {
+            while let Some(statement) = statements.next().map_err(|error| source::damaged(&spec.dump, &error))? {
                 look.add(&statement);
             }
             let chosen = look.choose(&spec.prefix, spec.server.word());
-            chosen.map_err(|error| error.within(format!("`{}`", spec.file)))
+            chosen.map_err(|error| error.within(format!("`{}`", spec.dump)))
         };
         apart(work).await?
     }
@@ -158,7 +158,7 @@ impl Spec {
         if !tables.iter().any(|table| table == MARK) {
             return Ok(if tables.is_empty() { Stage::Empty } else { Stage::Taken });
         }
-        let of = format!("WHERE stage <> 'loading' AND file = {}", text(&self.file));
+        let of = format!("WHERE stage <> 'loading' AND file = {}", text(&self.dump));
         let loaded = self.ask(&format!("SELECT 1 FROM {}.{MARK} {of}", quoted(&self.database)), at).await?;
         Ok(if loaded.is_empty() { Stage::Loading } else { Stage::Loaded })
     }
@@ -183,7 +183,7 @@ impl Spec {
     /// Loads the dump by the server's own client.
     async fn load(&self, at: &At) -> Result<()> {
         let mut chosen = self.look().await?;
-        let mut statements = Statements::new(source::open(&self.file, &self.opening())?);
+        let mut statements = Statements::new(source::open(&self.dump, &self.opening())?);
         let (events, resource) = (at.events().clone(), at.id.clone());
         let (mut begun, mut done, mut told) = (false, 0_u64, 0_u64);
         let data = std::iter::from_fn(move || {
@@ -218,7 +218,7 @@ impl Spec {
             return Ok(());
         }
         let lines: Vec<String> = ended.output.lines().map(str::to_owned).collect();
-        Err(Error::new(format!("the database does not take the dump `{}`", self.file))
+        Err(Error::new(format!("the database does not take the dump `{}`", self.dump))
             .detail(lines[lines.len().saturating_sub(LINES)..].to_vec())
             .hint("a dump of another kind of server may need `--database mysql` or `--database mariadb`; the lines above are the server's own words"))
     }
@@ -246,7 +246,7 @@ impl Kind for DatabaseImportKind {
 
     async fn check(spec: &Spec, actual: Option<&Imported>, _: &Change, at: &At) -> Result<()> {
         if let Some(imported) = actual {
-            return if imported.file == spec.file || at.run.restore.is_some() {
+            return if imported.file == spec.dump || at.run.restore.is_some() {
                 Ok(())
             } else {
                 Err(Error::new(format!("`{}` was imported into this deployment already, and a second dump would go over it", imported.file))
@@ -258,7 +258,7 @@ impl Kind for DatabaseImportKind {
             return Err(spec.taken(at));
         }
         let become_ = if spec.address.is_empty() { String::new() } else { format!(", which becomes {}", spec.address) };
-        at.run.note_once(&format!("the dump `{}` holds {} tables of the site {}{become_}", spec.file, chosen.tables, chosen.address));
+        at.run.note_once(&format!("the dump `{}` holds {} tables of the site {}{become_}", spec.dump, chosen.tables, chosen.address));
         Ok(())
     }
 
@@ -286,13 +286,13 @@ impl Kind for DatabaseImportKind {
             let begin = format!(
                 "{}; CREATE TABLE {mark} (stage VARCHAR(20), file TEXT) ENGINE=InnoDB; INSERT INTO {mark} VALUES ('loading', {})",
                 emptied(&spec.database),
-                text(&spec.file),
+                text(&spec.dump),
             );
             spec.ask(&begin, at).await?;
             spec.load(at).await?;
             spec.ask(&format!("UPDATE {mark} SET stage = 'loaded'"), at).await?;
         }
-        at.keep_json(&Imported { file: spec.file.clone(), address, volume: spec.volume.clone() }).await
+        at.keep_json(&Imported { file: spec.dump.clone(), address, volume: spec.volume.clone() }).await
     }
 
     async fn undo(undo: Undo, at: &At) -> Result<()> {
