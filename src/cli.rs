@@ -40,7 +40,7 @@ pub struct Invocation {
 
 /// What a command line asks for.
 enum Work {
-    Here(Box<Verb>, Shared),
+    Here(Box<Verb>, Box<Shared>),
     Elsewhere(Wanted),
 }
 
@@ -84,7 +84,7 @@ pub fn parse(arguments: Vec<OsString>) -> std::result::Result<Invocation, Refusa
     let matches =
         verb::command().try_get_matches_from(&arguments).map_err(|error| unnamed::explain(error, &arguments))?;
     let (verb, shared) = verb::read(&matches)?;
-    Ok(Invocation { style: shared.style, work: Work::Here(Box::new(verb), shared) })
+    Ok(Invocation { style: shared.style, work: Work::Here(Box::new(verb), Box::new(shared)) })
 }
 
 impl Invocation {

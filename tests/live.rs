@@ -42,10 +42,10 @@ mod clock;
 mod containers;
 #[path = "live/converge.rs"]
 mod converge;
-#[path = "live/elsewhere.rs"]
-mod elsewhere;
 #[path = "live/drill.rs"]
 mod drill;
+#[path = "live/elsewhere.rs"]
+mod elsewhere;
 #[path = "live/engine.rs"]
 mod engine;
 #[path = "live/engine_table.rs"]

@@ -115,7 +115,9 @@ fn flag(input: &Input) -> Arg {
         InputType::Bool => flag.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL"),
         InputType::List => flag.action(ArgAction::Append).value_name(value_name(input.of)),
         InputType::Path => flag.value_hint(ValueHint::AnyPath).value_name("PATH"),
-        InputType::Upload | InputType::File | InputType::Certificates => flag.value_hint(ValueHint::FilePath).value_name("FILE"),
+        InputType::Upload | InputType::File | InputType::Certificates => {
+            flag.value_hint(ValueHint::FilePath).value_name("FILE")
+        }
         kind => flag.value_name(value_name(kind)),
     }
 }

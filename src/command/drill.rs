@@ -63,7 +63,8 @@ pub(crate) async fn drill(session: &Session, file: &str, opening: &Opening) -> R
         (Ok(found), Ok(())) => found,
         (Err(error), Ok(())) => return Err(error.within(format!("the drill of `{file}`"))),
         (_, Err(error)) => {
-            return Err(error.within("what the drill restored is not all removed")
+            return Err(error
+                .within("what the drill restored is not all removed")
                 .hint(format!("`provision destroy {name} --yes` removes it, and so does the next drill")));
         }
     };
@@ -74,7 +75,8 @@ pub(crate) async fn drill(session: &Session, file: &str, opening: &Opening) -> R
             place: file.to_owned(),
             what: text.clone(),
             consequence: "a restore of this backup would not be what was backed up",
-            remedy: "make another backup and drill that; `provision fsck` tells whether the registry itself is whole".to_owned(),
+            remedy: "make another backup and drill that; `provision fsck` tells whether the registry itself is whole"
+                .to_owned(),
         });
     }
     let seconds = started.elapsed().as_secs();
@@ -152,7 +154,10 @@ fn outside(record: &Record) -> Result<Option<String>> {
         return Ok(Some("it is a service of the host, and a second one beside it would take its place".to_owned()));
     }
     if !text("data-volume").is_empty() {
-        return Ok(Some(format!("its images are in `{}`, which is used where it is and not in the backup", text("data-volume"))));
+        return Ok(Some(format!(
+            "its images are in `{}`, which is used where it is and not in the backup",
+            text("data-volume")
+        )));
     }
     Ok(None)
 }

@@ -171,17 +171,21 @@ impl Upkeep {
 
     /// What a command line says of drills.
     fn drilled(self, asked: &Asked) -> Result<Self> {
-        let key = asked.drill_key.as_deref().map(|key| key_file(key)).transpose()?.or_else(|| self.drill_key.clone());
+        let key = asked.drill_key.as_deref().map(key_file).transpose()?.or_else(|| self.drill_key.clone());
         let drill = asked.drill.clone().or_else(|| self.drill.clone());
         if drill.as_deref() == Some(NONE) {
             return Ok(Self { drill: None, drill_key: None, ..self });
         }
-        let hint = "write `--drill monthly --drill-key FILE`, with the key of one of the recipients of `--backup-recipient`";
+        let hint =
+            "write `--drill monthly --drill-key FILE`, with the key of one of the recipients of `--backup-recipient`";
         match (&drill, &key) {
-            (Some(_), None) => Err(Error::usage("`--drill` needs `--drill-key`: a timer cannot ask what opens a backup").hint(hint)),
+            (Some(_), None) => {
+                Err(Error::usage("`--drill` needs `--drill-key`: a timer cannot ask what opens a backup").hint(hint))
+            }
             (None, Some(_)) => Err(Error::usage("`--drill-key` needs `--drill`").hint(hint)),
             (Some(_), Some(_)) if self.backup_to.is_none() => {
-                Err(Error::usage("`--drill` needs `--backup-to`: it restores the last of the daily backups").hint("add `--backup-to FOLDER`"))
+                Err(Error::usage("`--drill` needs `--backup-to`: it restores the last of the daily backups")
+                    .hint("add `--backup-to FOLDER`"))
             }
             _ => Ok(Self { drill, drill_key: key, ..self }),
         }

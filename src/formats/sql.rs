@@ -118,7 +118,8 @@ mod tests {
 
     fn read(text: &str) -> Vec<String> {
         // Read in small parts, so that each of them ends somewhere in a statement.
-        let mut statements = Statements { input: BufReader::with_capacity(3, text.as_bytes()), delimiter: b";".to_vec() };
+        let mut statements =
+            Statements { input: BufReader::with_capacity(3, text.as_bytes()), delimiter: b";".to_vec() };
         let mut found = Vec::new();
         while let Some(statement) = statements.next().unwrap() {
             found.push(String::from_utf8_lossy(head::bare(&statement)).into_owned());

@@ -29,6 +29,13 @@ pub(crate) struct Damage {
     pub mend: Mend,
 }
 
+impl Damage {
+    /// Whether it is about a manifest, and not about a layer or a configuration.
+    pub fn is_of_manifest(&self) -> bool {
+        self.path.contains("/_manifests/") || self.what.contains("manifest")
+    }
+}
+
 /// What puts damage right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Mend {

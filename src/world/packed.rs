@@ -65,7 +65,9 @@ impl Packed {
         if depth > DEPTH {
             return Err(Error::new(format!("the folder `{}` is more than {DEPTH} deep", place.display())));
         }
-        let unread = |error: io::Error| failed("read", &place, &error).or_hint("run the command as a user who may read all of it");
+        let unread = |error: io::Error| {
+            failed("read", &place, &error).or_hint("run the command as a user who may read all of it")
+        };
         let mut names: Vec<PathBuf> = Vec::new();
         for entry in fs::read_dir(&place).map_err(unread)? {
             names.push(folder.join(entry.map_err(unread)?.file_name()));
@@ -76,8 +78,11 @@ impl Packed {
             let found = fs::symlink_metadata(&place).map_err(|error| failed("read", &place, &error))?;
             if !found.is_file() && !found.is_dir() {
                 let what = if found.is_symlink() { "a symbolic link" } else { "neither a file nor a folder" };
-                return Err(Error::new(format!("`{}` is {what}, and only files and folders are copied", place.display()))
-                    .hint("put what it points to in its place, or take it away; nothing was changed"));
+                return Err(Error::new(format!(
+                    "`{}` is {what}, and only files and folders are copied",
+                    place.display()
+                ))
+                .hint("put what it points to in its place, or take it away; nothing was changed"));
             }
             if found.is_file() {
                 open(&place).map_err(|error| {
@@ -239,8 +244,11 @@ mod tests {
     #[test]
     fn all_of_a_folder_is_in_the_archive_with_its_new_owner() {
         let folder = folder();
-        let archive: Vec<u8> =
-            look(folder.path()).unwrap().archive("/x/y", (33, 34), Box::new(|_, _, _| ())).flat_map(io::Result::unwrap).collect();
+        let archive: Vec<u8> = look(folder.path())
+            .unwrap()
+            .archive("/x/y", (33, 34), Box::new(|_, _, _| ()))
+            .flat_map(io::Result::unwrap)
+            .collect();
         let mut archive = tar::Archive::new(archive.as_slice());
         let entries = archive.entries().unwrap().map(|entry| {
             let entry = entry.unwrap();
@@ -248,7 +256,13 @@ mod tests {
             assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (33, 34));
             format!("{} {:o} {}", entry.path().unwrap().display(), header.mode().unwrap(), entry.size())
         });
-        let wanted = ["x/y 755 0", "x/y/index.php 644 5", "x/y/uploads 755 0", "x/y/uploads/2026 755 0", "x/y/uploads/2026/a.png 644 600000"];
+        let wanted = [
+            "x/y 755 0",
+            "x/y/index.php 644 5",
+            "x/y/uploads 755 0",
+            "x/y/uploads/2026 755 0",
+            "x/y/uploads/2026/a.png 644 600000",
+        ];
         assert_eq!(entries.map(|entry| entry.replace("/ ", " ")).collect::<Vec<_>>(), wanted);
     }
 
@@ -262,7 +276,9 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, made.path().join("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
         assert!(look(made.path()).err().unwrap().to_string().contains("pipe` is neither a file nor a folder"));
         let other = look(made.path().join("uploads").as_path()).unwrap();
-        assert!(other.check_holds(&["plugins".to_owned()]).unwrap_err().to_string().ends_with("there is none of plugins"));
+        assert!(
+            other.check_holds(&["plugins".to_owned()]).unwrap_err().to_string().ends_with("there is none of plugins")
+        );
     }
 
     #[test]

@@ -93,7 +93,11 @@ fn a_registry_s_backup_is_drilled_beside_it() {
     let layer = shell(&format!("basename $(ls -d {store}/repositories/team/web/_layers/sha256/* | head -1)")).ok().out;
     let layer = layer.trim();
     let data = format!("{store}/blobs/sha256/{}/{layer}/data", &layer[..2]);
-    shell(&format!("cp {data} {0}/whole; printf x | dd of={data} conv=notrunc status=none", sandbox.home.path().display())).ok();
+    shell(&format!(
+        "cp {data} {0}/whole; printf x | dd of={data} conv=notrunc status=none",
+        sandbox.home.path().display()
+    ))
+    .ok();
     let good = std::fs::read(&safe.file).unwrap();
     safe.back_up(&sandbox);
     safe.drill(&sandbox, &["--output", "json"]).fails(3).says("\"event\":\"finding\"").says("team/web:v1").says(layer);

@@ -68,7 +68,11 @@ fn damage_is_mended_with_what_another_registry_has() {
         shell(&format!("docker volume inspect {0}-data --format '{{{{.Mountpoint}}}}'", sandbox.name)).ok().out;
     let store = format!("{}/docker/registry/v2", volume.trim());
     let hash = |folder: &str| {
-        shell(&format!("basename $(ls -d {store}/repositories/team/{folder}/sha256/* | head -1)")).ok().out.trim().to_owned()
+        shell(&format!("basename $(ls -d {store}/repositories/team/{folder}/sha256/* | head -1)"))
+            .ok()
+            .out
+            .trim()
+            .to_owned()
     };
     let (layer, manifest) = (hash("app/_layers"), hash("app/_manifests/revisions"));
     let data = |hash: &str| format!("{store}/blobs/sha256/{}/{hash}/data", &hash[..2]);

@@ -1,6 +1,5 @@
 //! `provision blog` takes over a `WordPress`: its dump and its files, under a new address, once.
 
-
 use std::io::{BufRead, BufReader};
 
 use crate::blog::{INSTALLED, a_backup_brings_it_all_back, blog, curl, secret};
@@ -111,8 +110,19 @@ fn a_wordpress_is_taken_over_under_a_new_address() {
     let port = sandbox.port.to_string();
     let name = sandbox.name.clone();
     let words = [
-        "blog", "--name", &name, "--port", &port, "--table-prefix", "x7_", "--import", &dump, "--import-identity",
-        &identity, "--wp-content", &content,
+        "blog",
+        "--name",
+        &name,
+        "--port",
+        &port,
+        "--table-prefix",
+        "x7_",
+        "--import",
+        &dump,
+        "--import-identity",
+        &identity,
+        "--wp-content",
+        &content,
     ];
     // Killed while the dump is loaded, and while the addresses are rewritten; the next run goes on.
     for step in ["\"database-import\"", "\"takeover\""] {

@@ -23,12 +23,18 @@ impl Arguments for Fsck {
         let deep = Arg::new("deep").long("deep").action(ArgAction::SetTrue);
         let repair = Arg::new("repair-from").long("repair-from").value_name("REGISTRY");
         command.arg(deployment()).arg(deep.help("Read every byte and compare it with its digest")).arg(
-            repair.help("Put back what is damaged and this registry has, by digest: a deployment, or `https://HOST[:PORT]`"),
+            repair.help(
+                "Put back what is damaged and this registry has, by digest: a deployment, or `https://HOST[:PORT]`",
+            ),
         )
     }
 
     fn read(matches: &ArgMatches) -> Result<Self> {
-        Ok(Self { deployment: text(matches, "deployment"), deep: flag_is_set(matches, "deep"), repair_from: word(matches, "repair-from").map(str::to_owned) })
+        Ok(Self {
+            deployment: text(matches, "deployment"),
+            deep: flag_is_set(matches, "deep"),
+            repair_from: word(matches, "repair-from").map(str::to_owned),
+        })
     }
 
     async fn run(self, session: &Session) -> Result<u8> {

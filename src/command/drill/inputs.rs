@@ -47,5 +47,6 @@ fn free_port() -> Result<u16> {
             return Ok(port);
         }
     }
-    Err(Error::new(format!("no free port was found ({TRIES} were tried)")).hint("`ss -tln` shows which ports are taken"))
+    Err(Error::new(format!("no free port was found ({TRIES} were tried)"))
+        .hint("`ss -tln` shows which ports are taken"))
 }

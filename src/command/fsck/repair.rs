@@ -28,6 +28,8 @@ struct Wanted {
     repositories: BTreeSet<String>,
     tags: BTreeSet<(String, String)>,
     discard: bool,
+    /// Whether it is a manifest. A registry that is asked for a layer as one may answer 500.
+    manifest: bool,
 }
 
 /// Puts back what the source has; gives what is damaged still, and how much was mended.
@@ -81,6 +83,7 @@ fn wanted(findings: &Findings) -> BTreeMap<String, Wanted> {
     for (damage, images) in &findings.damages {
         let Some(digest) = digest_of(&damage.path) else { continue };
         let wanted = all.entry(digest).or_default();
+        wanted.manifest |= damage.is_of_manifest();
         wanted.discard |= damage.mend == Mend::DeleteAndPush;
         wanted.repositories.extend(images.iter().map(|image| repository(image).to_owned()));
         wanted.tags.extend(tag_of(&damage.path));
@@ -116,7 +119,7 @@ async fn put_back(
 ) -> Result<()> {
     let mut found = Vec::new();
     for (digest, wanted) in wanted {
-        if let Some(there) = look(from, digest, &wanted.repositories).await? {
+        if let Some(there) = look(from, digest, wanted).await? {
             found.push((Digest::parse(digest)?, wanted, there));
         }
     }
@@ -157,11 +160,14 @@ async fn put_back(
 }
 
 /// What the source has under a digest, in a repository of the same name.
-async fn look(from: &Registry, digest: &str, repositories: &BTreeSet<String>) -> Result<Option<Found>> {
+async fn look(from: &Registry, digest: &str, wanted: &Wanted) -> Result<Option<Found>> {
     let parsed = Digest::parse(digest)?;
-    for repository in repositories {
-        if let Some(manifest) = from.manifest(repository, digest).await? {
-            return Ok(Some(Found::Manifest(Box::new(manifest))));
+    for repository in &wanted.repositories {
+        if wanted.manifest {
+            if let Some(manifest) = from.manifest(repository, digest).await? {
+                return Ok(Some(Found::Manifest(Box::new(manifest))));
+            }
+            continue;
         }
         if let Some(size) = from.has_blob(repository, &parsed).await? {
             return Ok(Some(Found::Blob { repository: repository.clone(), size }));
@@ -198,7 +204,10 @@ mod tests {
         let data = format!("blobs/sha256/01/{hash}/data");
         let index = format!("repositories/team/app/_manifests/tags/v1/index/sha256/{hash}/link");
         assert_eq!(digest_of(&data), Some(format!("sha256:{hash}")));
-        assert_eq!((digest_of(&index), tag_of(&index)), (digest_of(&data), Some(("team/app".to_owned(), "v1".to_owned()))));
+        assert_eq!(
+            (digest_of(&index), tag_of(&index)),
+            (digest_of(&data), Some(("team/app".to_owned(), "v1".to_owned())))
+        );
         let current = "repositories/team/app/_manifests/tags/v1/current/link";
         assert_eq!((digest_of(current), tag_of(current), tag_of(&data)), (None, None, None));
     }

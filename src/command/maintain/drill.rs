@@ -28,7 +28,9 @@ async fn practise(care: &Care<'_>) -> Result<Option<String>> {
         return Ok(None);
     }
     let Some(backup) = measured.backup else {
-        return Err(Error::new("there is no backup to drill yet").hint(format!("`provision maintain {name}` writes one")));
+        return Err(
+            Error::new("there is no backup to drill yet").hint(format!("`provision maintain {name}` writes one"))
+        );
     };
     let opening = Opening { identity: Some(key.clone()), passphrase_file: None };
     let drilled = Box::pin(drill::drill(session, &backup.file, &opening)).await?;

@@ -30,7 +30,10 @@ pub(crate) type Name = String;
 pub(crate) fn bare(mut text: &[u8]) -> &[u8] {
     loop {
         text = text.trim_ascii_start();
-        let line = text.starts_with(b"#") || text.starts_with(b"-- ") || text.starts_with(b"--\t") || text.starts_with(b"--\n");
+        let line = text.starts_with(b"#")
+            || text.starts_with(b"-- ")
+            || text.starts_with(b"--\t")
+            || text.starts_with(b"--\n");
         let executed = (text.starts_with(b"/*!") || text.starts_with(b"/*M!")) && !text.starts_with(SANDBOX);
         let end = match text {
             _ if line => text.iter().position(|byte| *byte == b'\n').map(|at| at + 1),
@@ -85,13 +88,14 @@ impl Head {
     pub fn of(statement: &[u8]) -> Self {
         let words: Vec<String> = words(bare(statement)).into_iter().map(|(word, ..)| word).collect();
         let word = |at: usize| words.get(at).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
-        let behind = |wanted: &[&str]| words.iter().position(|word| wanted.contains(&word.to_ascii_uppercase().as_str()));
+        let behind =
+            |wanted: &[&str]| words.iter().position(|word| wanted.contains(&word.to_ascii_uppercase().as_str()));
         match (word(0).as_str(), word(1).as_str()) {
             ("USE", _) => Self::Use(words.get(1).cloned().unwrap_or_default()),
             ("CREATE" | "DROP" | "ALTER", "DATABASE" | "SCHEMA") => Self::Database,
             ("CREATE" | "ALTER" | "DROP", "USER" | "ROLE" | "SERVER" | "TABLESPACE" | "LOGFILE")
-            | ("GRANT" | "REVOKE" | "FLUSH" | "CHANGE" | "RESET" | "PURGE", _) => Self::Server,
-            ("SET", "PERSIST" | "PASSWORD" | "DEFAULT") => Self::Server,
+            | ("GRANT" | "REVOKE" | "FLUSH" | "CHANGE" | "RESET" | "PURGE", _)
+            | ("SET", "PERSIST" | "PASSWORD" | "DEFAULT") => Self::Server,
             ("SET", _) if is_of_server(&words) => Self::Server,
             ("CREATE", _) => match behind(&["TABLE", "VIEW"]) {
                 Some(at) => Self::Create(name(&words[at + 1..])),
@@ -144,7 +148,10 @@ mod tests {
         let text = str::to_owned;
         for (statement, head) in [
             ("USE `blog`;", Head::Use(text("blog"))),
-            ("CREATE DATABASE /*!32312 IF NOT EXISTS*/ `blog` /*!40100 DEFAULT CHARACTER SET utf8mb4 */;", Head::Database),
+            (
+                "CREATE DATABASE /*!32312 IF NOT EXISTS*/ `blog` /*!40100 DEFAULT CHARACTER SET utf8mb4 */;",
+                Head::Database,
+            ),
             ("/*!40000 DROP DATABASE IF EXISTS `blog`*/;", Head::Database),
             ("-- x\nCREATE TABLE IF NOT EXISTS `blog`.`x7_posts` (\n `a` int);", Head::Create(text("x7_posts"))),
             ("create table wp_posts (a int);", Head::Create(text("wp_posts"))),

@@ -82,7 +82,7 @@ impl Look {
             [one] => *one,
             [] => return Err(self.without(&table)),
             several => {
-                let names: Vec<String> = several.iter().map(|(name, _)| format!("`{}`", shown(name))).collect();
+                let names: Vec<String> = several.iter().map(|(name, _)| format!("`{}`", shown(name.as_deref()))).collect();
                 return Err(Error::new(format!("the dump holds several sites: the databases {}", names.join(", ")))
                     .hint("dump one of them: `mysqldump --single-transaction DATABASE`"));
             }
@@ -90,8 +90,10 @@ impl Look {
         let nothing = BTreeMap::new();
         let settings = database.settings.get(&table).unwrap_or(&nothing);
         let Some(address) = settings.get("siteurl").or(settings.get("home")) else {
-            return Err(Error::new(format!("the dump has a table `{table}`, and no `siteurl` in it: it is not the whole of a WordPress"))
-                .hint("dump the rows of all tables: `mysqldump --single-transaction DATABASE`"));
+            return Err(Error::new(format!(
+                "the dump has a table `{table}`, and no `siteurl` in it: it is not the whole of a WordPress"
+            ))
+            .hint("dump the rows of all tables: `mysqldump --single-transaction DATABASE`"));
         };
         if NETWORK.iter().all(|table| database.tables.contains(&format!("{prefix}{table}"))) {
             return Err(Error::new("the dump is of a network of sites (multisite), and here is one site")
@@ -119,8 +121,9 @@ impl Look {
         match prefixes.into_iter().collect::<Vec<_>>().as_slice() {
             [] if tables().next().is_none() => Error::new("there are no tables in the dump")
                 .hint("`mysqldump --single-transaction DATABASE >FILE` writes one of them all"),
-            [] => Error::new(format!("the dump is of no WordPress: it has no table `{table}`"))
-                .hint("check that it is the dump that was meant; `mysqldump --single-transaction DATABASE >FILE` writes one"),
+            [] => Error::new(format!("the dump is of no WordPress: it has no table `{table}`")).hint(
+                "check that it is the dump that was meant; `mysqldump --single-transaction DATABASE >FILE` writes one",
+            ),
             found => Error::new(format!("the dump has no table `{table}`")).hint(format!(
                 "its tables begin with another prefix: {}",
                 found.iter().map(|prefix| format!("`--table-prefix {prefix}`")).collect::<Vec<_>>().join(" or ")
@@ -135,8 +138,8 @@ fn holds(statement: &[u8], text: &str) -> bool {
     comments.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
-fn shown(database: &Option<String>) -> &str {
-    database.as_deref().unwrap_or("(without a name)")
+fn shown(database: Option<&str>) -> &str {
+    database.unwrap_or("(without a name)")
 }
 
 /// What a statement asks for that only one server has, with the name of that server.

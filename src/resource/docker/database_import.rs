@@ -231,7 +231,8 @@ fn emptied(database: &str) -> String {
 
 impl Kind for DatabaseImportKind {
     const NAME: &'static str = "database-import";
-    const ABOUT: &'static str = "the dump of a WordPress's database, loaded once into an empty database of a server that is ready";
+    const ABOUT: &'static str =
+        "the dump of a WordPress's database, loaded once into an empty database of a server that is ready";
     const OUTPUTS: &'static [Output] = &[public("volume")];
 
     type Spec = Spec;
@@ -249,8 +250,11 @@ impl Kind for DatabaseImportKind {
             return if imported.file == spec.dump || at.run.restore.is_some() {
                 Ok(())
             } else {
-                Err(Error::new(format!("`{}` was imported into this deployment already, and a second dump would go over it", imported.file))
-                    .hint(format!("give `--import {}`, or import the other one beside it with `--name`", imported.file)))
+                Err(Error::new(format!(
+                    "`{}` was imported into this deployment already, and a second dump would go over it",
+                    imported.file
+                ))
+                .hint(format!("give `--import {}`, or import the other one beside it with `--name`", imported.file)))
             };
         }
         let chosen = spec.look().await?;
@@ -258,7 +262,10 @@ impl Kind for DatabaseImportKind {
             return Err(spec.taken(at));
         }
         let become_ = if spec.address.is_empty() { String::new() } else { format!(", which becomes {}", spec.address) };
-        at.run.note_once(&format!("the dump `{}` holds {} tables of the site {}{become_}", spec.dump, chosen.tables, chosen.address));
+        at.run.note_once(&format!(
+            "the dump `{}` holds {} tables of the site {}{become_}",
+            spec.dump, chosen.tables, chosen.address
+        ));
         Ok(())
     }
 

@@ -41,8 +41,11 @@ pub(super) async fn check(spec: &Spec, at: &At) -> Result<()> {
             let names: Vec<&str> = container.names.iter().flatten().map(|name| name.trim_start_matches('/')).collect();
             if mounts && !names.iter().any(|name| name.starts_with(&own)) {
                 let user = names.first().copied().unwrap_or_default();
-                return Err(Error::new(format!("the volume `{volume}` is in use by the container `{user}`, and `{}` would go over what it has", folder.from))
-                    .hint("set it up beside it: give another name with `--name`"));
+                return Err(Error::new(format!(
+                    "the volume `{volume}` is in use by the container `{user}`, and `{}` would go over what it has",
+                    folder.from
+                ))
+                .hint("set it up beside it: give another name with `--name`"));
             }
         }
     }

@@ -74,8 +74,9 @@ fn unpacked<R: Read + Send + 'static>(mut input: BufReader<R>, path: &str) -> Re
             .hint(format!("`provision restore NAME {path}` sets it up as it was")));
     }
     if let Some((_, what, program)) = FOREIGN.iter().find(|(mark, ..)| start.starts_with(mark)) {
-        return Err(Error::new(format!("`{path}` is {what}, and no dump that is read here"))
-            .hint(format!("unpack it first, `{program} {path} >dump.sql`: SQL is read as it is, packed by gzip, and encrypted by age")));
+        return Err(Error::new(format!("`{path}` is {what}, and no dump that is read here")).hint(format!(
+            "unpack it first, `{program} {path} >dump.sql`: SQL is read as it is, packed by gzip, and encrypted by age"
+        )));
     }
     if start.starts_with(GZIP) { Ok(Box::new(MultiGzDecoder::new(input))) } else { Ok(Box::new(input)) }
 }
