@@ -82,7 +82,8 @@ impl Look {
             [one] => *one,
             [] => return Err(self.without(&table)),
             several => {
-                let names: Vec<String> = several.iter().map(|(name, _)| format!("`{}`", shown(name.as_deref()))).collect();
+                let names: Vec<String> =
+                    several.iter().map(|(name, _)| format!("`{}`", shown(name.as_deref()))).collect();
                 return Err(Error::new(format!("the dump holds several sites: the databases {}", names.join(", ")))
                     .hint("dump one of them: `mysqldump --single-transaction DATABASE`"));
             }
