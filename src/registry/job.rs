@@ -12,7 +12,7 @@ use super::retention::{Planned, Retention};
 use super::store::{BELOW, Digest, Store};
 use super::usage::Usage;
 use crate::error::{Error, Result};
-use crate::world::objects::{Address, Objects};
+use crate::world::objects::{Goes, Address, Objects};
 use crate::world::owners;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,7 +126,9 @@ fn discard(store: &Store, digests: &[String]) -> Result<u64> {
         let mut hash = openssl::sha::Sha256::new();
         let there = store.objects.stream(&digest.data(), &mut |part| hash.update(part))?;
         if there && hash.finish() != digest.0 {
-            store.objects.delete(&digest.data(), "blobs/sha256")?;
+            let path = digest.data();
+            let deleted = store.objects.delete(&[Goes { path: &path, above: "blobs/sha256" }]);
+            deleted.failed.map_or(Ok(()), Err)?;
             count += 1;
         }
     }
