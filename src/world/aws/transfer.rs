@@ -62,10 +62,13 @@ impl Aws {
         let target = format!("{bucket}/{key}");
         let request = self.s3.head_object().bucket(bucket).key(key);
         let found = self.send(self.call("s3", "HeadObject", &target), request.send()).await;
-        let found = found.map_err(|fault| match fault.is_missing() {
-            true => Error::new(format!("there is no `s3://{target}`"))
-                .hint(format!("`aws s3 ls s3://{bucket}/` shows what there is")),
-            false => fault.into(),
+        let found = found.map_err(|fault| {
+            if fault.is_missing() {
+                Error::new(format!("there is no `s3://{target}`"))
+                    .hint(format!("`aws s3 ls s3://{bucket}/` shows what there is"))
+            } else {
+                fault.into()
+            }
         })?;
         let size = found.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
         let mut from = 0;
