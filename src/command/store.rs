@@ -171,7 +171,7 @@ impl Place {
             image: found.image.unwrap_or_default(),
             user: USER.to_owned(),
             command: command.chain(["agent", &format!("{FOLDER}/job.json")]).map(str::to_owned).collect(),
-            files: itself.archive("job.json", &text)?,
+            files: itself.archive("job.json", &text, USER)?,
             volumes,
             processes_of,
             network,

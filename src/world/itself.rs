@@ -59,19 +59,29 @@ pub(crate) fn read() -> Result<Itself> {
 }
 
 impl Itself {
-    /// All of it with one more file, as a tar archive of the root of a container.
+    /// All of it with one more file, as a tar archive of the root of a container. That file may hold a key: only the user who is to
+    /// read it can, by the numbers `UID:GID`, or root where that is empty.
     ///
     /// # Errors
     /// It cannot be packed.
-    pub fn archive(&self, name: &str, content: &[u8]) -> Result<Vec<u8>> {
+    pub fn archive(&self, name: &str, content: &[u8], user: &str) -> Result<Vec<u8>> {
         let mut archive = tar::Builder::new(Vec::new());
         let failed = |error| Error::new(format!("cannot pack the program for the helper: {error}"));
         let folder = FOLDER.trim_start_matches('/');
-        let more = (name.to_owned(), content.to_vec());
-        for (name, content) in self.files.iter().chain([&more]) {
+        let (uid, gid) = user.split_once(':').unwrap_or((user, "0"));
+        let number = |text: &str| if text.is_empty() { Some(0) } else { text.parse().ok() };
+        // A user by name is known in the container only.
+        let owner = number(uid).zip(number(gid));
+        let (more, last) = ((name.to_owned(), content.to_vec()), self.files.len());
+        for (index, (name, content)) in self.files.iter().chain([&more]).enumerate() {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             header.set_mode(0o755);
+            if let Some((uid, gid)) = owner.filter(|_| index == last) {
+                header.set_mode(0o400);
+                header.set_uid(uid);
+                header.set_gid(gid);
+            }
             archive.append_data(&mut header, format!("{folder}/{name}"), content.as_slice()).map_err(failed)?;
         }
         archive.into_inner().map_err(failed)

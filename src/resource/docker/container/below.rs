@@ -150,7 +150,7 @@ async fn give(spec: &Spec, path: &str, (user, group): (u32, u32), at: &At) -> Re
         image: spec.image.clone(),
         user: "0:0".to_owned(),
         command: command.chain(["agent", &format!("{FOLDER}/job.json")]).map(str::to_owned).collect(),
-        files: itself.archive("job.json", &job)?,
+        files: itself.archive("job.json", &job, "0:0")?,
         volumes: vec![(volume.clone(), PLACE.to_owned(), false)],
         processes_of: None,
         network: None,

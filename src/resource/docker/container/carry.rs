@@ -215,7 +215,7 @@ impl Moves {
             image: spec.image.clone(),
             user: spec.user.clone().unwrap_or_default(),
             command: command.chain(["agent", &format!("{FOLDER}/job.json")]).map(str::to_owned).collect(),
-            files: itself.archive("job.json", &job)?,
+            files: itself.archive("job.json", &job, spec.user.as_deref().unwrap_or_default())?,
             volumes,
             processes_of: Some(carry.proxy.clone()),
             network: spec.networks.first().cloned(),
