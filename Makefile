@@ -68,12 +68,12 @@ docs: ## Build the documentation as a book, in target/book
 	mdbook build docs
 
 # cargo fmt skips modules that are declared inside a macro: the files are named.
-check: setup ## Check the format, clippy's lints and the licences of all crates
+check: ## Check the format, and the licences of all crates
 	rustfmt --check $$(find src tests -name '*.rs')
-	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	scripts/licences.py
 
-lint: check ## The same, and have cargo-deny read licence files, bans and sources
+lint: check ## The same with clippy, and with cargo-deny: licence files, bans and sources
+	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --locked --log-level error check bans licenses sources
 

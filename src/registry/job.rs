@@ -12,7 +12,7 @@ use super::retention::{Planned, Retention};
 use super::store::{BELOW, Digest, Store};
 use super::usage::Usage;
 use crate::error::{Error, Result};
-use crate::world::objects::{Goes, Address, Objects};
+use crate::world::objects::{Address, Goes, Objects};
 use crate::world::owners;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
