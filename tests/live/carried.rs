@@ -180,7 +180,7 @@ fn images_are_carried_to_a_bucket_and_back_while_clients_pull_and_push() {
     shell(&format!("{curl} -f {ACCEPT} {url}/v2/odd/app/manifests/later")).ok();
     sandbox.command(&["plan", name, "--exit-code"]).ok();
     assert_eq!(helper(&sandbox), "");
-    sandbox.destroy().ok();
+    sandbox.command(&["destroy", name, "--yes", "--delete-data", &bucket]).ok();
 }
 
 /// A run that is killed while images flow, at every `stride`th request, and once at the end.

@@ -81,9 +81,9 @@ fn what_docker_cp_brings_into_wp_content_is_given_to_wordpress() {
     sandbox
         .command(&["plan", &name, "--exit-code"])
         .fails(3)
-        .says("owners./var/www/html/wp-content: 0:0 (3 of ")
+        .says("owners./var/www/html/wp-content: 0:0 (4 of ")
         .says("/var/www/html/wp-content/plugins/mine");
-    sandbox.command(&["apply", &name]).ok().says("3 entries below `/var/www/html/wp-content` belong to 33:33 now");
+    sandbox.command(&["apply", &name]).ok().says("4 entries below `/var/www/html/wp-content` belong to 33:33 now");
     sandbox.command(&["plan", &name, "--exit-code"]).ok();
     shell(&format!("docker exec -u 33 {name} sh -c 'echo >>/var/www/html/wp-content/plugins/mine/inc/a'")).ok();
     sandbox.destroy().ok();

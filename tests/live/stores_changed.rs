@@ -199,7 +199,7 @@ fn a_service_does_not_fill_the_mount_point_of_a_missing_disk() {
     host.run("mkdir -p /srv/shared/docker/x && chown -R root:root /srv/shared/docker").ok();
     provision("plan registry --exit-code")
         .fails(3)
-        .says("owner of what is in it: root:root (2 of ")
+        .says("owner of what is in it: root:root (")
         .says("looked at, such as /srv/shared/docker)");
     provision("apply registry").ok();
     provision("plan registry --exit-code").ok();
