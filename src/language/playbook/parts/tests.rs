@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test writes the files that are read")]
+
 use std::fs;
 
 use super::*;
