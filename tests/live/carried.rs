@@ -144,6 +144,7 @@ fn helper(sandbox: &Sandbox) -> String {
 }
 
 #[test]
+#[ignore = "minutes: `make soak`"]
 fn images_are_carried_to_a_bucket_and_back_while_clients_pull_and_push() {
     let store = Store::garage();
     let (sandbox, bucket) = sandbox("carried", &store);
