@@ -10,6 +10,7 @@ pub(crate) mod images;
 pub(crate) mod job;
 pub(crate) mod layout;
 pub(crate) mod push;
+mod question;
 pub(crate) mod removed;
 pub(crate) mod retention;
 pub(crate) mod store;

@@ -1,9 +1,11 @@
 //! The flags: those of a playbook's inputs, and those that verbs share.
 
-use clap::{Arg, ArgAction, Command, ValueHint};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use serde_json::Value as Json;
 
 use super::hosts;
+use super::matches::word;
+use crate::command::restore::Opening;
 use crate::language::input::{Input, InputType};
 use crate::language::playbook::Playbook;
 use crate::report::clean_line;
@@ -195,6 +197,23 @@ pub(super) fn passphrase_file(help: &'static str) -> Arg {
         .value_name("FILE")
         .value_hint(ValueHint::FilePath)
         .help(format!("{help} [default: ask]"))
+}
+
+/// What a backup is opened with.
+pub(super) fn opening() -> [Arg; 2] {
+    let identity = Arg::new("identity")
+        .long("identity")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .conflicts_with("passphrase-file")
+        .help("Decrypt with the age identity in this file");
+    [identity, passphrase_file("Read the passphrase from this file; `-` is standard input")]
+}
+
+/// What [`opening`] was given.
+pub(super) fn opened(matches: &ArgMatches) -> Opening {
+    let own = |name: &str| word(matches, name).map(str::to_owned);
+    Opening { identity: own("identity"), passphrase_file: own("passphrase-file") }
 }
 
 /// A registry by its deployment or its address.

@@ -146,7 +146,7 @@ impl Playbook {
     fn load(name: &str, source: &Arc<Source>, folder: Option<PathBuf>, kinds: Kinds) -> Result<Self> {
         let main = Node::parse(source)?;
         match parts::joined(source, &main, folder.as_deref())? {
-            Some(all) => Self::parse(name, &all, folder, kinds),
+            Some((all, documents)) => Self::read(name, &all, documents, folder, kinds),
             None => Self::read(name, source, vec![main], folder, kinds),
         }
     }

@@ -52,7 +52,7 @@ pub(crate) use fault::{Call, Fault};
 pub(crate) use identity::Identity;
 use order::in_order;
 use sized::Sized;
-pub(crate) use stored::{Fate, Page, Stored};
+pub(crate) use stored::{Fate, PAGE, Page, Stored};
 pub(crate) use users::{AccessKey, User};
 
 /// How often a call is sent before its error is told, with the SDK's growing pauses between.

@@ -1,10 +1,10 @@
 //! `provision restore`.
 
-use clap::{Arg, ArgMatches, Command, ValueHint};
+use clap::{ArgMatches, Command};
 
 use super::{Arguments, DONE};
-use crate::cli::flags::{backup_file, deployment, images, passphrase_file, set, wait};
-use crate::cli::matches::{text, word, words};
+use crate::cli::flags::{backup_file, deployment, images, opened, opening, set, wait};
+use crate::cli::matches::{text, words};
 use crate::command::restore::{self, Opening};
 use crate::error::Result;
 use crate::session::Session;
@@ -21,27 +21,18 @@ impl Arguments for Restore {
     const ABOUT: &'static str = "Restore a deployment and its data from a backup";
 
     fn options(command: Command) -> Command {
-        let identity = Arg::new("identity")
-            .long("identity")
-            .value_name("FILE")
-            .value_hint(ValueHint::FilePath)
-            .conflicts_with("passphrase-file")
-            .help("Decrypt with the age identity in this file");
         command
             .arg(deployment().help("Name of the restored deployment: the original name, or a new one"))
             .arg(backup_file("The backup"))
-            .arg(identity)
-            .arg(passphrase_file("Read the passphrase from this file; `-` is standard input"))
+            .args(opening())
             .arg(set().help("Override an input of the playbook, such as `--set port=5001` [may be repeated]"))
             .arg(images())
             .arg(wait())
     }
 
     fn read(matches: &ArgMatches) -> Result<Self> {
-        let own = |name: &str| word(matches, name).map(str::to_owned);
-        let opening = Opening { identity: own("identity"), passphrase_file: own("passphrase-file") };
         let (deployment, file) = (text(matches, "deployment"), text(matches, "file"));
-        Ok(Self { deployment, file, opening, set: words(matches, "set") })
+        Ok(Self { deployment, file, opening: opened(matches), set: words(matches, "set") })
     }
 
     async fn run(self, session: &Session) -> Result<u8> {

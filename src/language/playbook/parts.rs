@@ -34,11 +34,11 @@ struct Part {
     when: Option<Node>,
 }
 
-/// The playbook with its parts in one source; none if it names no parts.
+/// The playbook with its parts in one source, and its documents; none if it names no parts.
 ///
 /// # Errors
 /// A part is not there, or is named in a way that is none.
-pub(super) fn joined(source: &Source, main: &Node, folder: Option<&Path>) -> Result<Option<Arc<Source>>> {
+pub(super) fn joined(source: &Source, main: &Node, folder: Option<&Path>) -> Result<Option<(Arc<Source>, Vec<Node>)>> {
     let parts = named(source, main)?;
     let text = |part: &Part| {
         let name = &part.name.text;
@@ -63,11 +63,12 @@ pub(super) fn joined(source: &Source, main: &Node, folder: Option<&Path>) -> Res
         return Ok(None);
     }
     let all = Source::join(&source.name, &source.text, &others);
+    let documents = Node::documents(&all)?;
     // A test has looked at those of the binary.
     if folder.is_some() {
-        check(&all, &Node::documents(&all)?)?;
+        check(&all, &documents)?;
     }
-    Ok(Some(all))
+    Ok(Some((all, documents)))
 }
 
 /// Fails if a part uses a name of the rest that its `takes` does not list, or lists one that it does not use.

@@ -13,10 +13,9 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::error::{Error, Result};
 use crate::registry::client::PROBED;
 use crate::registry::garbage::SOCKET;
+use crate::registry::question::Question;
 use crate::world::files;
 
-/// A head has our own few headers.
-const HEAD: usize = 16 << 10;
 /// nginx sends a question at once.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Asked for a blob or a manifest that is pulled.
@@ -76,24 +75,8 @@ async fn answer(mut stream: UnixStream) {
 
 /// The answer to a question, all of which is read first: to one that it could not send, nginx would pass the request on.
 async fn asked(stream: &mut UnixStream) -> Option<String> {
-    let mut content = Vec::new();
-    let end = loop {
-        if let Some(end) = content.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end + 4;
-        }
-        if content.len() > HEAD || stream.read_buf(&mut content).await.ok()? == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8_lossy(&content[..end]).into_owned();
-    let header = |name: &str| {
-        head.lines().find_map(|line| {
-            let (found, value) = line.split_once(':')?;
-            found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-        })
-    };
-    let mut left = header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0_usize);
-    left = left.saturating_sub(content.len() - end);
+    let question = Question::read(stream).await?;
+    let mut left = question.length().saturating_sub(question.body.len());
     let mut part = vec![0; 64 << 10];
     while left > 0 {
         match stream.read(&mut part).await.ok()? {
@@ -101,7 +84,7 @@ async fn asked(stream: &mut UnixStream) -> Option<String> {
             count => left = left.saturating_sub(count),
         }
     }
-    Some(match header("x-watch-repository") {
+    Some(match question.header("x-watch-repository") {
         None => PASS.to_owned(),
         Some(repository) if repository == PROBED => GO_ON.to_owned(),
         Some(_) => format!(

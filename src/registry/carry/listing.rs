@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::registry::client::{Digest, Registry};
 use crate::registry::store::{BELOW, Item, Repositories, Store};
 use crate::secret::Secret;
-use crate::world::aws::{Aws, Place};
+use crate::world::aws::{Aws, PAGE, Place};
 use crate::world::objects::Objects;
 use crate::world::proxy::Proxies;
 
@@ -96,10 +96,19 @@ async fn in_bucket(place: &Place, bucket: &str, root: &str) -> Result<Listed> {
     let aws = Aws::connect(place, key, &Proxies::of_environment()?, None).await?;
     let above = if root.is_empty() { format!("{BELOW}/") } else { format!("{root}/{BELOW}/") };
     let mut listed = Listed::default();
-    let mut take = |key: &str| listed.take(key.strip_prefix(&above).unwrap_or_default());
-    let found = aws.each_key(bucket, &format!("{above}repositories/"), &mut take).await;
-    found.map_err(|fault| Error::from(fault).within(format!("the list of images in the bucket `{bucket}`")))?;
-    Ok(listed)
+    let (prefix, mut from) = (format!("{above}repositories/"), None);
+    loop {
+        let page = aws.page(bucket, &prefix, from, PAGE).await;
+        let page =
+            page.map_err(|fault| Error::from(fault).within(format!("the list of images in the bucket `{bucket}`")))?;
+        for object in &page.found {
+            listed.take(object.key.strip_prefix(&above).unwrap_or_default());
+        }
+        from = page.next;
+        if from.is_none() {
+            return Ok(listed);
+        }
+    }
 }
 
 async fn told(registry: &Registry) -> Result<Listed> {

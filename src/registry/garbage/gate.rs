@@ -13,10 +13,9 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::key::Key;
 use super::touched::Touched;
+use crate::registry::question;
 use crate::registry::store::{Digest, mentioned};
 
-/// A head has our own few headers.
-const HEAD: usize = 16 << 10;
 /// A registry takes no manifest of more than 4 MiB.
 const BODY: usize = 5 << 20;
 /// nginx sends a question at once.
@@ -63,38 +62,22 @@ enum Question {
 
 impl Question {
     async fn read(stream: &mut UnixStream) -> Option<Self> {
-        let mut content = Vec::new();
-        let end = loop {
-            if let Some(end) = content.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end + 4;
-            }
-            if content.len() > HEAD || stream.read_buf(&mut content).await.ok()? == 0 {
-                return None;
-            }
+        let mut asked = question::Question::read(stream).await?;
+        let Some(repository) = asked.header("x-watch-repository").map(str::to_owned) else {
+            let key = asked.header("x-watch-key").unwrap_or_default();
+            return Some(Key::read(key).map_or(Self::Everything(PASS), |key| Self::Keys(vec![key], PASS)));
         };
-        let head = String::from_utf8_lossy(&content[..end]).into_owned();
-        let header = |name: &str| {
-            head.lines().find_map(|line| {
-                let (found, value) = line.split_once(':')?;
-                found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-            })
-        };
-        let Some(repository) = header("x-watch-repository") else {
-            let key = header("x-watch-key").unwrap_or_default();
-            return Some(Key::read(&key).map_or(Self::Everything(PASS), |key| Self::Keys(vec![key], PASS)));
-        };
-        let length: usize = header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let length = asked.length();
         if length > BODY {
             return Some(Self::Everything(GO_ON));
         }
-        let mut body = content.split_off(end);
-        while body.len() < length {
-            if stream.read_buf(&mut body).await.ok()? == 0 {
+        while asked.body.len() < length {
+            if stream.read_buf(&mut asked.body).await.ok()? == 0 {
                 return None;
             }
         }
-        let tag = header("x-watch-tag").map(|tag| Key::Tag(repository.clone(), tag));
-        Some(Self::Keys(keys(&repository, &body).into_iter().chain(tag).collect(), GO_ON))
+        let tag = asked.header("x-watch-tag").map(|tag| Key::Tag(repository.clone(), tag.to_owned()));
+        Some(Self::Keys(keys(&repository, &asked.body).into_iter().chain(tag).collect(), GO_ON))
     }
 }
 

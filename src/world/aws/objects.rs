@@ -34,20 +34,6 @@ impl Aws {
         }
     }
 
-    /// Gives `take` the name of each object that begins with a prefix. A listing has a thousand objects, so this may take long.
-    pub async fn each_key(&self, bucket: &str, prefix: &str, take: &mut (dyn FnMut(&str) + Send)) -> Answer<()> {
-        let mut more = None;
-        loop {
-            let request = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).set_continuation_token(more);
-            let answer = self.send(self.call("s3", "ListObjectsV2", bucket), request.send()).await?;
-            answer.contents().iter().filter_map(|object| object.key()).for_each(&mut *take);
-            more = answer.next_continuation_token().map(str::to_owned);
-            if more.is_none() || answer.is_truncated() != Some(true) {
-                return Ok(());
-            }
-        }
-    }
-
     /// The names of some objects that begin with a prefix.
     pub async fn list(&self, bucket: &str, prefix: &str) -> Answer<Vec<String>> {
         let request = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).max_keys(10);

@@ -13,6 +13,8 @@ use super::{Aws, Fault};
 
 type Answer<T> = Result<T, Fault>;
 
+/// How many objects a page of a list has: S3's own limit.
+pub(crate) const PAGE: i32 = 1000;
 /// How long the body of an answer may take.
 const BODY: Duration = Duration::from_mins(1);
 /// How long a deletion may take: somebody may be waiting for its end.

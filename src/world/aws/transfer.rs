@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, Write};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
-use super::{Aws, Fault};
+use super::Aws;
+use super::stored::PAGE;
 use crate::error::{Error, Result};
 
 /// What one request carries, in bytes: less than the limit of an answer.
@@ -21,17 +22,16 @@ impl Aws {
     /// # Errors
     /// The bucket cannot be listed, or has more than 100,000 of them.
     pub async fn keys_below(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
-        let (mut keys, mut more) = (Vec::new(), None);
+        let (mut keys, mut from) = (Vec::new(), None);
         loop {
-            let request = self.s3.list_objects_v2().bucket(bucket).prefix(prefix).set_continuation_token(more);
-            let answer = self.send(self.call("s3", "ListObjectsV2", bucket), request.send()).await?;
-            keys.extend(answer.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
+            let page = self.page(bucket, prefix, from, PAGE).await?;
+            keys.extend(page.found.into_iter().map(|object| object.key));
             if keys.len() > NAMES {
                 return Err(Error::new(format!("`s3://{bucket}/{prefix}` has more than {NAMES} objects"))
                     .hint("give a prefix that nothing else uses"));
             }
-            more = answer.next_continuation_token().map(str::to_owned);
-            if more.is_none() || answer.is_truncated() != Some(true) {
+            from = page.next;
+            if from.is_none() {
                 return Ok(keys);
             }
         }
@@ -74,12 +74,7 @@ impl Aws {
         let mut from = 0;
         while from < size {
             let to = size.min(from + PART);
-            let content = self.piece(bucket, key, from, to).await?;
-            if content.len() as u64 != to - from {
-                return Err(
-                    Error::new(format!("`s3://{target}` was cut off at byte {from}")).hint("run the command again")
-                );
-            }
+            let content = self.part(bucket, key, from, to - 1).await?;
             let failed = |error: io::Error| Error::new(format!("`s3://{target}` cannot be kept on this host: {error}"));
             file.write_all(&content).map_err(failed)?;
             from = to;
@@ -134,28 +129,13 @@ impl Aws {
         while from < size {
             let wanted = read(file, PART.min(size - from), &target)?;
             let to = from + wanted.len() as u64;
-            if self.piece(bucket, key, from, to).await? != wanted {
+            if self.part(bucket, key, from, to - 1).await? != wanted {
                 return Err(Error::new(format!("`s3://{target}` is not what was sent, from byte {from} on"))
                     .hint("nothing was kept; check the store, or name another one"));
             }
             from = to;
         }
         Ok(())
-    }
-
-    /// The bytes of an object from one place up to another.
-    async fn piece(&self, bucket: &str, key: &str, from: u64, to: u64) -> std::result::Result<Vec<u8>, Fault> {
-        let request = self.s3.get_object().bucket(bucket).key(key).range(format!("bytes={from}-{}", to - 1));
-        let call = self.call("s3", "GetObject", &format!("{bucket}/{key}"));
-        let mut answer = self.send(call, request.send()).await?;
-        let (mut content, most) = (Vec::new(), to - from);
-        // A store that cuts it off, or sends more, gives something else than was sent.
-        while let Some(Ok(part)) = answer.body.next().await
-            && content.len() as u64 <= most
-        {
-            content.extend_from_slice(&part);
-        }
-        Ok(content)
     }
 }
 

@@ -15,15 +15,13 @@ use super::pace::Pace;
 use super::{Deleted, Entry, Goes};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-use crate::world::aws::{Aws, Fate, Fault, Page, Place, Stored};
+use crate::world::aws::{Aws, Fate, Fault, PAGE, Page, Place, Stored};
 use crate::world::proxy::Proxies;
 
 type Answer<T> = std::result::Result<T, Fault>;
 
 /// How many objects are deleted by one request. S3 takes a thousand; somebody may be waiting for its end.
 pub(super) const AT_ONCE: usize = 250;
-/// How many objects a part of a list has (S3's documented limit).
-const PAGE: i32 = 1000;
 /// How many objects are read at the same time.
 const READS: usize = 16;
 /// A large object is read in parts of so many bytes.

@@ -96,8 +96,7 @@ fn the_parts_of_the_binary_list_what_they_take() {
     for name in builtin_names() {
         let source = Source::new(format!("playbooks/{name}.yml"), builtin(name).unwrap());
         let main = Node::parse(&source).unwrap();
-        if let Some(all) = joined(&source, &main, None).unwrap() {
-            let documents = Node::documents(&all).unwrap();
+        if let Some((all, documents)) = joined(&source, &main, None).unwrap() {
             check(&all, &documents).unwrap_or_else(|error| panic!("{}", error.render()));
         }
     }
