@@ -67,7 +67,7 @@ fn a_playbook_in_parts_comes_back_in_parts() {
                 resources:\n  - file: one\n    path: \"{{ folder }}/one\"\n    content: \"{{ word }}\\n\"\n";
     let folder = sandbox.path("written").display().to_string();
     sandbox.write("own/site.yml", main);
-    sandbox.write("own/words.yml", &format!("values:\n  word: hello\n  folder: {folder}\n"));
+    sandbox.write("own/words.yml", format!("values:\n  word: hello\n  folder: {folder}\n"));
     let more = "takes: [folder, one, word]\nresources:\n  - file: two\n    path: \"{{ folder }}/two\"\n    \
                 content: \"{{ word }} again\\n\"\n    after: [one]\n";
     sandbox.write("own/more.yml", more);

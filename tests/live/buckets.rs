@@ -171,6 +171,11 @@ fn curl(sandbox: &Sandbox) -> String {
 
 const DENIED: &str = "<Error><Code>AccessDenied</Code><Message>not you</Message></Error>";
 
+/// What a store answers in place of passing a call on.
+fn xml(status: u16, body: &'static str) -> Fault {
+    Fault::Answer { status, headers: "Content-Type: application/xml\r\n", body }
+}
+
 /// What a store does that nothing can be collected in: it is told with the bucket and the key, and nothing has changed.
 #[test]
 fn a_store_that_cannot_be_relied_on_is_left_as_it_is() {
@@ -184,7 +189,7 @@ fn a_store_that_cannot_be_relied_on_is_left_as_it_is() {
     let layer = stage.garbage("a");
     stage.run("gc").ok().says("freed 0 blobs");
     let whole = store.objects(bucket);
-    let denied = |status| Fault::Answer { status, headers: "Content-Type: application/xml\r\n", body: DENIED };
+    let denied = |status| xml(status, DENIED);
     let is_list = |call: &Call| call.method == "GET" && call.path.contains("list-type=2");
 
     // It is read-only.
@@ -211,11 +216,7 @@ fn a_store_that_cannot_be_relied_on_is_left_as_it_is() {
     proxy.fail(move |call| {
         deletions += usize::from(call.method == "POST" && call.path.contains("delete"));
         // The first one is the trial.
-        (call.method == "POST" && call.path.contains("delete") && deletions == 2).then_some(Fault::Answer {
-            status: 200,
-            headers: "Content-Type: application/xml\r\n",
-            body: refusal,
-        })
+        (call.method == "POST" && call.path.contains("delete") && deletions == 2).then_some(xml(200, refusal))
     });
     stage
         .run("gc --now")
@@ -224,22 +225,10 @@ fn a_store_that_cannot_be_relied_on_is_left_as_it_is() {
         .says("it is locked");
     // Its list is late, or in no order.
     let empty = "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>0</KeyCount></ListBucketResult>";
-    proxy.fail(move |call| {
-        (is_list(call) && call.path.contains("provision-trial")).then_some(Fault::Answer {
-            status: 200,
-            headers: "Content-Type: application/xml\r\n",
-            body: empty,
-        })
-    });
+    proxy.fail(move |call| (is_list(call) && call.path.contains("provision-trial")).then_some(xml(200, empty)));
     stage.run("gc --now").fails(1).says(&format!("the list of `{bucket}` is late"));
     let mixed = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>images/docker/registry/v2/blobs/b</Key><Size>1</Size></Contents><Contents><Key>images/docker/registry/v2/blobs/a</Key><Size>1</Size></Contents></ListBucketResult>";
-    proxy.fail(move |call| {
-        (is_list(call) && call.path.contains("v2%2Fblobs")).then_some(Fault::Answer {
-            status: 200,
-            headers: "Content-Type: application/xml\r\n",
-            body: mixed,
-        })
-    });
+    proxy.fail(move |call| (is_list(call) && call.path.contains("v2%2Fblobs")).then_some(xml(200, mixed)));
     stage.run("gc --now").fails(1).says("is not in the order of the names");
     stage.run("fsck").fails(1).says("is not in the order of the names");
     // It is not there.
@@ -248,9 +237,7 @@ fn a_store_that_cannot_be_relied_on_is_left_as_it_is() {
     stage.run("gc --now").fails(1).says("s3 PutObject").says(&proxy.url);
     // The key is another by now.
     let unknown = "<Error><Code>InvalidAccessKeyId</Code><Message>No such key: GK0</Message></Error>";
-    proxy.fail(move |_| {
-        Some(Fault::Answer { status: 403, headers: "Content-Type: application/xml\r\n", body: unknown })
-    });
+    proxy.fail(move |_| Some(xml(403, unknown)));
     stage.run("fsck").fails(1).says("s3 ListObjectsV2").says("does not know this access key");
 
     proxy.heal();

@@ -104,7 +104,7 @@ fn a_registry_s_backup_is_drilled_beside_it() {
     assert_eq!(state(&sandbox), before);
 
     // A file that is damaged is told before anything is made.
-    let mut bad = good.clone();
+    let mut bad = good;
     let middle = bad.len() / 2;
     bad[middle] ^= 1;
     std::fs::write(&safe.file, bad).unwrap();

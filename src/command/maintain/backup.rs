@@ -43,9 +43,9 @@ async fn write(care: &Care<'_>) -> Result<Option<String>> {
     let shown = shelf.shown(&file);
     {
         let _lock = session.lock(name, "maintain").await?;
-        let publish = async |run: &Run, whole: Unfinished| shelf.publish(run, &file, whole).await;
+        let publish = async |run: &Run, whole: Unfinished| Box::pin(shelf.publish(run, &file, whole)).await;
         let begun = (Path::new(&shown), shelf.begin(&file)?);
-        backup::within(session, name, begun, seal, Instant::now(), publish).await?;
+        Box::pin(backup::within(session, name, begun, seal, Instant::now(), publish)).await?;
     }
     let removed = thin_out(&shelf, run, upkeep.keep()).await?;
     let bytes = Measured::read(store).backup.map(|last| last.bytes).unwrap_or_default();

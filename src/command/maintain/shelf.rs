@@ -71,7 +71,8 @@ impl Shelf {
         let mut file: Source = unfinished.reader()?;
         let size = file.size();
         let aws = run.aws(&Place::default()).await?;
-        run.interruptible(aws.put_file(bucket, &format!("{prefix}{name}"), &mut file, size)).await
+        let key = format!("{prefix}{name}");
+        Box::pin(run.interruptible(aws.put_file(bucket, &key, &mut file, size))).await
     }
 
     pub async fn remove(&self, run: &Run, name: &str) -> Result<()> {
